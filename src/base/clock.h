@@ -1,0 +1,35 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace sc::base {
+
+// Milliseconds since 1970-01-01T00:00:00Z; what is written to the database and to logs.
+using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
+// CLOCK_MONOTONIC; what deadlines are made of.
+using Instant = std::chrono::steady_clock::time_point;
+
+// Where time comes from, so that tests can set it. Implementations may be called from any thread.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual WallTime wall() const = 0;
+  virtual Instant steady() const = 0;
+};
+
+class SystemClock final : public Clock {
+ public:
+  WallTime wall() const override {
+    return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  }
+  Instant steady() const override { return std::chrono::steady_clock::now(); }
+};
+
+// ISO 8601 in UTC with milliseconds: `2026-11-01T14:03:00.000Z` (RFC 3339). Years 0 to 9999.
+std::string to_iso8601(WallTime time);
+
+// IMF-fixdate of RFC 9110 section 5.6.7, as in the Date header: `Sun, 06 Nov 1994 08:49:37 GMT`.
+std::string to_http_date(WallTime time);
+
+}  // namespace sc::base

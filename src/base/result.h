@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cassert>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+namespace sc::base {
+
+// What kind of failure it was, as far as a caller decides by it. Becomes an HTTP status in
+// api/problem.cc alone.
+enum class Errc : unsigned char {
+  invalid,       // the request itself is wrong and will stay wrong
+  not_found,     // what it names does not exist
+  conflict,      // something else holds what it asks for
+  unauthorized,  // the asker has to say who it is
+  forbidden,     // the asker is known, or of no matter, and may not
+  unavailable,   // cannot be done now; the same request may work later
+  internal,      // a fault of ours or of the host
+};
+
+std::string_view to_string(Errc code);
+
+// An expected failure. The message is a sentence for the person who asked.
+struct Error {
+  Errc code = Errc::internal;
+  std::string message;
+  bool operator==(const Error&) const = default;
+};
+
+// "what: strerror(number)", with the errno's symbolic name: `bind: Address already in use
+// (EADDRINUSE)`.
+std::string describe_errno(std::string_view what, int number);
+
+// A value or an Error; shaped like std::expected, which GCC 12 does not have in C++20.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+
+  bool has_value() const { return state_.index() == 0; }
+  explicit operator bool() const { return has_value(); }
+
+  T& operator*() & { return *value_ptr(); }
+  const T& operator*() const& { return *value_ptr(); }
+  T&& operator*() && { return std::move(*value_ptr()); }
+  T* operator->() { return value_ptr(); }
+  const T* operator->() const { return value_ptr(); }
+
+  const Error& error() const {
+    assert(!has_value());
+    return *std::get_if<1>(&state_);
+  }
+
+ private:
+  T* value_ptr() {
+    assert(has_value());
+    return std::get_if<0>(&state_);
+  }
+  const T* value_ptr() const {
+    assert(has_value());
+    return std::get_if<0>(&state_);
+  }
+
+  std::variant<T, Error> state_;
+};
+
+// Success without a value is `Result<void>{}`.
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() = default;
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit
+
+  bool has_value() const { return !error_; }
+  explicit operator bool() const { return has_value(); }
+  const Error& error() const {
+    assert(error_);
+    return *error_;
+  }
+
+ private:
+  std::optional<Error> error_;
+};
+
+}  // namespace sc::base

@@ -1,0 +1,200 @@
+#include "base/text.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace sc::base {
+namespace {
+
+constexpr std::size_t kMaxName = 253;  // RFC 1035 section 2.3.4, without the root's dot
+constexpr std::size_t kMaxLabel = 63;  // RFC 1035 section 2.3.4
+constexpr std::size_t kMaxQuoted = 200;
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t millis;
+};
+constexpr std::array<Unit, 5> kUnits{
+    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+constexpr std::uint64_t kMaxDurationMillis = 365ULL * 86'400'000;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+bool is_name_char(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
+int hex_value(char c) {
+  if (is_digit(c)) return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+bool is_address(int family, std::string_view text) {
+  std::array<unsigned char, 16> parsed{};
+  return text.find('\0') == std::string_view::npos &&
+         ::inet_pton(family, std::string(text).c_str(), parsed.data()) == 1;
+}
+
+Error bad_backend(std::string_view text, std::string_view why) {
+  return {Errc::invalid, quoted(text) + " is not host:port: " + std::string(why)};
+}
+
+// Why the text is no name, or nothing when it is one.
+std::optional<std::string> name_fault(std::string_view name) {
+  if (name.empty()) return "the host is empty";
+  if (name.back() == '.') name.remove_suffix(1);
+  if (name.size() > kMaxName) return "the host name is longer than 253 characters";
+  std::string_view rest = name;
+  while (true) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view label = rest.substr(0, dot);
+    if (label.empty() || label.size() > kMaxLabel)
+      return "each part of the host name has 1 to 63 characters";
+    if (!std::all_of(label.begin(), label.end(), is_name_char))
+      return "a host name has letters, digits, '-', '_' and '.' only";
+    if (dot == std::string_view::npos) {
+      if (std::all_of(label.begin(), label.end(), is_digit))
+        return "a host that ends in a number must be an IPv4 address";
+      return std::nullopt;
+    }
+    rest.remove_prefix(dot + 1);
+  }
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t least,
+                                            std::uint64_t most) {
+  if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit)) return std::nullopt;
+  if (text.size() > 1 && text.front() == '0') return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  if (value < least || value > most) return std::nullopt;
+  return value;
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  const auto value = parse_unsigned(text, 1, 65535);
+  if (!value) return std::nullopt;
+  return static_cast<std::uint16_t>(*value);
+}
+
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  if (text == "0") return std::chrono::milliseconds{0};
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::string_view unit_name = text.substr(digits);
+  for (const Unit& unit : kUnits) {
+    if (unit.name != unit_name) continue;
+    const auto count = parse_unsigned(text.substr(0, digits), 0, kMaxDurationMillis / unit.millis);
+    if (!count) return std::nullopt;
+    return std::chrono::milliseconds(static_cast<std::int64_t>(*count * unit.millis));
+  }
+  return std::nullopt;
+}
+
+std::string format_duration(std::chrono::milliseconds duration) {
+  const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+  if (millis == 0) return "0";
+  for (auto unit = kUnits.rbegin(); unit != kUnits.rend(); ++unit) {
+    if (millis % unit->millis == 0)
+      return std::to_string(millis / unit->millis) + std::string(unit->name);
+  }
+  return std::to_string(millis) + "ms";
+}
+
+std::optional<std::string> percent_decode(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size()) return std::nullopt;
+    const int high = hex_value(text[i + 1]);
+    const int low = hex_value(text[i + 2]);
+    if (high < 0 || low < 0 || (high == 0 && low == 0)) return std::nullopt;
+    out += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return out;
+}
+
+Result<HostPort> parse_host_port(std::string_view text) {
+  std::string_view host;
+  std::string_view port;
+  if (!text.empty() && text.front() == '[') {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos) return bad_backend(text, "the closing ']' is missing");
+    host = text.substr(1, close - 1);
+    if (!is_address(AF_INET6, host))
+      return bad_backend(text, "between '[' and ']' stands no IPv6 address");
+    port = text.substr(close + 1);
+    if (port.empty() || port.front() != ':') return bad_backend(text, "the port is missing");
+    port.remove_prefix(1);
+  } else {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return bad_backend(text, "the port is missing");
+    host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+    if (host.find(':') != std::string_view::npos)
+      return bad_backend(text, "an IPv6 address is written in brackets, [address]:port");
+    if (!is_address(AF_INET, host)) {
+      if (auto fault = name_fault(host)) return bad_backend(text, *fault);
+    }
+  }
+  const auto number = parse_port(port);
+  if (!number) return bad_backend(text, "the port is a number from 1 to 65535");
+  return HostPort{std::string(host), *number};
+}
+
+std::string to_string(const HostPort& value) {
+  const bool v6 = value.host.find(':') != std::string::npos;
+  return (v6 ? "[" + value.host + "]" : value.host) + ":" + std::to_string(value.port);
+}
+
+bool is_ip_literal(std::string_view text) {
+  return is_address(AF_INET, text) || is_address(AF_INET6, text);
+}
+
+std::string quoted(std::string_view text) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text.substr(0, kMaxQuoted)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+      out += c;
+    } else if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else {
+      out += "\\x";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    }
+  }
+  if (text.size() > kMaxQuoted) out += "...";
+  return out + "\"";
+}
+
+std::string to_lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+std::string to_upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return out;
+}
+
+}  // namespace sc::base

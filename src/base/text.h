@@ -1,0 +1,56 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+// Strict parsing: the whole text must be the thing, with no sign, space or leading `+`.
+namespace sc::base {
+
+// Decimal digits only, no value outside [least, most]. Leading zeros are refused, because other
+// programs read them as octal.
+std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t least,
+                                            std::uint64_t most);
+
+// 1 to 65535.
+std::optional<std::uint16_t> parse_port(std::string_view text);
+
+// `0`, or digits with a unit: `250ms`, `5s`, `10m`, `2h`, `1d`. At most 365 days.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// The shortest form that parse_duration reads back as the same: 1500 ms is `1500ms`, 60 s is `1m`.
+std::string format_duration(std::chrono::milliseconds duration);
+
+// RFC 3986 section 2.1. Nothing when a `%` is not followed by two hex digits or stands for NUL.
+std::optional<std::string> percent_decode(std::string_view text);
+
+// A host and a port, the host without brackets.
+struct HostPort {
+  std::string host;
+  std::uint16_t port = 0;
+  bool operator==(const HostPort&) const = default;
+};
+
+// `name:port`, `1.2.3.4:port` or `[v6]:port`. A name: letters, digits, `-`, `_` and `.`, at most
+// 253 characters, labels of 1 to 63 (RFC 1035; `_` is accepted because container networks use it).
+// A name whose last label is numeric must be a dotted quad, as inet_aton would read it otherwise.
+Result<HostPort> parse_host_port(std::string_view text);
+
+// `[v6]:port` or `host:port`.
+std::string to_string(const HostPort& value);
+
+// Is the text an IPv4 dotted quad or an IPv6 address (RFC 4291, without a zone)?
+bool is_ip_literal(std::string_view text);
+
+// For messages and logs: in double quotes, what is not printable ASCII as \xNN, cut at 200 bytes.
+std::string quoted(std::string_view text);
+
+// ASCII only, whatever the locale.
+std::string to_lower(std::string_view text);
+std::string to_upper(std::string_view text);
+
+}  // namespace sc::base

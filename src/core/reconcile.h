@@ -1,0 +1,26 @@
+#pragma once
+
+#include <variant>
+#include <vector>
+
+#include "core/stream.h"
+
+namespace sc::core {
+
+struct OpenStream {
+  Stream stream;
+};
+struct ChangeStream {
+  Stream stream;
+};
+struct CloseStream {
+  std::uint16_t port = 0;
+};
+using ReconcileAction = std::variant<CloseStream, ChangeStream, OpenStream>;
+
+// What makes `running` into `desired`, both sorted by port: closes first, then changes, then opens,
+// each by port. Pure. State and reason play no part: only specs are compared.
+std::vector<ReconcileAction> reconcile(const std::vector<Stream>& desired,
+                                       const std::vector<Stream>& running);
+
+}  // namespace sc::core

@@ -1,0 +1,35 @@
+#include "loop/loop.h"
+
+#include <cassert>
+#include <stdexcept>
+#include <string>
+
+#include "loop/handle.h"
+
+namespace sc::loop {
+
+void check(int status, const char* what) {
+  if (status < 0) throw std::runtime_error(std::string(what) + ": " + uv_strerror(status));
+}
+
+Loop::Loop() : loop_(std::make_unique<uv_loop_t>()) {
+  check(uv_loop_init(loop_.get()), "uv_loop_init");
+}
+
+Loop::~Loop() {
+  uv_run(loop_.get(), UV_RUN_DEFAULT);
+  [[maybe_unused]] const int status = uv_loop_close(loop_.get());
+  assert(status == 0 && "a handle outlives its loop");
+}
+
+void Loop::run() { uv_run(loop_.get(), UV_RUN_DEFAULT); }
+
+void Loop::run_once(bool wait) { uv_run(loop_.get(), wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
+
+void Loop::stop() { uv_stop(loop_.get()); }
+
+std::chrono::milliseconds Loop::now() const {
+  return std::chrono::milliseconds(uv_now(loop_.get()));
+}
+
+}  // namespace sc::loop

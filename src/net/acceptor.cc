@@ -1,0 +1,44 @@
+#include "net/acceptor.h"
+
+#include <cerrno>
+
+#include "base/log.h"
+
+namespace sc::net {
+
+Acceptor::Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept)
+    : listener_(std::move(listener)),
+      on_accept_(std::move(on_accept)),
+      back_off_(loop, [this] { update(); }),
+      poll_(loop, listener_.get(), [this](loop::Ready) { on_ready(); }) {}
+
+void Acceptor::resume() {
+  running_ = true;
+  update();
+}
+
+void Acceptor::pause() {
+  running_ = false;
+  update();
+}
+
+void Acceptor::update() { poll_.watch(running_ && !back_off_.is_active(), false); }
+
+void Acceptor::on_ready() {
+  for (int i = 0; i < kAcceptsPerTurn && running_; ++i) {
+    AcceptResult result = accept(listener_.get());
+    if (result.error == 0) {
+      on_accept_(std::move(result.accepted));
+      continue;
+    }
+    if (result.error == EAGAIN || result.error == EWOULDBLOCK) return;
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM: nothing here can be freed by trying again at once.
+    back_off_.start(kAcceptBackOff);
+    update();
+    base::log::warning(base::describe_errno("clients wait: accept", result.error),
+                       {{"listener", local_address(listener_.get()).to_string()}});
+    return;
+  }
+}
+
+}  // namespace sc::net

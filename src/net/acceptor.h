@@ -1,0 +1,46 @@
+#pragma once
+
+#include <chrono>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "loop/poll.h"
+#include "loop/timer.h"
+#include "net/socket.h"
+
+namespace sc::net {
+
+// Takes clients from a listening socket that it owns. When the process or the host is out of
+// descriptors or memory it rests for kAcceptBackOff before it tries again, so that a full table is
+// no busy loop; clients wait in the backlog meanwhile. Loop's thread only.
+class Acceptor {
+ public:
+  // Called once for each client, up to kAcceptsPerTurn in a turn. Must not destroy the Acceptor.
+  using OnAccept = base::Callback<void(Accepted)>;
+
+  static constexpr std::chrono::milliseconds kAcceptBackOff{100};
+  static constexpr int kAcceptsPerTurn = 16;  // leaves turns to the sessions that run
+
+  // Starts paused.
+  Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept);
+
+  void resume();
+  // Clients wait in the backlog until resume(); what waits when the Acceptor dies is reset by the
+  // kernel.
+  void pause();
+
+  int fd() const { return listener_.get(); }
+
+ private:
+  void on_ready();
+  void update();
+
+  base::Fd listener_;
+  OnAccept on_accept_;
+  bool running_ = false;
+  loop::Timer back_off_;
+  loop::Poll poll_;
+};
+
+}  // namespace sc::net

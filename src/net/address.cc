@@ -1,0 +1,106 @@
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/text.h"
+
+namespace sc::net {
+namespace {
+
+const sockaddr_in& as_v4(const sockaddr* address) {
+  return *reinterpret_cast<const sockaddr_in*>(address);
+}
+const sockaddr_in6& as_v6(const sockaddr* address) {
+  return *reinterpret_cast<const sockaddr_in6*>(address);
+}
+
+bool is_loopback_v4(std::uint32_t network_order) { return (ntohl(network_order) >> 24) == 127; }
+
+// The IPv4 address that a mapped IPv6 one carries in its last four bytes (RFC 4291
+// section 2.5.5.2).
+in_addr unmap(const in6_addr& mapped) {
+  in_addr v4{};
+  std::memcpy(&v4, &mapped.s6_addr[12], sizeof v4);
+  return v4;
+}
+
+}  // namespace
+
+Address::Address(const sockaddr* address, socklen_t size)
+    : size_(std::min<socklen_t>(size, sizeof storage_)) {
+  std::memcpy(&storage_, address, size_);
+}
+
+base::Result<Address> Address::parse_ip(std::string_view text, std::uint16_t port) {
+  const std::string copy(text);
+  sockaddr_in v4{};
+  if (::inet_pton(AF_INET, copy.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    return Address(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+  }
+  sockaddr_in6 v6{};
+  if (::inet_pton(AF_INET6, copy.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    return Address(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+  }
+  return base::Error{base::Errc::invalid, base::quoted(text) + " is not an IP address"};
+}
+
+Address Address::any_v4(std::uint16_t port) { return *parse_ip("0.0.0.0", port); }
+Address Address::any_v6(std::uint16_t port) { return *parse_ip("::", port); }
+
+bool Address::is_loopback() const {
+  if (family() == AF_INET) return is_loopback_v4(as_v4(raw()).sin_addr.s_addr);
+  if (family() != AF_INET6) return false;
+  const in6_addr& v6 = as_v6(raw()).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return is_loopback_v4(unmap(v6).s_addr);
+  return IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+std::uint16_t Address::port() const {
+  if (family() == AF_INET) return ntohs(as_v4(raw()).sin_port);
+  if (family() == AF_INET6) return ntohs(as_v6(raw()).sin6_port);
+  return 0;
+}
+
+void Address::set_port(std::uint16_t port) {
+  if (family() == AF_INET) reinterpret_cast<sockaddr_in*>(&storage_)->sin_port = htons(port);
+  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6*>(&storage_)->sin6_port = htons(port);
+}
+
+std::string Address::ip() const {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (family() == AF_INET) {
+    ::inet_ntop(AF_INET, &as_v4(raw()).sin_addr, text.data(), text.size());
+    return text.data();
+  }
+  if (family() == AF_INET6) {
+    const in6_addr& v6 = as_v6(raw()).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      const in_addr v4 = unmap(v6);
+      ::inet_ntop(AF_INET, &v4, text.data(), text.size());
+    } else {
+      ::inet_ntop(AF_INET6, &v6, text.data(), text.size());
+    }
+    return text.data();
+  }
+  return is_unix() ? "unix" : "unknown";
+}
+
+std::string Address::to_string() const {
+  if (family() != AF_INET && family() != AF_INET6) return ip();
+  return base::to_string(base::HostPort{ip(), port()});
+}
+
+bool Address::operator==(const Address& other) const {
+  return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;
+}
+
+}  // namespace sc::net

@@ -1,0 +1,139 @@
+#include "net/dialer.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace sc::net {
+
+struct Dialer::Attempt {
+  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to,
+          base::Callback<void(Attempt&)> on_writable)
+      : address(to),
+        fd(std::move(connecting)),
+        poll(loop, fd.get(),
+             [this, done = std::move(on_writable)](loop::Ready) mutable { done(*this); }) {
+    poll.watch(false, true);
+  }
+
+  Address address;
+  base::Fd fd;
+  loop::Poll poll;
+};
+
+std::vector<Address> interleave_families(const std::vector<Address>& addresses) {
+  if (addresses.empty()) return {};
+  std::vector<Address> first;
+  std::vector<Address> second;
+  for (const Address& address : addresses)
+    (address.family() == addresses.front().family() ? first : second).push_back(address);
+  std::vector<Address> out;
+  for (std::size_t i = 0; i < std::max(first.size(), second.size()); ++i) {
+    if (i < first.size()) out.push_back(first[i]);
+    if (i < second.size()) out.push_back(second[i]);
+  }
+  return out;
+}
+
+Dialer::Dialer(loop::Loop& loop, const base::HostPort& target, const DialOptions& options,
+               OnDone on_done)
+    : loop_(loop),
+      target_(target),
+      options_(options),
+      on_done_(std::move(on_done)),
+      attempt_due_(loop, [this] { on_attempt_due(); }),
+      deadline_(loop, [this] {
+        fail(DialFailure::timeout, "no answer within " + base::format_duration(options_.timeout) +
+                                       (last_failure_.empty() ? "" : "; " + last_failure_));
+      }) {
+  deadline_.start(options_.timeout);
+  if (auto literal = Address::parse_ip(target_.host, target_.port)) {
+    addresses_.push_back(*literal);
+    start_next();
+  } else {
+    lookup_.emplace(loop_, target_.host, [this](base::Result<loop::Lookup::Addresses> found) {
+      on_addresses(std::move(found));
+    });
+  }
+}
+
+Dialer::~Dialer() = default;
+
+void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
+  if (!found) {
+    fail(DialFailure::unresolved, found.error().message);
+    return;
+  }
+  std::vector<Address> addresses;
+  for (const sockaddr_storage& raw : *found) {
+    const bool v6 = raw.ss_family == AF_INET6;
+    if (!v6 && raw.ss_family != AF_INET) continue;
+    Address address(reinterpret_cast<const sockaddr*>(&raw),
+                    v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
+    address.set_port(target_.port);
+    addresses.push_back(address);
+  }
+  addresses_ = interleave_families(addresses);
+  if (addresses_.empty()) {
+    fail(DialFailure::unresolved, "the name has no address");
+    return;
+  }
+  start_next();
+}
+
+// Starts attempts until one is under way; one that fails at once (no route to that family, say)
+// makes room for the next. When none is left and none is under way, the failure is told a turn
+// later: never from inside the constructor.
+void Dialer::start_next() {
+  while (next_ < addresses_.size()) {
+    const Address& address = addresses_[next_++];
+    auto started = start_connect(address, options_.keepalive);
+    if (!started) {
+      last_failure_ = started.error().message;
+      if (started.error().code == base::Errc::internal) kind_ = DialFailure::exhausted;
+      continue;
+    }
+    attempts_.push_back(std::make_unique<Attempt>(
+        loop_, std::move(*started), address, [this](Attempt& attempt) { on_writable(attempt); }));
+    if (next_ < addresses_.size()) attempt_due_.start(kAttemptDelay);
+    return;
+  }
+  if (attempts_.empty()) attempt_due_.start(std::chrono::milliseconds{0});
+}
+
+void Dialer::on_attempt_due() {
+  if (attempts_.empty() && next_ >= addresses_.size()) {
+    fail(kind_, last_failure_);
+  } else {
+    start_next();
+  }
+}
+
+void Dialer::on_writable(Attempt& attempt) {
+  const int error = take_error(attempt.fd.get());
+  if (error == 0) {
+    finish({Dialed{std::move(attempt.fd), attempt.address}, {}});
+    return;
+  }
+  last_failure_ = base::describe_errno(attempt.address.to_string(), error);
+  std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
+  if (next_ < addresses_.size()) {
+    start_next();
+  } else if (attempts_.empty()) {
+    fail(kind_, last_failure_);
+  }
+}
+
+void Dialer::fail(DialFailure failure, std::string why) {
+  finish({std::nullopt, {failure, "backend " + base::to_string(target_) + ": " + std::move(why)}});
+}
+
+void Dialer::finish(Outcome outcome) {
+  auto done = std::move(on_done_);  // done may destroy this: touch nothing after
+  attempts_.clear();                // the winner's Fd has been moved out
+  attempt_due_.stop();
+  deadline_.stop();
+  lookup_.reset();
+  done(std::move(outcome));
+}
+
+}  // namespace sc::net

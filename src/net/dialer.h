@@ -1,0 +1,93 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "loop/lookup.h"
+#include "loop/loop.h"
+#include "loop/poll.h"
+#include "loop/timer.h"
+#include "net/address.h"
+#include "net/socket.h"
+
+namespace sc::net {
+
+// Why no address of the host took the connection.
+enum class DialFailure : unsigned char {
+  unresolved,  // the name has no address, or its look-up failed
+  refused,     // every address refused or could not be reached
+  timeout,     // the deadline came first
+  exhausted,   // this host has no descriptor or memory for a socket
+};
+
+struct Dialed {
+  base::Fd fd;
+  Address address;
+};
+
+struct DialError {
+  DialFailure failure = DialFailure::refused;
+  std::string message;  // a sentence that names the host and the last cause
+};
+
+struct DialOptions {
+  std::chrono::milliseconds timeout{5000};  // look-up and all attempts together
+  Keepalive keepalive;
+};
+
+// host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
+// next one starts when one fails, or beside it after kAttemptDelay, and the first that connects
+// wins (RFC 8305, with its recommended delay). Starts when made; on_done comes later, at most once;
+// destruction cancels. Loop's thread only.
+class Dialer {
+ public:
+  struct Outcome {
+    std::optional<Dialed> dialed;
+    DialError error;  // when there is no `dialed`
+  };
+  // May destroy the Dialer.
+  using OnDone = base::Callback<void(Outcome)>;
+
+  static constexpr std::chrono::milliseconds kAttemptDelay{250};
+
+  Dialer(loop::Loop& loop, const base::HostPort& target, const DialOptions& options,
+         OnDone on_done);
+  Dialer(const Dialer&) = delete;
+  Dialer& operator=(const Dialer&) = delete;
+  ~Dialer();
+
+ private:
+  struct Attempt;
+
+  void on_addresses(base::Result<loop::Lookup::Addresses> found);
+  void on_attempt_due();
+  void on_writable(Attempt& attempt);
+  void start_next();
+  void fail(DialFailure failure, std::string why);
+  void finish(Outcome outcome);
+
+  loop::Loop& loop_;
+  base::HostPort target_;
+  DialOptions options_;
+  OnDone on_done_;
+  std::optional<loop::Lookup> lookup_;
+  std::vector<Address> addresses_;
+  std::size_t next_ = 0;
+  std::string last_failure_;
+  DialFailure kind_ = DialFailure::refused;
+  std::vector<std::unique_ptr<Attempt>> attempts_;  // under way
+  loop::Timer attempt_due_;
+  loop::Timer deadline_;
+};
+
+// Sorted for RFC 8305 section 4: the families in turns, beginning with the first one's, each family
+// in its order.
+std::vector<Address> interleave_families(const std::vector<Address>& addresses);
+
+}  // namespace sc::net

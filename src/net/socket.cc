@@ -1,0 +1,110 @@
+#include "net/socket.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace sc::net {
+namespace {
+
+constexpr int kKeepaliveInterval = 10;  // seconds between two probes
+constexpr int kKeepaliveProbes = 6;     // unanswered ones until the peer is taken for dead
+
+void set_int(int fd, int level, int option, int value) {
+  // Fails only for a wrong descriptor or option, which would be a bug; a socket whose peer has gone
+  // takes them.
+  ::setsockopt(fd, level, option, &value, sizeof value);
+}
+
+base::Error listen_error(const Address& address, int number) {
+  const std::string text = base::describe_errno("cannot listen on " + address.to_string(), number);
+  if (number == EADDRINUSE) return {base::Errc::conflict, text};
+  if (number == EACCES || number == EPERM) return {base::Errc::forbidden, text};
+  return {base::Errc::unavailable, text};
+}
+
+template <class Call>
+Address ask_address(int fd, Call call) {
+  sockaddr_storage storage{};
+  socklen_t size = sizeof storage;
+  if (call(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return {};
+  return {reinterpret_cast<const sockaddr*>(&storage), size};
+}
+
+}  // namespace
+
+void set_nodelay(int fd) { set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+void set_keepalive(int fd, const Keepalive& keepalive) {
+  if (keepalive.idle.count() <= 0) return;
+  set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive.idle.count()));
+  set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveInterval);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
+}
+
+base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options) {
+  base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return listen_error(address, errno);
+  // Lets a port be opened again while sessions of its former listener still end; two listeners on
+  // one port remain an error, found by bind or, if the other one was only bound so far, by listen.
+  set_int(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (address.family() == AF_INET6) set_int(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  set_nodelay(fd.get());
+  set_keepalive(fd.get(), options.keepalive);
+  if (::bind(fd.get(), address.raw(), address.size()) != 0) return listen_error(address, errno);
+  if (::listen(fd.get(), options.backlog) != 0) return listen_error(address, errno);
+  return fd;
+}
+
+base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive) {
+  base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return base::Error{base::Errc::internal, base::describe_errno("socket", errno)};
+  set_nodelay(fd.get());
+  set_keepalive(fd.get(), keepalive);
+  // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
+  if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&
+      errno != EINTR)
+    return base::Error{base::Errc::unavailable, base::describe_errno(address.to_string(), errno)};
+  return fd;
+}
+
+AcceptResult accept(int listener) {
+  sockaddr_storage storage{};
+  while (true) {
+    socklen_t size = sizeof storage;
+    base::Fd fd(::accept4(listener, reinterpret_cast<sockaddr*>(&storage), &size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd) return {{std::move(fd), Address(reinterpret_cast<const sockaddr*>(&storage), size)}, 0};
+    // accept(2): a client that gave up meanwhile is reported here, and the next may wait behind it.
+    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+    return {{}, errno};
+  }
+}
+
+int take_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  return error;
+}
+
+Address local_address(int fd) { return ask_address(fd, ::getsockname); }
+Address peer_address(int fd) { return ask_address(fd, ::getpeername); }
+
+base::Result<PeerCredentials> peer_credentials(int fd) {
+  ucred credentials{};
+  socklen_t size = sizeof credentials;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+    return base::Error{base::Errc::internal, base::describe_errno("SO_PEERCRED", errno)};
+  return PeerCredentials{credentials.uid, credentials.gid, credentials.pid};
+}
+
+void reset_on_close(int fd) {
+  const linger at_once{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+}  // namespace sc::net

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "net/address.h"
+
+// TCP and unix sockets, all non-blocking and close-on-exec. Any thread.
+namespace sc::net {
+
+// When a silent peer is taken for dead: after `idle` the first probe, then kKeepaliveProbes of them
+// kKeepaliveInterval apart (tcp(7): TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Zero: no keepalive.
+struct Keepalive {
+  std::chrono::seconds idle{0};
+};
+
+struct ListenOptions {
+  Keepalive keepalive;  // inherited by accepted sockets on Linux, as TCP_NODELAY is
+  // The kernel caps it at net.core.somaxconn.
+  int backlog = 4096;
+};
+
+// Binds and listens. conflict: the address is in use; forbidden: a port that needs a privilege;
+// unavailable: anything else the host refuses. An IPv6 wildcard takes IPv4 too.
+base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
+
+// Starts to connect with TCP_NODELAY and keepalive set. Writable: ask take_error() how it went.
+// internal: no socket could be made (EMFILE, say); unavailable: the host refused at once (no
+// route).
+base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive);
+
+struct Accepted {
+  base::Fd fd;
+  Address peer;
+};
+// The errno as the error case: EAGAIN when nobody waits.
+struct AcceptResult {
+  Accepted accepted;
+  int error = 0;
+};
+AcceptResult accept(int listener);
+
+// SO_ERROR, read and cleared.
+int take_error(int fd);
+
+Address local_address(int fd);
+Address peer_address(int fd);
+
+// SO_PEERCRED of a unix socket's peer.
+struct PeerCredentials {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  pid_t pid = 0;
+};
+base::Result<PeerCredentials> peer_credentials(int fd);
+
+// Makes the coming close(2) send a reset instead of an orderly end, dropping what was not sent yet.
+void reset_on_close(int fd);
+
+// Keepalive on a socket that exists.
+void set_keepalive(int fd, const Keepalive& keepalive);
+void set_nodelay(int fd);
+
+}  // namespace sc::net
