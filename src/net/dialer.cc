@@ -1,5 +1,7 @@
 #include "net/dialer.h"
 
+#include <netinet/in.h>
+
 #include <algorithm>
 #include <cerrno>
 
