@@ -26,6 +26,7 @@ using StoreWrite = std::variant<PutStream, EraseStream, AppendEvent>;
 struct UnreadableRow {
   std::string row;  // the columns, for the log
   std::string why;
+  std::uint16_t port = 0;  // 0 when even that cannot be read
 };
 
 struct StoredStreams {
