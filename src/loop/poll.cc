@@ -10,11 +10,10 @@ struct Poll::PollWatcher : Watcher<uv_poll_t, OnReady> {
     if (self == nullptr) return;
     // libuv 1.44 answers EPOLLERR with UV_EBADF and stops the handle (uv__poll_io).
     if (status < 0) self->mask_ = 0;
-    const Ready ready = status < 0
-                            ? Ready{true, true}
-                            : Ready{(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0};
-    reinterpret_cast<PollWatcher*>(handle)->function(
-        ready);  // may destroy self: touch nothing after
+    const Ready ready = status < 0 ? Ready{true, true, true}
+                                   : Ready{(events & UV_READABLE) != 0, (events & UV_WRITABLE) != 0,
+                                           (events & UV_PRIORITIZED) != 0};
+    reinterpret_cast<PollWatcher*>(handle)->function(ready);  // may destroy self
   }
 };
 
@@ -29,7 +28,14 @@ Poll::Poll(Loop& loop, int fd, OnReady on_ready) {
 }
 
 void Poll::watch(bool read, bool write) {
-  const int mask = (read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0);
+  set_mask((read ? UV_READABLE : 0) | (write ? UV_WRITABLE : 0));
+}
+
+// The kernel reports EPOLLERR and EPOLLHUP whatever is asked for, but libuv, asked for nothing,
+// does not ask at all: so ask for what does not come.
+void Poll::watch_broken() { set_mask(UV_PRIORITIZED); }
+
+void Poll::set_mask(int mask) {
   if (mask == mask_) return;
   mask_ = mask;
   if (mask == 0) {

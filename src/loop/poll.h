@@ -7,11 +7,12 @@
 
 namespace sc::loop {
 
-// What a descriptor is ready for. After an error or hang-up both are set: the next read or write
-// finds out what happened, and its errno.
+// What a descriptor is ready for. After an error all are set: the next read or write finds out what
+// happened, and its errno.
 struct Ready {
   bool read = false;
   bool write = false;
+  bool broken = false;  // an error or a full hang-up
 };
 
 // Watches one descriptor that somebody else owns; declare it after its Fd, so that it dies first.
@@ -29,12 +30,18 @@ class Poll {
 
   // Replaces what is waited for. Neither: it is not watched at all, not even for errors.
   void watch(bool read, bool write);
+  // Replaces it by errors and hang-up alone; for a socket whose end has been read already, which
+  // would be readable all the time. Out-of-band data is reported too, with `broken` set: ask
+  // SO_ERROR.
+  void watch_broken();
 
  private:
   struct PollWatcher;
   struct Close {
     void operator()(PollWatcher* watcher) const noexcept;
   };
+
+  void set_mask(int mask);
 
   std::unique_ptr<PollWatcher, Close> watcher_;
   int mask_ = 0;

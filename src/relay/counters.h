@@ -1,0 +1,18 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace sc::relay {
+
+// What one stream has carried. Written by the workers, read by anyone; relaxed, as each number
+// stands for itself.
+struct StreamCounters {
+  std::atomic<std::uint64_t> sessions_total{0};
+  std::atomic<std::uint64_t> sessions_active{0};
+  std::atomic<std::uint64_t> bytes_in{0};    // from clients, taken by backends
+  std::atomic<std::uint64_t> bytes_out{0};   // from backends, taken by clients
+  std::atomic<bool> backend_trouble{false};  // the latest session did not reach the backend
+};
+
+}  // namespace sc::relay

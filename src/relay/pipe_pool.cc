@@ -1,0 +1,59 @@
+#include "relay/pipe_pool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace sc::relay {
+namespace {
+
+std::optional<Pipe> make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
+  Pipe pipe{base::Fd(ends[0]), base::Fd(ends[1]), 0};
+  const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
+  pipe.capacity = size > 0 ? static_cast<std::size_t>(size) : 0;
+  return pipe;
+}
+
+}  // namespace
+
+std::optional<Pipe> PipePool::take() {
+  if (at_rest_.empty()) return make_pipe();
+  Pipe pipe = std::move(at_rest_.back());
+  at_rest_.pop_back();
+  return pipe;
+}
+
+bool PipePool::has_spare() {
+  if (at_rest_.empty()) {
+    auto fresh = make_pipe();
+    if (!fresh) return false;
+    at_rest_.push_back(std::move(*fresh));
+  }
+  return at_rest_.back().capacity >= kSpareCapacity;
+}
+
+void PipePool::give_back(Pipe pipe) {
+  if (at_rest_.size() >= kKept) return;
+  const auto place =
+      std::upper_bound(at_rest_.begin(), at_rest_.end(), pipe,
+                       [](const Pipe& a, const Pipe& b) { return a.capacity < b.capacity; });
+  at_rest_.insert(place, std::move(pipe));
+}
+
+void PipePool::grow(Pipe& pipe) {
+  if (!may_grow_ || pipe.capacity >= kGrownCapacity) return;
+  const int granted = ::fcntl(pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(kGrownCapacity));
+  if (granted > 0) {
+    pipe.capacity = static_cast<std::size_t>(granted);
+  } else {
+    may_grow_ =
+        false;  // EPERM: above pipe-max-size or the user's pages; asking each time costs a call
+  }
+}
+
+}  // namespace sc::relay

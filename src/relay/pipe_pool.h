@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "base/fd.h"
+
+namespace sc::relay {
+
+// A kernel pipe as a place for bytes on their way between two sockets.
+struct Pipe {
+  base::Fd read;
+  base::Fd write;
+  std::size_t capacity = 0;  // bytes, when filled with whole pages
+};
+
+// The pipes of one worker: lent while there are bytes to hold, so sessions at rest have none. One
+// thread.
+//
+// Without CAP_SYS_RESOURCE all pipes of a user together may have 16,384 pages (pipe(7):
+// pipe-user-pages-soft); beyond that the kernel makes new ones of two pages and refuses to grow
+// any. What is granted is taken.
+class PipePool {
+ public:
+  // A pipe of this many bytes takes whatever one copying read brings, see Pump.
+  static constexpr std::size_t kSpareCapacity = 16 * 1024;
+  static constexpr std::size_t kGrownCapacity = 1024 * 1024;
+  static constexpr std::size_t kKept =
+      16;  // at rest in the pool; more are closed when they come back
+
+  PipePool() = default;
+  PipePool(const PipePool&) = delete;
+  PipePool& operator=(const PipePool&) = delete;
+
+  // The largest at rest, else a new one of the kernel's default size (64 KiB). Nothing when the
+  // process or the user has no more descriptors or pages for pipes.
+  std::optional<Pipe> take();
+  // Is a pipe of kSpareCapacity at hand, or can one be made? The next take() gives it then.
+  bool has_spare();
+  // Must be empty: what is left in it would reach another session. Close one that is not.
+  void give_back(Pipe pipe);
+  // Up to kGrownCapacity, as far as the kernel lets us. The bytes in it stay.
+  void grow(Pipe& pipe);
+
+  std::size_t at_rest() const { return at_rest_.size(); }
+
+ private:
+  std::vector<Pipe> at_rest_;  // by capacity, the largest last
+  bool may_grow_ = true;       // until the kernel refuses
+};
+
+}  // namespace sc::relay

@@ -1,0 +1,168 @@
+#include "relay/pump.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+namespace sc::relay {
+namespace {
+
+// Repeats a call that a signal interrupted: splice(2) answers EINTR even on non-blocking sockets.
+template <class Call>
+ssize_t retried(Call call) {
+  while (true) {
+    const auto result = static_cast<ssize_t>(call());
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
+ssize_t splice_some(int from, int to, std::size_t size) {
+  assert(size > 0 && "splice of length 0 answers 0, which reads as the end");
+  return retried([&] {
+    return ::splice(from, nullptr, to, nullptr, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  });
+}
+
+bool is_again(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+std::size_t Pump::step(int from, int to) {
+  taken_ = 0;
+  left_in_source_ = false;
+  bool more = true;
+  while (more && !is_over() && taken_ < kBytesPerStep) {
+    if (pipe_) {
+      more = drain_pipe(to);
+    } else if (bulk_) {
+      more = splice_in(from, to);
+    } else {
+      more = copy(from, to);
+    }
+  }
+  return taken_;
+}
+
+// A message that fits the buffer is the whole of what the source has: after it, wait for poll
+// rather than ask once more for EAGAIN.
+bool Pump::copy(int from, int to) {
+  if (!resources_.pipes->has_spare()) return copy_without_pipe(from, to);
+  const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
+  const ssize_t got = retried([&] { return ::recv(from, buffer.data(), buffer.size(), 0); });
+  if (got <= 0) return on_no_read(got, to);
+  const auto size = static_cast<std::size_t>(got);
+  const ssize_t sent = retried([&] { return ::send(to, buffer.data(), size, MSG_NOSIGNAL); });
+  if (sent < 0 && !is_again(errno)) return on_no_write(errno);
+  const std::size_t taken = sent < 0 ? 0 : static_cast<std::size_t>(sent);
+  taken_ += taken;
+  bulk_ = size == kBuffer;
+  if (taken == size) return bulk_;
+  // The rest goes into the empty pipe that has_spare() promised; page for page it fits.
+  pipe_ = resources_.pipes->take();
+  const std::span<std::byte> rest = buffer.subspan(taken, size - taken);
+  const ssize_t kept =
+      retried([&] { return ::write(pipe_->write.get(), rest.data(), rest.size()); });
+  if (kept != static_cast<ssize_t>(rest.size())) {
+    fail(Fault::sink, kept < 0 ? errno : ENOBUFS);  // bytes would be lost: better an open break
+    return false;
+  }
+  buffered_ = rest.size();
+  return false;  // the sink is full: wait until it takes more
+}
+
+// The host gives us no pipe: look at the bytes without taking them, and take from the source just
+// what the sink took (recv(2): MSG_PEEK; tcp(7): MSG_TRUNC discards).
+bool Pump::copy_without_pipe(int from, int to) {
+  const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
+  const ssize_t got = retried([&] { return ::recv(from, buffer.data(), buffer.size(), MSG_PEEK); });
+  if (got <= 0) return on_no_read(got, to);
+  const auto size = static_cast<std::size_t>(got);
+  const ssize_t sent = retried([&] { return ::send(to, buffer.data(), size, MSG_NOSIGNAL); });
+  if (sent < 0 && !is_again(errno)) return on_no_write(errno);
+  if (sent > 0) {
+    taken_ += static_cast<std::size_t>(sent);
+    const auto take = static_cast<std::size_t>(sent);
+    if (retried([&] { return ::recv(from, nullptr, take, MSG_TRUNC); }) != sent) {
+      fail(Fault::source, EIO);  // the kernel showed these bytes a moment ago
+      return false;
+    }
+  }
+  left_in_source_ = sent < got;
+  return !left_in_source_ && size == kBuffer;
+}
+
+bool Pump::splice_in(int from, int to) {
+  assert(!pipe_ && buffered_ == 0);
+  auto pipe = resources_.pipes->take();
+  if (!pipe) {
+    bulk_ = false;  // copying does without
+    return true;
+  }
+  const ssize_t got = splice_some(from, pipe->write.get(), pipe->capacity);
+  if (got <= 0) {
+    const int error = errno;
+    resources_.pipes->give_back(std::move(*pipe));
+    errno = error;
+    bulk_ = false;
+    return on_no_read(got, to);
+  }
+  buffered_ = static_cast<std::size_t>(got);
+  // Small segments fill the pipe's slots long before its bytes: that is no reason to grow it.
+  if (buffered_ >= pipe->capacity / 4 * 3) resources_.pipes->grow(*pipe);
+  bulk_ = buffered_ >= kBuffer;
+  const bool was_bulk = bulk_;
+  pipe_ = std::move(pipe);
+  return drain_pipe(to) && was_bulk;
+}
+
+// False when the sink is full or has failed.
+bool Pump::drain_pipe(int to) {
+  while (buffered_ > 0) {
+    const ssize_t sent = splice_some(pipe_->read.get(), to, buffered_);
+    if (sent < 0) return on_no_write(errno);
+    if (sent == 0) return on_no_write(EPIPE);  // a pipe that holds bytes has no end to report
+    buffered_ -= static_cast<std::size_t>(sent);
+    taken_ += static_cast<std::size_t>(sent);
+  }
+  resources_.pipes->give_back(std::move(*pipe_));
+  pipe_.reset();
+  return true;
+}
+
+// The source gave nothing: its end, nothing now, or an error.
+bool Pump::on_no_read(ssize_t result, int to) {
+  if (result == 0) {
+    end(to);
+    return false;
+  }
+  if (!is_again(errno)) fail(Fault::source, errno);
+  return false;
+}
+
+bool Pump::on_no_write(int error) {
+  if (!is_again(error)) fail(Fault::sink, error);
+  return false;
+}
+
+// The source has ended. Nothing waits in a pipe, as only an empty one lets us read.
+void Pump::end(int to) {
+  assert(!pipe_);
+  state_ = State::finished;
+  // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
+  if (!withhold_end_) ::shutdown(to, SHUT_WR);
+}
+
+void Pump::fail(Fault fault, int error) {
+  state_ = State::failed;
+  fault_ = fault;
+  error_ = error;
+  pipe_.reset();  // closed, as it may hold bytes that nobody will take
+  buffered_ = 0;
+}
+
+}  // namespace sc::relay

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "relay/pipe_pool.h"
+
+namespace sc::relay {
+
+// One direction of a relay: moves what arrives at one socket to the other, and knows no loop. The
+// sockets belong to the relay, the buffer and the pipes to the worker. One thread.
+//
+// Copies through the worker's buffer while messages are small (one recv and one send), splices
+// through a pipe once a read fills the buffer, and copies again when a read is short. Between two
+// steps no byte is in user space: what the sink did not take waits in a pipe or, when no pipe is to
+// be had, still in the source's socket.
+class Pump {
+ public:
+  enum class State : std::uint8_t {
+    flowing,   // the source may have more, or the sink has not taken all of it yet
+    finished,  // the source has ended, everything is with the sink, which has been told the end
+    failed,    // see fault()
+  };
+  enum class Fault : std::uint8_t { none, source, sink };
+
+  struct Resources {
+    std::span<std::byte> buffer;  // kBuffer bytes, shared by all pumps of the worker
+    PipePool* pipes = nullptr;
+  };
+
+  // A message up to this size is copied. Not more than a spare pipe takes, for what is left of it.
+  static constexpr std::size_t kBuffer = PipePool::kSpareCapacity;
+  // One session's share of a turn, so that a fast one does not starve the others.
+  static constexpr std::size_t kBytesPerStep = 1024 * 1024;
+
+  explicit Pump(const Resources& resources) : resources_(resources) {}
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
+  ~Pump() = default;  // a pipe that still holds bytes is closed with them, not given back
+
+  // Moves up to about kBytesPerStep between the two non-blocking sockets; answers how many bytes
+  // the sink took.
+  std::size_t step(int from, int to);
+
+  // The sink has broken for writing: when the source ends, do not tell it an orderly end.
+  void withhold_end() { withhold_end_ = true; }
+
+  bool wants_read() const { return state_ == State::flowing && !waits_for_sink(); }
+  bool wants_write() const { return !is_over() && waits_for_sink(); }
+  bool is_over() const { return state_ == State::finished || state_ == State::failed; }
+  State state() const { return state_; }
+  Fault fault() const { return fault_; }
+  int error() const { return error_; }  // the errno behind fault()
+
+ private:
+  bool waits_for_sink() const { return pipe_.has_value() || left_in_source_; }
+
+  // Each is one read and what follows from it; false: there is nothing more to do in this step.
+  bool copy(int from, int to);
+  bool copy_without_pipe(int from, int to);
+  bool splice_in(int from, int to);
+  bool drain_pipe(int to);
+
+  bool on_no_read(ssize_t result, int to);
+  bool on_no_write(int error);
+  void end(int to);
+  void fail(Fault fault, int error);
+
+  Resources resources_;
+  std::optional<Pipe> pipe_;  // held only while it has bytes
+  std::size_t buffered_ = 0;  // bytes in pipe_
+  std::size_t taken_ = 0;     // by the sink, in this step
+  State state_ = State::flowing;
+  Fault fault_ = Fault::none;
+  bool bulk_ = false;            // splice instead of copy
+  bool left_in_source_ = false;  // the sink is full and there was no pipe for the rest
+  bool withhold_end_ = false;
+  int error_ = 0;
+};
+
+}  // namespace sc::relay

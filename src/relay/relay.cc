@@ -1,0 +1,136 @@
+#include "relay/relay.h"
+
+#include <utility>
+
+#include "net/socket.h"
+
+namespace sc::relay {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+// One function decides what an end waits for; nobody else touches the masks. An end that waits for
+// nothing is not polled, except that one whose end has been read is watched for a reset: nothing
+// else would tell of it before the other side speaks.
+void set_poll(loop::Poll& poll, const Pump& from_it, const Pump& to_it, bool watches_broken) {
+  const bool read = from_it.wants_read();
+  const bool write = to_it.wants_write();
+  if (!read && !write && from_it.state() == Pump::State::finished && watches_broken) {
+    poll.watch_broken();
+  } else {
+    poll.watch(read, write);
+  }
+}
+
+}  // namespace
+
+Relay::Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Resources& resources,
+             std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done)
+    : loop_(loop),
+      client_(std::move(client)),
+      backend_(std::move(backend)),
+      up_(resources),
+      down_(resources),
+      counters_(counters),
+      idle_timeout_(idle_timeout),
+      last_byte_at_(loop.now()),
+      on_done_(std::move(on_done)),
+      client_poll_(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); }),
+      backend_poll_(loop, backend_.get(), [this](loop::Ready ready) { on_backend(ready); }) {
+  if (idle_timeout_.count() > 0) {
+    idle_check_ = std::make_unique<loop::Timer>(loop_, [this] { on_idle_check(); });
+    idle_check_->start(idle_timeout_);
+  }
+  update();
+}
+
+void Relay::on_client(loop::Ready ready) {
+  if (ready.broken && !up_.wants_read() && !down_.wants_write()) {
+    on_broken(client_.get(), EndReason::client_reset);
+    return;
+  }
+  if (ready.read) pump_up();
+  if (ready.write) pump_down();
+  update();  // may destroy this
+}
+
+void Relay::on_backend(loop::Ready ready) {
+  if (ready.broken && !down_.wants_read() && !up_.wants_write()) {
+    on_broken(backend_.get(), EndReason::backend_reset);
+    return;
+  }
+  if (ready.write) pump_up();
+  if (ready.read) pump_down();
+  update();  // may destroy this
+}
+
+// A side that nothing was expected of has broken.
+void Relay::on_broken(int fd, EndReason reason) {
+  if (const int error = net::take_error(fd); error != 0) {
+    finish(reason, error);
+    return;
+  }
+  watches_broken_ = false;  // out-of-band data: it would be reported for ever
+  update();
+}
+
+void Relay::pump_up() {
+  if (!up_.wants_read() && !up_.wants_write()) return;
+  const std::size_t moved = up_.step(client_.get(), backend_.get());
+  if (moved == 0) return;
+  bytes_in_ += moved;
+  counters_.bytes_in.fetch_add(moved, kRelaxed);
+  last_byte_at_ = loop_.now();
+}
+
+void Relay::pump_down() {
+  if (!down_.wants_read() && !down_.wants_write()) return;
+  const std::size_t moved = down_.step(backend_.get(), client_.get());
+  if (moved == 0) return;
+  bytes_out_ += moved;
+  counters_.bytes_out.fetch_add(moved, kRelaxed);
+  last_byte_at_ = loop_.now();
+}
+
+void Relay::update() {
+  if (up_.fault() == Pump::Fault::source) return finish(EndReason::client_reset, up_.error());
+  if (down_.fault() == Pump::Fault::source) return finish(EndReason::backend_reset, down_.error());
+  // A sink has broken. What that side sent before it broke may still wait to be read: pass it on,
+  // then end.
+  if (up_.fault() == Pump::Fault::sink) {
+    if (down_.is_over()) return finish(EndReason::backend_reset, up_.error());
+    down_.withhold_end();
+  }
+  if (down_.fault() == Pump::Fault::sink) {
+    if (up_.is_over()) return finish(EndReason::client_reset, down_.error());
+    up_.withhold_end();
+  }
+  if (up_.is_over() && down_.is_over()) return finish(EndReason::finished, 0);
+  set_poll(client_poll_, up_, down_, watches_broken_);
+  set_poll(backend_poll_, down_, up_, watches_broken_);
+}
+
+void Relay::on_idle_check() {
+  const auto rest = last_byte_at_ + idle_timeout_ - loop_.now();
+  if (rest.count() <= 0) {
+    finish(EndReason::idle_timeout, 0);
+  } else {
+    idle_check_->start(rest);  // bytes moved since: one timer a period, none a byte
+  }
+}
+
+void Relay::cut(EndReason reason) { finish(reason, 0); }
+
+void Relay::finish(EndReason reason, int error) {
+  if (reason != EndReason::finished) {
+    net::reset_on_close(client_.get());
+    net::reset_on_close(backend_.get());
+  }
+  auto done = std::move(on_done_);  // done may destroy this: touch nothing after
+  client_poll_.watch(false, false);
+  backend_poll_.watch(false, false);
+  idle_check_.reset();
+  done(RelayEnd{reason, error, bytes_in_, bytes_out_});
+}
+
+}  // namespace sc::relay

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "loop/poll.h"
+#include "loop/timer.h"
+#include "relay/counters.h"
+#include "relay/end_reason.h"
+#include "relay/pump.h"
+
+namespace sc::relay {
+
+struct RelayEnd {
+  EndReason reason = EndReason::finished;
+  int error = 0;  // errno, where there was one
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+};
+
+// Two pumps between two connected sockets that it owns, and what both wait for. Ends when both
+// directions have; a reset of one side becomes a reset of the other, after what that side had sent
+// before it was passed on. Loop's thread only.
+class Relay {
+ public:
+  // At most once, never from inside the constructor. May destroy the Relay.
+  using OnDone = base::Callback<void(RelayEnd)>;
+
+  // idle_timeout: without a byte either way for so long it ends; zero: never.
+  Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Resources& resources,
+        std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  // Ends it now, both sides by a reset: half a transfer must not look like a whole one. Calls
+  // on_done.
+  void cut(EndReason reason);
+
+ private:
+  void on_client(loop::Ready ready);
+  void on_backend(loop::Ready ready);
+  void on_broken(int fd, EndReason reason);
+  void on_idle_check();
+  void pump_up();
+  void pump_down();
+  void update();
+  void finish(EndReason reason, int error);
+
+  loop::Loop& loop_;
+  base::Fd client_;
+  base::Fd backend_;
+  Pump up_;    // client to backend
+  Pump down_;  // backend to client
+  StreamCounters& counters_;
+  std::uint64_t bytes_in_ = 0;
+  std::uint64_t bytes_out_ = 0;
+  std::chrono::milliseconds idle_timeout_;
+  std::chrono::milliseconds last_byte_at_;  // in the loop's time
+  bool watches_broken_ = true;
+  OnDone on_done_;
+  std::unique_ptr<loop::Timer> idle_check_;  // only with an idle timeout
+  loop::Poll client_poll_;
+  loop::Poll backend_poll_;
+};
+
+}  // namespace sc::relay

@@ -1,0 +1,109 @@
+#include "relay/session.h"
+
+#include <cassert>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::relay {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+EndReason to_reason(net::DialFailure failure) {
+  switch (failure) {
+    case net::DialFailure::unresolved:
+      return EndReason::backend_unresolved;
+    case net::DialFailure::refused:
+      return EndReason::backend_refused;
+    case net::DialFailure::timeout:
+      return EndReason::backend_timeout;
+    case net::DialFailure::exhausted:
+      return EndReason::limit;
+  }
+  return EndReason::internal;
+}
+
+}  // namespace
+
+std::string_view to_string(Session::State state) {
+  switch (state) {
+    case Session::State::dialing:
+      return "dialing";
+    case Session::State::relaying:
+      return "relaying";
+    case Session::State::ended:
+      return "ended";
+  }
+  return "?";
+}
+
+Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
+                 const SessionOptions& options, const Pump::Resources& resources,
+                 OnDialed on_dialed, OnEnd on_end)
+    : loop_(loop),
+      stream_(std::move(stream)),
+      peer_(client.peer),
+      client_(std::move(client.fd)),
+      options_(options),
+      resources_(resources),
+      started_at_(loop.now()),
+      on_dialed_(std::move(on_dialed)),
+      on_end_(std::move(on_end)),
+      dialer_(std::make_unique<net::Dialer>(
+          loop, stream_.spec->backend, net::DialOptions{options.connect_timeout, options.keepalive},
+          [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); })) {
+  stream_.counters->sessions_total.fetch_add(1, kRelaxed);
+  stream_.counters->sessions_active.fetch_add(1, kRelaxed);
+}
+
+Session::~Session() { stream_.counters->sessions_active.fetch_sub(1, kRelaxed); }
+
+void Session::on_outcome(net::Dialer::Outcome outcome) {
+  assert(state_ == State::dialing);
+  dialer_.reset();
+  auto told = std::exchange(on_dialed_, {});
+  if (!outcome.dialed) {
+    told(outcome.error.message);
+    end(RelayEnd{to_reason(outcome.error.failure), 0, 0, 0}, outcome.error.message);
+    return;
+  }
+  state_ = State::relaying;
+  relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(outcome.dialed->fd),
+                                   resources_, options_.idle_timeout, *stream_.counters,
+                                   [this](const RelayEnd& how) { end(how, {}); });
+  told({});
+}
+
+void Session::cut(EndReason reason) {
+  if (state_ == State::relaying) {
+    relay_->cut(reason);
+  } else if (state_ == State::dialing) {
+    dialer_.reset();
+    end(RelayEnd{reason, 0, 0, 0}, {});
+  }
+}
+
+void Session::end(const RelayEnd& how, const std::string& detail) {
+  assert(state_ != State::ended);
+  state_ = State::ended;
+  // A client whose backend was never reached is told by a reset: an orderly end would read as an
+  // empty reply.
+  if (client_) net::reset_on_close(client_.get());
+  if (base::log::enabled(base::log::Level::debug)) {
+    base::log::debug(
+        "session ended",
+        {{"port", std::to_string(stream_.spec->port)},
+         {"reason", std::string(relay::to_string(how.reason))},
+         {"client", peer_.to_string()},
+         {"backend", base::to_string(stream_.spec->backend)},
+         {"bytes_in", std::to_string(how.bytes_in)},
+         {"bytes_out", std::to_string(how.bytes_out)},
+         {"ms", std::to_string((loop_.now() - started_at_).count())},
+         {"detail", how.error != 0 ? base::describe_errno("errno", how.error) : detail}});
+  }
+  auto done = std::move(on_end_);  // done may destroy this: touch nothing after
+  done(how.reason);
+}
+
+}  // namespace sc::relay

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "core/stream.h"
+#include "loop/loop.h"
+#include "net/dialer.h"
+#include "net/socket.h"
+#include "relay/counters.h"
+#include "relay/end_reason.h"
+#include "relay/relay.h"
+
+namespace sc::relay {
+
+// What a session takes from the settings; the same for all of a service's life.
+struct SessionOptions {
+  std::chrono::milliseconds connect_timeout{5000};
+  std::chrono::milliseconds idle_timeout{0};  // zero: none
+  net::Keepalive keepalive;
+};
+
+// A stream as the workers see it. The spec is replaced as a whole when the backend changes;
+// sessions keep theirs.
+struct StreamContext {
+  std::uint64_t id = 0;  // a port that is removed and created again is another stream
+  std::shared_ptr<const core::StreamSpec> spec;
+  std::shared_ptr<StreamCounters> counters;
+};
+
+// One client's way through a stream: dials the backend, then relays until both sides are done.
+// Loop's thread only.
+//
+//     dialing --connected--> relaying --over--> ended
+//        \--failed, cut----------------------->/
+class Session {
+ public:
+  enum class State : unsigned char { dialing, relaying, ended };
+
+  // How the dial went; an empty text: connected. At most once, never from inside the constructor.
+  using OnDialed = base::Callback<void(const std::string& trouble)>;
+  // At most once, never from inside the constructor. May destroy the Session.
+  using OnEnd = base::Callback<void(EndReason)>;
+
+  // `options` and what `resources` point to outlive the session.
+  Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
+          const SessionOptions& options, const Pump::Resources& resources, OnDialed on_dialed,
+          OnEnd on_end);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  // Ends it now, the client by a reset. Calls on_end.
+  void cut(EndReason reason);
+
+  const StreamContext& stream() const { return stream_; }
+  State state() const { return state_; }
+
+ private:
+  void on_outcome(net::Dialer::Outcome outcome);
+  void end(const RelayEnd& how, const std::string& detail);
+
+  loop::Loop& loop_;
+  StreamContext stream_;
+  net::Address peer_;
+  base::Fd client_;  // until the relay has it
+  const SessionOptions& options_;
+  Pump::Resources resources_;
+  std::chrono::milliseconds started_at_;  // in the loop's time
+  State state_ = State::dialing;
+  OnDialed on_dialed_;
+  OnEnd on_end_;
+  std::unique_ptr<net::Dialer> dialer_;  // while dialing
+  std::unique_ptr<Relay> relay_;         // while relaying
+};
+
+std::string_view to_string(Session::State state);
+
+}  // namespace sc::relay

@@ -1,0 +1,183 @@
+#include "relay/worker.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::relay {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+// A session stays with the worker that accepted it unless another one has at least this many fewer:
+// a move costs a message and a wake-up.
+constexpr std::size_t kWorthMoving = 2;
+
+}  // namespace
+
+Worker::Worker(std::size_t index, const SessionOptions& options,
+               const std::vector<std::unique_ptr<Worker>>& peers, Report report)
+    : index_(index),
+      options_(options),
+      peers_(peers),
+      report_(std::move(report)),
+      buffer_(Pump::kBuffer),
+      inbox_(loop_, [this](WorkerCommand command) {
+        std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
+                   std::move(command));
+      }) {}
+
+Worker::~Worker() { join(); }
+
+void Worker::start() {
+  // Signals are the control thread's: in a worker they would only interrupt its splices.
+  sigset_t all{};
+  sigset_t before{};
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::run() {
+  const std::string name = "worker-" + std::to_string(index_);
+  ::pthread_setname_np(::pthread_self(), name.c_str());
+  loop_.run();
+}
+
+void Worker::handle(OpenListener command) {
+  const std::uint64_t id = command.stream.id;
+  Listener listener{std::move(command.stream),
+                    std::make_unique<net::Acceptor>(
+                        loop_, std::move(command.listener), [this, id](net::Accepted client) {
+                          place(listeners_.at(id).stream, std::move(client));
+                        })};
+  auto& placed = listeners_.insert_or_assign(id, std::move(listener)).first->second;
+  if (!draining_) placed.acceptor->resume();
+}
+
+void Worker::handle(const PauseListener& command) {
+  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
+    found->second.acceptor->pause();
+}
+
+void Worker::handle(const ResumeListener& command) {
+  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
+    found->second.acceptor->resume();
+}
+
+void Worker::handle(const CloseListener& command) {
+  listeners_.erase(command.stream_id);
+  report_(ListenerClosed{command.stream_id});
+}
+
+void Worker::handle(ChangeSpec command) {
+  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
+    found->second.stream.spec = std::move(command.spec);
+}
+
+void Worker::handle(AdoptSession command) {
+  if (drain_is_over_) {
+    load_.fetch_sub(1, kRelaxed);
+    net::reset_on_close(command.client.fd.get());
+    return;
+  }
+  const std::uint64_t session_id = next_session_++;
+  const StreamContext stream = command.stream;
+  sessions_.emplace(session_id,
+                    std::make_unique<Session>(
+                        loop_, std::move(command.stream), std::move(command.client), options_,
+                        Pump::Resources{buffer_, &pipes_},
+                        [this, stream](const std::string& trouble) { on_dialed(stream, trouble); },
+                        [this, session_id](EndReason) { on_session_end(session_id); }));
+}
+
+void Worker::handle(const DrainStream& command) {
+  const std::uint64_t id = command.stream_id;
+  if (command.limit.count() <= 0) {
+    cut_sessions(id, EndReason::drained);
+    return;
+  }
+  auto timer = std::make_unique<loop::Timer>(loop_, [this, id] {
+    cut_sessions(id, EndReason::drained);
+    drains_.erase(id);
+  });
+  timer->start(command.limit);
+  drains_.insert_or_assign(id, std::move(timer));
+}
+
+void Worker::handle(const DrainAll& command) {
+  for (auto& [id, listener] : listeners_) listener.acceptor->pause();
+  draining_ = true;
+  drain_all_ = std::make_unique<loop::Timer>(loop_, [this] { on_drain_limit(); });
+  drain_all_->start(command.limit);
+  report_if_drained();
+}
+
+void Worker::on_drain_limit() {
+  drain_is_over_ = true;
+  cut_ = cut_sessions(std::nullopt, EndReason::drained);
+  report_if_drained();
+}
+
+void Worker::handle(const Shutdown&) {
+  draining_ = false;
+  drain_is_over_ = true;
+  listeners_.clear();
+  cut_sessions(std::nullopt, EndReason::drained);
+  drains_.clear();
+  drain_all_.reset();
+  loop_.stop();
+}
+
+void Worker::place(const StreamContext& stream, net::Accepted client) {
+  Worker* target = this;
+  for (const auto& peer : peers_)
+    if (peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
+  target->load_.fetch_add(1, kRelaxed);
+  AdoptSession adopt{stream, std::move(client)};
+  if (target == this) {
+    handle(std::move(adopt));
+  } else {
+    target->send(std::move(adopt));
+  }
+}
+
+// Tells the control thread when the stream's sessions begin or cease to reach the backend, not each
+// time.
+void Worker::on_dialed(const StreamContext& stream, const std::string& trouble) {
+  const bool troubled = !trouble.empty();
+  std::atomic<bool>& known = stream.counters->backend_trouble;
+  if (known.load(kRelaxed) == troubled || known.exchange(troubled) == troubled) return;
+  report_(BackendNote{stream.id, trouble});
+}
+
+void Worker::on_session_end(std::uint64_t session_id) {
+  sessions_.erase(session_id);
+  load_.fetch_sub(1, kRelaxed);
+  report_if_drained();
+}
+
+std::size_t Worker::cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason) {
+  std::vector<std::uint64_t> chosen;  // a session leaves the map as it is cut
+  for (const auto& [id, session] : sessions_)
+    if (!stream_id || session->stream().id == *stream_id) chosen.push_back(id);
+  for (const std::uint64_t id : chosen) sessions_.at(id)->cut(reason);
+  return chosen.size();
+}
+
+void Worker::report_if_drained() {
+  if (!draining_ || load() > 0) return;
+  draining_ = false;
+  drain_all_.reset();
+  report_(Drained{cut_});
+}
+
+}  // namespace sc::relay

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+#include "loop/timer.h"
+#include "net/acceptor.h"
+#include "relay/pipe_pool.h"
+#include "relay/pump.h"
+#include "relay/session.h"
+
+namespace sc::relay {
+
+// What the control thread and other workers ask of a worker.
+struct OpenListener {
+  StreamContext stream;
+  base::Fd listener;
+};
+struct PauseListener {
+  std::uint64_t stream_id = 0;
+};
+struct ResumeListener {
+  std::uint64_t stream_id = 0;
+};
+struct CloseListener {  // answered by ListenerClosed
+  std::uint64_t stream_id = 0;
+};
+struct ChangeSpec {
+  std::uint64_t stream_id = 0;
+  std::shared_ptr<const core::StreamSpec> spec;
+};
+struct AdoptSession {  // from the worker that accepted it
+  StreamContext stream;
+  net::Accepted client;
+};
+struct DrainStream {  // sessions still running after `limit` are cut
+  std::uint64_t stream_id = 0;
+  std::chrono::milliseconds limit{0};
+};
+struct DrainAll {  // no new sessions; answered by Drained
+  std::chrono::milliseconds limit{0};
+};
+struct Shutdown {};  // cut everything and leave the thread
+using WorkerCommand = std::variant<OpenListener, PauseListener, ResumeListener, CloseListener,
+                                   ChangeSpec, AdoptSession, DrainStream, DrainAll, Shutdown>;
+
+// What a worker tells the control thread.
+struct ListenerClosed {
+  std::uint64_t stream_id = 0;
+};
+struct BackendNote {  // an empty text: sessions reach the backend again
+  std::uint64_t stream_id = 0;
+  std::string trouble;
+};
+struct Drained {
+  std::size_t cut = 0;  // sessions that did not end by themselves
+};
+using WorkerEvent = std::variant<ListenerClosed, BackendNote, Drained>;
+
+// A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
+// destroyed on the control thread; send() and load() may be called from any, the rest is its own
+// thread's.
+class Worker {
+ public:
+  using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
+
+  // `peers` are all workers, this one among them; complete by start().
+  Worker(std::size_t index, const SessionOptions& options,
+         const std::vector<std::unique_ptr<Worker>>& peers, Report report);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  void start();
+  void send(WorkerCommand command) { inbox_.send(std::move(command)); }
+  // After a Shutdown was sent.
+  void join();
+
+  // Sessions here and on their way here.
+  std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Listener {
+    StreamContext stream;
+    std::unique_ptr<net::Acceptor> acceptor;
+  };
+
+  void run();
+  void handle(OpenListener command);
+  void handle(const PauseListener& command);
+  void handle(const ResumeListener& command);
+  void handle(const CloseListener& command);
+  void handle(ChangeSpec command);
+  void handle(AdoptSession command);
+  void handle(const DrainStream& command);
+  void handle(const DrainAll& command);
+  void handle(const Shutdown& command);
+
+  void place(const StreamContext& stream, net::Accepted client);
+  void on_dialed(const StreamContext& stream, const std::string& trouble);
+  void on_session_end(std::uint64_t session_id);
+  void on_drain_limit();
+  std::size_t cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
+  void report_if_drained();
+
+  const std::size_t index_;
+  const SessionOptions options_;
+  const std::vector<std::unique_ptr<Worker>>& peers_;
+  Report report_;
+  std::atomic<std::size_t> load_{0};  // shared, relaxed
+
+  // This worker's thread only, once it runs.
+  loop::Loop loop_;
+  std::vector<std::byte> buffer_;
+  PipePool pipes_;
+  std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
+  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
+  std::unique_ptr<loop::Timer> drain_all_;
+  std::uint64_t next_session_ = 1;
+  bool draining_ = false;  // until Drained is told
+  bool drain_is_over_ = false;
+  std::size_t cut_ = 0;  // by the end of the drain
+
+  loop::Mailbox<WorkerCommand> inbox_;
+  std::thread thread_;
+};
+
+}  // namespace sc::relay

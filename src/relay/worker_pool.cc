@@ -1,0 +1,127 @@
+#include "relay/worker_pool.h"
+
+#include <cassert>
+#include <utility>
+
+#include "net/socket.h"
+
+namespace sc::relay {
+namespace {
+
+base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOptions& options) {
+  auto both = net::listen_tcp(net::Address::any_v6(port), options);
+  // A host without IPv6 (EAFNOSUPPORT, EADDRNOTAVAIL) is unavailable; a port that is taken, or
+  // needs a privilege, would be so with IPv4 alone as well.
+  if (both || both.error().code != base::Errc::unavailable) return both;
+  return net::listen_tcp(net::Address::any_v4(port), options);
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
+                       OnBackendNote on_backend_note)
+    : options_(options),
+      on_backend_note_(std::move(on_backend_note)),
+      inbox_(control, [this](WorkerEvent event) {
+        std::visit([this](const auto& each) { handle(each); }, event);
+      }) {
+  assert(options_.workers > 0);
+  for (std::size_t i = 0; i < options_.workers; ++i)
+    workers_.push_back(
+        std::make_unique<Worker>(i, options_.session, workers_,
+                                 [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
+  for (const auto& worker : workers_) worker->start();
+}
+
+WorkerPool::~WorkerPool() {
+  for (const auto& worker : workers_) worker->send(Shutdown{});
+  for (const auto& worker : workers_) worker->join();  // all, before one of them is destroyed
+}
+
+base::Result<base::Fd> WorkerPool::prepare(std::uint16_t port) {
+  const net::ListenOptions listen{options_.session.keepalive};
+  if (!options_.listen_address) return listen_everywhere(port, listen);
+  net::Address address = *options_.listen_address;
+  address.set_port(port);
+  return net::listen_tcp(address, listen);
+}
+
+void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
+  assert(!active_.contains(spec.port));
+  const Active active{next_id_++, next_home_++ % workers_.size(),
+                      std::make_shared<StreamCounters>()};
+  StreamContext context{active.id, std::make_shared<const core::StreamSpec>(spec), active.counters};
+  workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
+  active_.emplace(spec.port, active);
+}
+
+void WorkerPool::change(const core::StreamSpec& spec) {
+  const Active& active = active_.at(spec.port);
+  workers_[active.home]->send(
+      ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});
+}
+
+void WorkerPool::pause(std::uint16_t port) {
+  const Active& active = active_.at(port);
+  workers_[active.home]->send(PauseListener{active.id});
+}
+
+void WorkerPool::resume(std::uint16_t port) {
+  const Active& active = active_.at(port);
+  workers_[active.home]->send(ResumeListener{active.id});
+}
+
+void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
+                       base::Callback<void()> on_free) {
+  const auto found = active_.find(port);
+  assert(found != active_.end());
+  const Active active = std::move(found->second);
+  active_.erase(found);
+  closing_.emplace(active.id, Closing{drain, std::move(on_free)});
+  workers_[active.home]->send(CloseListener{active.id});
+}
+
+void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t)> on_done) {
+  assert(still_draining_ == 0);
+  on_drained_ = std::move(on_done);
+  still_draining_ = workers_.size();
+  for (const auto& worker : workers_) worker->send(DrainAll{limit});
+}
+
+std::size_t WorkerPool::sessions() const {
+  std::size_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->load();
+  return sum;
+}
+
+std::shared_ptr<const StreamCounters> WorkerPool::counters(std::uint16_t port) const {
+  const auto found = active_.find(port);
+  return found == active_.end() ? nullptr : found->second.counters;
+}
+
+// Only now the drain: a session that the home worker gave to another one before it closed is in
+// that one's mailbox ahead of it.
+void WorkerPool::handle(const ListenerClosed& event) {
+  auto closing = closing_.extract(event.stream_id);
+  assert(!closing.empty());
+  for (const auto& worker : workers_)
+    worker->send(DrainStream{event.stream_id, closing.mapped().drain});
+  closing.mapped().on_free();
+}
+
+void WorkerPool::handle(const BackendNote& event) {
+  for (const auto& [port, active] : active_) {
+    if (active.id != event.stream_id) continue;
+    on_backend_note_(port, event.trouble);
+    return;
+  }
+}
+
+void WorkerPool::handle(const Drained& event) {
+  cut_ += event.cut;
+  if (--still_draining_ > 0) return;
+  auto done = std::move(on_drained_);
+  done(cut_);
+}
+
+}  // namespace sc::relay

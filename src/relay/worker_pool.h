@@ -1,0 +1,88 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/callback.h"
+#include "core/data_plane.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+#include "net/address.h"
+#include "relay/worker.h"
+
+namespace sc::relay {
+
+struct WorkerPoolOptions {
+  std::size_t workers = 1;
+  SessionOptions session;
+  // Where streams listen: an IP; nothing: everywhere, dual-stack, or IPv4 alone where the host has
+  // no IPv6.
+  std::optional<net::Address> listen_address;
+};
+
+// The data plane: N workers. Each stream has a home worker that accepts; sessions stay there or go
+// to the least loaded one. Control thread only.
+class WorkerPool final : public core::DataPlane {
+ public:
+  // An empty text: the backend is reached again.
+  using OnBackendNote = std::function<void(std::uint16_t port, const std::string& trouble)>;
+
+  WorkerPool(loop::Loop& control, const WorkerPoolOptions& options, OnBackendNote on_backend_note);
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+  // Cuts what still runs and waits for the threads.
+  ~WorkerPool() override;
+
+  base::Result<base::Fd> prepare(std::uint16_t port) override;
+  void activate(base::Fd listener, const core::StreamSpec& spec) override;
+  void change(const core::StreamSpec& spec) override;
+  void pause(std::uint16_t port) override;
+  void resume(std::uint16_t port) override;
+  void close(std::uint16_t port, std::chrono::milliseconds drain,
+             base::Callback<void()> on_free) override;
+
+  // Accepts nobody any more; on_done with the number of sessions that had to be cut at the limit.
+  // Once.
+  void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
+  // Sessions of all workers.
+  std::size_t sessions() const;
+  std::size_t worker_count() const { return workers_.size(); }
+  // Null for a port that has no active stream.
+  std::shared_ptr<const StreamCounters> counters(std::uint16_t port) const;
+
+ private:
+  struct Active {
+    std::uint64_t id = 0;
+    std::size_t home = 0;
+    std::shared_ptr<StreamCounters> counters;
+  };
+  struct Closing {
+    std::chrono::milliseconds drain{0};
+    base::Callback<void()> on_free;
+  };
+
+  void handle(const ListenerClosed& event);
+  void handle(const BackendNote& event);
+  void handle(const Drained& event);
+
+  WorkerPoolOptions options_;
+  OnBackendNote on_backend_note_;
+  std::map<std::uint16_t, Active> active_;
+  std::map<std::uint64_t, Closing> closing_;  // by stream id
+  std::uint64_t next_id_ = 1;
+  std::size_t next_home_ = 0;
+  base::Callback<void(std::size_t)> on_drained_;
+  std::size_t still_draining_ = 0;
+  std::size_t cut_ = 0;
+  loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace sc::relay
