@@ -60,7 +60,7 @@ void Worker::handle(OpenListener command) {
                           place(listeners_.at(id).stream, std::move(client));
                         })};
   auto& placed = listeners_.insert_or_assign(id, std::move(listener)).first->second;
-  if (!draining_) placed.acceptor->resume();
+  if (accepts_) placed.acceptor->resume();
 }
 
 void Worker::handle(const PauseListener& command) {
@@ -69,8 +69,8 @@ void Worker::handle(const PauseListener& command) {
 }
 
 void Worker::handle(const ResumeListener& command) {
-  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
-    found->second.acceptor->resume();
+  const auto found = listeners_.find(command.stream_id);
+  if (found != listeners_.end() && accepts_) found->second.acceptor->resume();
 }
 
 void Worker::handle(const CloseListener& command) {
@@ -115,6 +115,7 @@ void Worker::handle(const DrainStream& command) {
 
 void Worker::handle(const DrainAll& command) {
   for (auto& [id, listener] : listeners_) listener.acceptor->pause();
+  accepts_ = false;
   draining_ = true;
   drain_all_ = std::make_unique<loop::Timer>(loop_, [this] { on_drain_limit(); });
   drain_all_->start(command.limit);
@@ -123,11 +124,12 @@ void Worker::handle(const DrainAll& command) {
 
 void Worker::on_drain_limit() {
   drain_is_over_ = true;
-  cut_ = cut_sessions(std::nullopt, EndReason::drained);
-  report_if_drained();
+  cut_ = sessions_.size();
+  cut_sessions(std::nullopt, EndReason::drained);  // the last one's end reports
 }
 
 void Worker::handle(const Shutdown&) {
+  accepts_ = false;
   draining_ = false;
   drain_is_over_ = true;
   listeners_.clear();
@@ -165,12 +167,11 @@ void Worker::on_session_end(std::uint64_t session_id) {
   report_if_drained();
 }
 
-std::size_t Worker::cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason) {
+void Worker::cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason) {
   std::vector<std::uint64_t> chosen;  // a session leaves the map as it is cut
   for (const auto& [id, session] : sessions_)
     if (!stream_id || session->stream().id == *stream_id) chosen.push_back(id);
   for (const std::uint64_t id : chosen) sessions_.at(id)->cut(reason);
-  return chosen.size();
 }
 
 void Worker::report_if_drained() {

@@ -114,7 +114,7 @@ class Worker {
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   void on_session_end(std::uint64_t session_id);
   void on_drain_limit();
-  std::size_t cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
+  void cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
   void report_if_drained();
 
   const std::size_t index_;
@@ -132,6 +132,7 @@ class Worker {
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;
   std::uint64_t next_session_ = 1;
+  bool accepts_ = true;
   bool draining_ = false;  // until Drained is told
   bool drain_is_over_ = false;
   std::size_t cut_ = 0;  // by the end of the drain

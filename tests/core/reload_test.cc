@@ -1,0 +1,98 @@
+#include "conductor_fixture.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+struct ReloadFixture : ConductorFixture {
+  std::optional<base::Result<core::ReloadReport>> report;
+  void reload() {
+    report.reset();
+    conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+    store.answer_all();
+    plane.finish_closing();
+    store.answer_all();
+  }
+};
+
+TEST_CASE_METHOD(ReloadFixture, "a row that somebody added is opened and becomes history") {
+  core::Stream row;
+  row.spec = spec(9001);
+  store.rows.emplace(9001, row);
+  reload();
+  CHECK((*report)->opened == 1);
+  CHECK(plane.open.contains(9001));
+  CHECK(store.story() == std::vector<std::string>{"created 9001 by SIGHUP"});
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a row that somebody deleted closes its stream") {
+  create_now(spec(9000));
+  store.rows.clear();
+  reload();
+  CHECK((*report)->closed == 1);
+  CHECK(plane.open.empty());
+  CHECK(conductor.list().empty());
+  CHECK(store.rows.empty());
+  CHECK(store.story().back() == "removed 9000 by SIGHUP");
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a row with another backend changes the stream in place") {
+  create_now(spec(9000, "old:1"));
+  store.rows.at(9000).spec = spec(9000, "new:2");
+  reload();
+  CHECK((*report)->changed == 1);
+  CHECK(plane.calls.back() == "change 9000");
+  CHECK(plane.open.at(9000).backend.host == "new");
+  CHECK(conductor.find(9000)->revision == 2);
+  CHECK(store.events.back().backend_before == "old:1");
+  CHECK(store.events.back().backend_after == "new:2");
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a reload of what runs already touches nothing") {
+  create_now(spec(9000));
+  const auto calls = plane.calls;
+  reload();
+  CHECK(plane.calls == calls);
+  CHECK(store.events.size() == 1);
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a row that was spoilt by hand leaves its stream running") {
+  create_now(spec(9000));
+  store.rows.clear();
+  store.unreadable.push_back({"9000|nonsense", "no port", 9000});
+  reload();
+  CHECK(plane.open.contains(9000));
+  CHECK(conductor.find(9000) != nullptr);
+}
+
+TEST_CASE_METHOD(ReloadFixture, "an added row whose port is taken becomes a failed stream") {
+  plane.taken.insert(9001);
+  core::Stream row;
+  row.spec = spec(9001);
+  store.rows.emplace(9001, row);
+  reload();
+  CHECK(conductor.find(9001)->state == core::StreamState::failed);
+  CHECK(store.story() ==
+        std::vector<std::string>{"created 9001 by SIGHUP", "failed 9001 by service"});
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a store that cannot be read changes nothing") {
+  create_now(spec(9000));
+  store.failure = base::Error{base::Errc::unavailable, "I/O error"};
+  reload();
+  CHECK_FALSE(*report);
+  CHECK(plane.open.contains(9000));
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a create that is under way during a reload survives it") {
+  create(spec(9000));
+  conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+  std::optional<base::Result<core::Stream>> later;
+  conductor.create(spec(9001), "x", [&](auto done) { later = std::move(done); });
+  store.answer_all();
+  CHECK(plane.open.size() == 2);
+  CHECK((*report)->closed == 0);
+}
+
+}  // namespace
+}  // namespace sc::test

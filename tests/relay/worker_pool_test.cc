@@ -1,0 +1,221 @@
+#include "relay/worker_pool.h"
+
+#include <optional>
+#include <vector>
+
+#include "relay/tcp_pair.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Two workers on threads of their own; the test plays the control thread, the clients and the
+// backend.
+struct PoolFixture {
+  loop::Loop control;
+  std::vector<std::string> notes;
+  relay::WorkerPool pool{
+      control, relay::WorkerPoolOptions{2, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
+      [this](std::uint16_t port, const std::string& trouble) {
+        notes.push_back(std::to_string(port) + ": " + trouble);
+      }};
+  base::Fd backend = listen_on_loopback();
+
+  template <class Condition>
+  void turn_until(Condition condition) {
+    bool late = false;
+    loop::Timer deadline(control, [&] { late = true; });
+    loop::Timer tick(control, [&] { tick.start(1ms); });
+    deadline.start(10s);
+    tick.start(1ms);
+    while (!condition()) {
+      control.run_once(true);
+      REQUIRE_FALSE(late);
+    }
+  }
+
+  // A stream on a free port to the given backend port.
+  std::uint16_t open(std::uint16_t backend_port) {
+    auto listener = pool.prepare(0);
+    REQUIRE(listener);
+    const std::uint16_t port = port_of(*listener);
+    pool.activate(std::move(*listener),
+                  core::StreamSpec{port, core::Backend{"127.0.0.1", backend_port}});
+    return port;
+  }
+
+  void close(std::uint16_t port, std::chrono::milliseconds drain) {
+    bool is_free = false;
+    pool.close(port, drain, [&] { is_free = true; });
+    turn_until([&] { return is_free; });
+  }
+
+  struct Pair {
+    base::Fd client;
+    base::Fd backend;
+  };
+  Pair connect(std::uint16_t port) {
+    base::Fd client = connect_to(port);
+    base::Fd accepted = accept_one(backend.get()).fd;
+    return {std::move(client), std::move(accepted)};
+  }
+  bool talks(const Pair& pair) {
+    send_all(pair.client, "hello");
+    wait_for(pair.backend.get(), POLLIN);
+    return receive_some(pair.backend).bytes == "hello";
+  }
+};
+
+TEST_CASE_METHOD(PoolFixture, "a client of a stream reaches its backend") {
+  const auto port = open(port_of(backend));
+  const Pair pair = connect(port);
+  CHECK(talks(pair));
+  CHECK(pool.sessions() == 1);
+  CHECK(pool.counters(port)->sessions_total == 1);
+  CHECK(pool.counters(port)->sessions_active == 1);
+}
+
+TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once it is active") {
+  auto listener = pool.prepare(0);
+  REQUIRE(listener);
+  const std::uint16_t port = port_of(*listener);
+  base::Fd client = connect_to(port);
+  pool.activate(std::move(*listener),
+                core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+  const Pair pair{std::move(client), accept_one(backend.get()).fd};
+  CHECK(talks(pair));
+}
+
+TEST_CASE_METHOD(PoolFixture, "a port that is taken cannot be prepared") {
+  auto listener = pool.prepare(0);
+  REQUIRE(listener);
+  const auto again = pool.prepare(port_of(*listener));
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == base::Errc::conflict);
+}
+
+TEST_CASE_METHOD(PoolFixture, "after close the port can be bound again while its session goes on") {
+  const auto port = open(port_of(backend));
+  const Pair pair = connect(port);
+  CHECK(talks(pair));
+  close(port, 60s);
+  CHECK(pool.prepare(port));
+  CHECK(talks(pair));
+}
+
+TEST_CASE_METHOD(PoolFixture,
+                 "the drain time over, sessions of a closed stream are cut, others are not") {
+  const auto first = open(port_of(backend));
+  const auto second = open(port_of(backend));
+  const Pair cut = connect(first);
+  const Pair kept = connect(second);
+  CHECK(talks(cut));
+  close(first, 20ms);
+  wait_for(cut.client.get(), POLLIN);
+  CHECK(receive_some(cut.client).reset);
+  CHECK(talks(kept));
+}
+
+TEST_CASE_METHOD(PoolFixture,
+                 "a paused stream lets clients wait and serves them when it is resumed") {
+  const auto port = open(port_of(backend));
+  pool.pause(port);
+  // A session that was accepted before the pause is through by now; so a client after it waits.
+  base::Fd client = connect_to(port);
+  pool.resume(port);
+  const Pair pair{std::move(client), accept_one(backend.get()).fd};
+  CHECK(talks(pair));
+}
+
+TEST_CASE_METHOD(PoolFixture, "a changed backend serves new sessions, running ones stay") {
+  const base::Fd other = listen_on_loopback();
+  const auto port = open(port_of(backend));
+  const Pair old = connect(port);
+  pool.change(core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(other)}});
+  const base::Fd client = connect_to(port);
+  const base::Fd accepted = accept_one(other.get()).fd;
+  send_all(client, "new");
+  wait_for(accepted.get(), POLLIN);
+  CHECK(receive_some(accepted).bytes == "new");
+  CHECK(talks(old));
+}
+
+TEST_CASE_METHOD(PoolFixture,
+                 "a refused backend resets the client and is told once until it answers again") {
+  base::Fd gone = listen_on_loopback();
+  const std::uint16_t backend_port = port_of(gone);
+  gone.reset();
+  const auto port = open(backend_port);
+  for (int i = 0; i < 3; ++i) {
+    const base::Fd client = connect_to(port);
+    wait_for(client.get(), POLLIN);
+    CHECK(receive_some(client).reset);
+  }
+  turn_until([&] { return !notes.empty(); });
+  CHECK(notes.size() == 1);
+  CHECK(notes.front().find("ECONNREFUSED") != std::string::npos);
+
+  auto back = net::listen_tcp(*net::Address::parse_ip("127.0.0.1", backend_port), {});
+  REQUIRE(back);
+  const base::Fd client = connect_to(port);
+  const base::Fd accepted = accept_one(back->get()).fd;
+  turn_until([&] { return notes.size() == 2; });
+  CHECK(notes.back() == std::to_string(port) + ": ");
+}
+
+TEST_CASE_METHOD(PoolFixture, "sessions are shared among the workers") {
+  const auto port = open(port_of(backend));
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 20; ++i) pairs.push_back(connect(port));
+  for (const Pair& pair : pairs) CHECK(talks(pair));
+  CHECK(pool.sessions() == 20);
+}
+
+TEST_CASE_METHOD(PoolFixture, "a drain waits for sessions to end by themselves") {
+  const auto port = open(port_of(backend));
+  Pair pair = connect(port);
+  CHECK(talks(pair));
+  std::optional<std::size_t> cut;
+  pool.drain(60s, [&](std::size_t count) { cut = count; });
+  CHECK(talks(pair));
+  CHECK_FALSE(cut);
+  pair.client.reset();
+  pair.backend.reset();
+  turn_until([&] { return cut.has_value(); });
+  CHECK(*cut == 0);
+}
+
+TEST_CASE_METHOD(PoolFixture, "a drain that takes too long cuts what is left and says how many") {
+  const auto port = open(port_of(backend));
+  const Pair pair = connect(port);
+  CHECK(talks(pair));
+  std::optional<std::size_t> cut;
+  pool.drain(20ms, [&](std::size_t count) { cut = count; });
+  turn_until([&] { return cut.has_value(); });
+  CHECK(*cut == 1);
+  wait_for(pair.client.get(), POLLIN);
+  CHECK(receive_some(pair.client).reset);
+}
+
+TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
+  std::optional<Pair> pair;
+  {
+    relay::WorkerPool other(
+        control,
+        relay::WorkerPoolOptions{1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
+        [](std::uint16_t, const std::string&) {});
+    auto listener = other.prepare(0);
+    const std::uint16_t port = port_of(*listener);
+    other.activate(std::move(*listener),
+                   core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+    pair = connect(port);
+    CHECK(talks(*pair));
+  }
+  wait_for(pair->client.get(), POLLIN);
+  CHECK(receive_some(pair->client).reset);
+}
+
+}  // namespace
+}  // namespace sc::test

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/data_plane.h"
+
+namespace sc::test {
+
+// A DataPlane that keeps a list of what it was asked and of the ports that are open.
+class FakeDataPlane final : public core::DataPlane {
+ public:
+  base::Result<base::Fd> prepare(std::uint16_t port) override {
+    if (taken.contains(port) || open.contains(port))
+      return base::Error{base::Errc::conflict,
+                         "port " + std::to_string(port) + " is in use by somebody else"};
+    ++prepared;
+    return base::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  void activate(base::Fd listener, const core::StreamSpec& spec) override {
+    calls.push_back("activate " + std::to_string(spec.port));
+    open.emplace(spec.port, spec);
+    listeners.emplace(spec.port, std::move(listener));
+  }
+  void change(const core::StreamSpec& spec) override {
+    calls.push_back("change " + std::to_string(spec.port));
+    open.at(spec.port) = spec;
+  }
+  void pause(std::uint16_t port) override { calls.push_back("pause " + std::to_string(port)); }
+  void resume(std::uint16_t port) override { calls.push_back("resume " + std::to_string(port)); }
+  void close(std::uint16_t port, std::chrono::milliseconds drain,
+             base::Callback<void()> on_free) override {
+    calls.push_back("close " + std::to_string(port));
+    last_drain = drain;
+    closing.emplace_back(port, std::move(on_free));
+  }
+
+  // The ports asked to close are free now.
+  void finish_closing() {
+    for (auto& [port, on_free] : std::exchange(closing, {})) {
+      open.erase(port);
+      listeners.erase(port);
+      on_free();
+    }
+  }
+
+  std::set<std::uint16_t> taken;  // by another program
+  std::map<std::uint16_t, core::StreamSpec> open;
+  std::map<std::uint16_t, base::Fd> listeners;
+  std::vector<std::string> calls;
+  std::chrono::milliseconds last_drain{0};
+  int prepared = 0;
+  std::vector<std::pair<std::uint16_t, base::Callback<void()>>> closing;
+};
+
+}  // namespace sc::test
