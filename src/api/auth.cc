@@ -34,8 +34,8 @@ std::optional<Error> check_page(const http::Request& request) {
   const std::string* origin = request.header("Origin");
   const std::string* host = request.header("Host");
   if (origin != nullptr && (host == nullptr || *origin != "http://" + *host))
-    return Error{Errc::forbidden, "a web page of the origin " + base::quoted(*origin) +
-                                      " may not use this API"};
+    return Error{Errc::forbidden,
+                 "a web page of the origin " + base::quoted(*origin) + " may not use this API"};
   return std::nullopt;
 }
 

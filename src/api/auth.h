@@ -14,8 +14,9 @@ struct AuthOptions {
 
 // Who asks, as it stands in history: `127.0.0.1`, or `uid 1000` for a peer of the unix socket.
 //
-// unauthorized: the peer is on another host. forbidden: a web page asks. Every endpoint is judged alike, as the original's GETs
-// change state: a page can send them by an <img>, or by a name of its own that it has pointed to this host (DNS rebinding).
+// unauthorized: the peer is on another host. forbidden: a web page asks. Every endpoint is judged
+// alike, because the original's GETs change state: a page can send them by an <img>, or under a
+// name of its own that it has pointed at this host (DNS rebinding).
 base::Result<std::string> authorize(const http::Request& request, const AuthOptions& options);
 
 }  // namespace sc::api

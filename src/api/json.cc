@@ -7,7 +7,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What is not UTF-8 (a path may hold any bytes) becomes U+FFFD. The line end is for people with curl.
+// What is not UTF-8 (a path may hold any bytes) becomes U+FFFD. The line end is for people with
+// curl.
 std::string to_text(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -15,8 +16,8 @@ std::string to_text(const Json& value) {
 }  // namespace
 
 std::string problem_json(int status, std::string_view title, std::string_view detail) {
-  return to_text(Json{
-      {"type", "about:blank"}, {"title", title}, {"status", status}, {"detail", detail}});
+  return to_text(
+      Json{{"type", "about:blank"}, {"title", title}, {"status", status}, {"detail", detail}});
 }
 
 // `available_ports` in the original's words, Python's for a range, but here the last port counts.
@@ -24,8 +25,7 @@ std::string legacy_status_json(const core::PortRanges& ranges) {
   std::string available;
   for (const core::PortRange& range : ranges.ranges()) {
     if (!available.empty()) available += ", ";
-    available +=
-        "range(" + std::to_string(range.first) + ", " + std::to_string(range.last) + ")";
+    available += "range(" + std::to_string(range.first) + ", " + std::to_string(range.last) + ")";
   }
   return to_text(Json{{"version", "0.1"},
                       {"available_ports", available},
@@ -35,8 +35,8 @@ std::string legacy_status_json(const core::PortRanges& ranges) {
 std::string legacy_streams_json(const std::vector<core::Stream>& streams) {
   Json list = Json::array();
   for (const core::Stream& stream : streams)
-    list.push_back(Json{{"listen", stream.spec.port},
-                        {"proxy_pass", base::to_string(stream.spec.backend)}});
+    list.push_back(
+        Json{{"listen", stream.spec.port}, {"proxy_pass", base::to_string(stream.spec.backend)}});
   return to_text(list);
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace sc::base {
 
@@ -28,6 +30,8 @@ class SystemClock final : public Clock {
 
 // ISO 8601 in UTC with milliseconds: `2026-11-01T14:03:00.000Z` (RFC 3339). Years 0 to 9999.
 std::string to_iso8601(WallTime time);
+// That form only, milliseconds and `Z` included.
+std::optional<WallTime> parse_iso8601(std::string_view text);
 
 // IMF-fixdate of RFC 9110 section 5.6.7, as in the Date header: `Sun, 06 Nov 1994 08:49:37 GMT`.
 std::string to_http_date(WallTime time);

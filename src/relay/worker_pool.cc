@@ -33,7 +33,9 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
   for (const auto& worker : workers_) worker->start();
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { shutdown(); }
+
+void WorkerPool::shutdown() {
   for (const auto& worker : workers_) worker->send(Shutdown{});
   for (const auto& worker : workers_) worker->join();  // all, before one of them is destroyed
 }

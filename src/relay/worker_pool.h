@@ -37,8 +37,11 @@ class WorkerPool final : public core::DataPlane {
   WorkerPool(loop::Loop& control, const WorkerPoolOptions& options, OnBackendNote on_backend_note);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
-  // Cuts what still runs and waits for the threads.
   ~WorkerPool() override;
+
+  // Cuts what still runs and waits for the threads; nothing else may be asked after it. The
+  // destructor does it too.
+  void shutdown();
 
   base::Result<base::Fd> prepare(std::uint16_t port) override;
   void activate(base::Fd listener, const core::StreamSpec& spec) override;

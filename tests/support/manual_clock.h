@@ -1,27 +1,29 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 
 #include "base/clock.h"
 
 namespace sc::test {
 
-// A clock that stands still until the test moves it. Both times move together.
+// A clock that stands still until the test moves it. Both times move together. Any thread may read
+// it; one thread moves it.
 class ManualClock final : public base::Clock {
  public:
-  base::WallTime wall() const override { return wall_; }
-  base::Instant steady() const override { return steady_; }
+  base::WallTime wall() const override { return wall_.load(); }
+  base::Instant steady() const override { return steady_.load(); }
 
-  void set_wall(base::WallTime wall) { wall_ = wall; }
+  void set_wall(base::WallTime wall) { wall_.store(wall); }
   void advance(std::chrono::milliseconds by) {
-    wall_ += by;
-    steady_ += by;
+    wall_.store(wall_.load() + by);
+    steady_.store(steady_.load() + by);
   }
 
  private:
   // 2026-11-01T14:03:00Z
-  base::WallTime wall_{std::chrono::milliseconds{1'793'541'780'000}};
-  base::Instant steady_{std::chrono::hours{1}};
+  std::atomic<base::WallTime> wall_{base::WallTime{std::chrono::milliseconds{1'793'541'780'000}}};
+  std::atomic<base::Instant> steady_{base::Instant{std::chrono::hours{1}}};
 };
 
 }  // namespace sc::test

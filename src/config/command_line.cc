@@ -1,0 +1,187 @@
+#include "config/command_line.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace sc::config {
+namespace {
+
+constexpr const char* kName = "stream-conductor";
+constexpr std::size_t kHelpColumn = 30;
+
+constexpr const char* kFooter =
+    "Each setting is also a key of the configuration file (port_range = \"9000-9009\") and a\n"
+    "variable of the environment (PORT_RANGE=9000-9009). Flags win over the environment, the\n"
+    "environment over the file, the file over the defaults.\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
+
+constexpr const char* kImportFooter =
+    "The flags for settings and --config go with import as well; see stream-conductor --help.\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
+
+// What CLI11 found in the arguments, not yet looked at.
+struct Arguments {
+  std::string config;
+  // Of the settings, in the order of the table; CLI11 keeps references.
+  std::vector<std::string> values = std::vector<std::string>(setting_table().size());
+  std::string directory;
+  std::string prefix;
+  bool check = false;
+  bool print_config = false;
+  bool dry_run = false;
+};
+
+// One value; of several the last one counts, so that a wrapper's flags can be overruled.
+CLI::Option* add_value(CLI::App& app, const std::string& name, std::string& into,
+                       const std::string& placeholder, const std::string& description) {
+  CLI::Option* option = app.add_option(name, into, description);
+  option->option_text(placeholder)->take_last();
+  // CLI11 takes whatever follows, so that a forgotten value would eat the next flag.
+  option->check(
+      [](const std::string& value) {
+        return value.rfind("--", 0) == 0 ? "its value is missing before " + value : std::string();
+      },
+      "");
+  return option;
+}
+
+void add_flag(CLI::App& app, const std::string& name, bool& into, const std::string& description) {
+  app.add_flag(name, into, description)->disable_flag_override();
+}
+
+// CLI11 reads `--name=` as `--name` without a value; as two arguments it is the empty value.
+std::vector<std::string> to_arguments(int argc, const char* const* argv) {
+  std::vector<std::string> out;
+  for (int i = 1; i < argc; ++i) {
+    std::string text = argv[i];
+    if (text.rfind("--", 0) == 0 && text.size() > 3 && text.find('=') == text.size() - 1) {
+      text.pop_back();
+      out.push_back(std::move(text));
+      out.emplace_back();
+    } else {
+      out.push_back(std::move(text));
+    }
+  }
+  std::reverse(out.begin(), out.end());  // as CLI::App::parse(vector) wants them
+  return out;
+}
+
+Finished usage_error(const std::string& why) {
+  const std::string name = kName;
+  return {kExitUsage, "", name + ": " + why + "\nTry '" + name + " --help'.\n"};
+}
+
+std::string lines(const std::string& lead, const std::vector<std::string>& sentences) {
+  std::string out;
+  for (const std::string& sentence : sentences) out += lead + sentence + "\n";
+  return out;
+}
+
+// The program's arguments as CLI11 knows them. Lives for one call of parse_command_line().
+class Parser {
+ public:
+  explicit Parser(const Program& program) {
+    app_.name(kName);
+    app_.get_formatter()->column_width(kHelpColumn);
+    app_.set_help_flag("-h,--help", "print this and exit");
+    app_.set_version_flag("--version", std::string(kName) + " " + program.version,
+                          "print the version and exit");
+    app_.footer(kFooter);
+    add_value(app_, "--config", arguments_.config, "FILE",
+              "the configuration file, instead of\n" + program.default_file);
+    add_flag(app_, "--check", arguments_.check, "look for errors in the configuration and exit");
+    add_flag(app_, "--print-config", arguments_.print_config,
+             "print each setting and where it came from and exit");
+    add_settings();
+    add_import();
+  }
+
+  // Nothing, or what to print instead of going on.
+  std::optional<Finished> parse(int argc, const char* const* argv) {
+    try {
+      app_.parse(to_arguments(argc, argv));
+    } catch (const CLI::CallForHelp&) {
+      return Finished{kExitDone, app_.help(), ""};
+    } catch (const CLI::CallForVersion& version) {
+      return Finished{kExitDone, std::string(version.what()) + "\n", ""};
+    } catch (const CLI::ParseError& error) {
+      return usage_error(error.what());
+    }
+    if (import_->parsed() && (arguments_.check || arguments_.print_config))
+      return usage_error("--check and --print-config do not go with import");
+    return std::nullopt;
+  }
+
+  Layers layers(const Environment& environment, const Program& program) const {
+    Layers out{program.default_file, std::nullopt, environment, {}};
+    if (app_.count("--config") > 0) out.file = arguments_.config;
+    for (std::size_t i = 0; i < setting_table().size(); ++i) {
+      const Setting& setting = setting_table()[i];
+      if (app_.count(flag_name(setting)) > 0) out.flags.emplace(setting.key, arguments_.values[i]);
+    }
+    return out;
+  }
+
+  Invocation decide(Loaded loaded) const {
+    const std::string lead = std::string(kName) + ": ";
+    if (!loaded.errors.empty()) return Finished{kExitConfig, "", lines(lead, loaded.errors)};
+    const std::string notes = lines(lead + "note: ", loaded.notes);
+    if (arguments_.print_config)
+      return Finished{kExitDone, print_config(loaded.settings, loaded.sources), notes};
+    if (arguments_.check) return Finished{kExitDone, "configuration is valid\n", notes};
+    Configuration configuration{std::move(loaded.settings), std::move(loaded.sources),
+                                std::move(loaded.notes)};
+    if (!import_->parsed()) return Serve{std::move(configuration)};
+    const bool has_directory = import_->count("DIR") > 0;
+    const bool has_prefix = import_->count("--prefix") > 0;
+    return Import{std::move(configuration),
+                  has_directory ? arguments_.directory : loaded.import_place.directory,
+                  has_prefix ? arguments_.prefix : loaded.import_place.prefix, arguments_.dry_run};
+  }
+
+ private:
+  void add_settings() {
+    const Settings defaults;
+    for (std::size_t i = 0; i < setting_table().size(); ++i) {
+      const Setting& setting = setting_table()[i];
+      const std::string value = setting.print(defaults);
+      add_value(app_, flag_name(setting), arguments_.values.at(i), std::string(setting.placeholder),
+                std::string(setting.description) + "\n(" + (value.empty() ? "empty" : value) +
+                    "; allowed: " + std::string(setting.allowed) + ")")
+          ->group("Settings");
+    }
+  }
+
+  void add_import() {
+    import_ = app_.add_subcommand("import", "create the streams that the original service wrote");
+    import_->fallthrough();  // the settings' flags are the program's, before or after `import`
+    import_->footer(kImportFooter);
+    const ImportPlace place;
+    add_value(*import_, "DIR", arguments_.directory, " ",
+              "the folder of the nginx files\n(STREAM_CONFIG_PATH, else " + place.directory + ")");
+    add_value(*import_, "--prefix", arguments_.prefix, "TEXT",
+              "what the names of the files start with\n(STREAM_PREFIX, else " + place.prefix + ")");
+    add_flag(*import_, "--dry-run", arguments_.dry_run, "say what would be done and exit");
+  }
+
+  CLI::App app_{"Carries TCP from the ports of this host to backends, as asked over REST."};
+  CLI::App* import_ = nullptr;  // owned by app_
+  Arguments arguments_;
+};
+
+}  // namespace
+
+Invocation parse_command_line(int argc, const char* const* argv, const Environment& environment,
+                              const Program& program) {
+  Parser parser(program);
+  if (auto finished = parser.parse(argc, argv)) return std::move(*finished);
+  return parser.decide(load(parser.layers(environment, program)));
+}
+
+}  // namespace sc::config

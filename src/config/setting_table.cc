@@ -1,0 +1,207 @@
+#include "config/setting_table.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/text.h"
+
+namespace sc::config {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::int64_t kSecond = 1000;  // in milliseconds, as are all below
+constexpr std::int64_t kMinute = 60 * kSecond;
+constexpr std::int64_t kDay = 24 * 60 * kMinute;
+// TCP_KEEPIDLE is at most MAX_TCP_KEEPIDLE of the kernel's tcp.h, in whole seconds.
+constexpr std::int64_t kMaxKeepalive = 32767 * kSecond;
+// Each worker is a thread with a loop, so more than this is a slip of the hand.
+constexpr unsigned kMaxWorkers = 256;
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7f;
+  });
+}
+
+// 0 where it is allowed, else from `Least` to `Most` in steps of `Step`, all in milliseconds.
+template <milliseconds Settings::*Member, bool ZeroToo, std::int64_t Least, std::int64_t Most,
+          std::int64_t Step = 1>
+bool parse_duration(std::string_view text, Settings& into) {
+  const auto value = base::parse_duration(text);
+  if (!value) return false;
+  const std::int64_t count = value->count();
+  const bool allowed = count == 0 ? ZeroToo : count >= Least && count <= Most && count % Step == 0;
+  if (allowed) into.*Member = *value;
+  return allowed;
+}
+
+template <milliseconds Settings::*Member>
+std::string print_duration(const Settings& from) {
+  return base::format_duration(from.*Member);
+}
+
+bool parse_port_range(std::string_view text, Settings& into) {
+  auto ranges = core::PortRanges::parse(text);
+  if (!ranges) return false;
+  into.port_range = std::move(*ranges);
+  return true;
+}
+
+bool parse_bind_address(std::string_view text, Settings& into) {
+  if (!base::is_ip_literal(text)) return false;
+  into.bind_address = text;
+  return true;
+}
+
+bool parse_bind_port(std::string_view text, Settings& into) {
+  const auto port = base::parse_unsigned(text, 0, 65535);
+  if (!port) return false;
+  into.bind_port = static_cast<std::uint16_t>(*port);
+  return true;
+}
+
+bool parse_stream_address(std::string_view text, Settings& into) {
+  if (!text.empty() && !base::is_ip_literal(text)) return false;
+  into.stream_address = text;
+  return true;
+}
+
+bool parse_state_directory(std::string_view text, Settings& into) {
+  if (text.empty() || text.front() != '/' || has_control(text)) return false;
+  into.state_directory = text;
+  return true;
+}
+
+// systemd.exec(5): with several StateDirectory= the paths are separated by `:`.
+std::string_view first_path(std::string_view value) { return value.substr(0, value.find(':')); }
+
+bool parse_workers(std::string_view text, Settings& into) {
+  const auto count = base::parse_unsigned(text, 1, kMaxWorkers);
+  if (!count && text != "auto") return false;
+  into.workers = static_cast<unsigned>(count.value_or(0));
+  return true;
+}
+
+bool parse_log_level(std::string_view text, Settings& into) {
+  const auto level = base::log::parse_level(text);
+  if (!level) return false;
+  into.log_level = *level;
+  return true;
+}
+
+bool parse_api_auth(std::string_view text, Settings& into) {
+  for (const ApiAuth auth : {ApiAuth::remote, ApiAuth::off}) {
+    if (text != to_string(auth)) continue;
+    into.api_auth = auth;
+    return true;
+  }
+  return false;
+}
+
+constexpr std::array<Setting, 12> kTable{{
+    {"port_range", "PORTS",
+     "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
+     "9000-9009,10000-10999",
+     "the ports that streams may have", parse_port_range,
+     [](const Settings& from) { return from.port_range.to_string(); }},
+    {"bind_address", "IP", "an IPv4 or IPv6 address, as in 127.0.0.1 or ::1",
+     "the address of the API", parse_bind_address,
+     [](const Settings& from) { return from.bind_address; }},
+    {"bind_port", "PORT", "a number from 0 to 65535; 0 picks a free port and logs it",
+     "the port of the API", parse_bind_port,
+     [](const Settings& from) { return std::to_string(from.bind_port); }},
+    {"stream_address", "IP", "an IPv4 or IPv6 address; empty for all addresses",
+     "the address that streams listen on", parse_stream_address,
+     [](const Settings& from) { return from.stream_address; }},
+    {"state_directory", "DIR", "an absolute path without control characters",
+     "the folder of the database, stream-conductor.db", parse_state_directory,
+     [](const Settings& from) { return from.state_directory; }, first_path},
+    {"workers", "COUNT", "auto, which is one for each core, or a number from 1 to 256",
+     "the threads that carry the bytes", parse_workers,
+     [](const Settings& from) {
+       return from.workers == 0 ? std::string("auto") : std::to_string(from.workers);
+     }},
+    {"connect_timeout", "DURATION", "a duration from 100ms to 5m, as in 250ms or 5s",
+     "how long a backend may take to answer a connect",
+     parse_duration<&Settings::connect_timeout, false, 100, 5 * kMinute>,
+     print_duration<&Settings::connect_timeout>},
+    {"idle_timeout", "DURATION", "0 for none, or a duration from 1s to 30d, as in 90s or 2h",
+     "ends sessions that carried nothing for so long",
+     parse_duration<&Settings::idle_timeout, true, kSecond, 30 * kDay>,
+     print_duration<&Settings::idle_timeout>},
+    {"keepalive", "DURATION", "0 for off, or whole seconds from 1s to 32767s, as in 60s or 5m",
+     "the silence after which TCP asks whether a peer is still there",
+     parse_duration<&Settings::keepalive, true, kSecond, kMaxKeepalive, kSecond>,
+     print_duration<&Settings::keepalive>},
+    {"drain_timeout", "DURATION", "a duration from 0 to 1d, as in 0, 10s or 5m",
+     "how long running sessions may go on after a stop or a removal",
+     parse_duration<&Settings::drain_timeout, true, 1, kDay>,
+     print_duration<&Settings::drain_timeout>},
+    {"log_level", "LEVEL", "debug, info, warning or error", "log lines below this are dropped",
+     parse_log_level,
+     [](const Settings& from) { return std::string(base::log::to_string(from.log_level)); }},
+    {"api_auth", "WHO",
+     "remote, which refuses who is not on this host, or off, which lets everybody in",
+     "who has to say who it is before it may use the API", parse_api_auth,
+     [](const Settings& from) { return std::string(to_string(from.api_auth)); }},
+}};
+
+// Numbers as they are, all else as a TOML basic string.
+std::string to_toml(std::string_view value) {
+  if (base::parse_unsigned(value, 0, UINT32_MAX)) return std::string(value);
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::vector<ShownSetting> all(const Settings& settings, const Sources& sources) {
+  std::vector<ShownSetting> out;
+  for (const Setting& setting : kTable) {
+    const auto source = sources.find(setting.key);
+    out.push_back({std::string(setting.key), setting.print(settings),
+                   source == sources.end() ? "default" : source->second});
+  }
+  return out;
+}
+
+}  // namespace
+
+std::span<const Setting> setting_table() { return kTable; }
+
+const Setting* find_setting(std::string_view key) {
+  const auto found = std::find_if(kTable.begin(), kTable.end(),
+                                  [&](const Setting& setting) { return setting.key == key; });
+  return found == kTable.end() ? nullptr : &*found;
+}
+
+std::string environment_name(const Setting& setting) { return base::to_upper(setting.key); }
+
+std::string flag_name(const Setting& setting) {
+  std::string name = "--" + std::string(setting.key);
+  std::replace(name.begin(), name.end(), '_', '-');
+  return name;
+}
+
+std::vector<ShownSetting> differing(const Settings& settings, const Sources& sources) {
+  const std::vector<ShownSetting> defaults = all({}, {});
+  std::vector<ShownSetting> shown = all(settings, sources);
+  std::vector<ShownSetting> out;
+  for (std::size_t i = 0; i < shown.size(); ++i)
+    if (shown[i].value != defaults[i].value) out.push_back(std::move(shown[i]));
+  return out;
+}
+
+std::string print_config(const Settings& settings, const Sources& sources) {
+  std::string out;
+  for (const ShownSetting& shown : all(settings, sources))
+    out += shown.key + " = " + to_toml(shown.value) + "  # " + shown.source + "\n";
+  return out;
+}
+
+}  // namespace sc::config

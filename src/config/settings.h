@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "core/port_range.h"
+
+namespace sc::config {
+
+// Who may use the API from elsewhere than the loopback addresses and the unix socket.
+enum class ApiAuth : unsigned char {
+  remote,  // nobody who has not said who it is
+  off,     // everybody
+};
+
+std::string_view to_string(ApiAuth auth);
+
+// The inclusive 9000-9009.
+core::PortRanges default_port_range();
+
+// Everything that an operator can set, with its default. A value; what each one takes, in words and
+// in code, stands in setting_table.cc.
+struct Settings {
+  core::PortRanges port_range = default_port_range();
+  std::string bind_address = "0.0.0.0";  // of the API; an IP literal
+  std::uint16_t bind_port = 5000;        // of the API; 0: one that is free
+  std::string stream_address;            // an IP literal; empty: all, dual-stack
+  std::string state_directory = "/var/lib/stream-conductor";
+  unsigned workers = 0;  // threads; 0: as many as there are cores
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
+  std::chrono::milliseconds idle_timeout{0};                       // 0: none
+  std::chrono::milliseconds keepalive = std::chrono::seconds(60);  // whole seconds; 0: off
+  std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
+  base::log::Level log_level = base::log::Level::info;
+  ApiAuth api_auth = ApiAuth::remote;
+
+  bool operator==(const Settings&) const = default;
+};
+
+}  // namespace sc::config

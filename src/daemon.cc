@@ -1,0 +1,275 @@
+#include "daemon.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "api/legacy.h"
+#include "api/problem.h"
+#include "base/log.h"
+#include "config/setting_table.h"
+#include "loop/lookup.h"
+#include "net/socket.h"
+
+namespace sc {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
+// At a stop, the answers of requests that are being carried out have this long to go out.
+constexpr milliseconds kAnswerTick{10};
+constexpr int kAnswerTicks = 100;
+
+relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
+  relay::WorkerPoolOptions options;
+  options.workers =
+      settings.workers > 0 ? settings.workers : std::max(1U, std::thread::hardware_concurrency());
+  options.session.connect_timeout = settings.connect_timeout;
+  options.session.idle_timeout = settings.idle_timeout;
+  options.session.keepalive.idle =
+      std::chrono::duration_cast<std::chrono::seconds>(settings.keepalive);
+  if (auto address = net::Address::parse_ip(settings.stream_address, 0))
+    options.listen_address = *address;
+  return options;
+}
+
+api::AuthOptions auth_options(const config::Settings& settings) {
+  api::AuthOptions options;
+  options.remote_needs_token = settings.api_auth == config::ApiAuth::remote;
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
+  return options;
+}
+
+http::ServerOptions server_options() {
+  http::ServerOptions options;
+  options.error_body = [](int status, const std::string& detail) {
+    return api::problem(status, detail);
+  };
+  return options;
+}
+
+// What systemd passed for the API, or else a socket of our own.
+base::Result<std::vector<base::Fd>> open_api(const config::Settings& settings,
+                                             std::vector<systemd::PassedFd> passed) {
+  std::vector<base::Fd> listeners;
+  for (systemd::PassedFd& each : passed) {
+    if (each.name == systemd::kApiSocketName) {
+      listeners.push_back(std::move(each.fd));
+    } else {
+      base::log::warning("socket passed by systemd is not used",
+                         {{"name", each.name}, {"known", systemd::kApiSocketName}});
+    }
+  }
+  if (!listeners.empty()) return listeners;
+  auto address = net::Address::parse_ip(settings.bind_address, settings.bind_port);
+  if (!address) return address.error();
+  auto listener = net::listen_tcp(*address, {});
+  if (!listener) return listener.error();
+  listeners.push_back(std::move(*listener));
+  return listeners;
+}
+
+void log_settings(const config::Configuration& configuration) {
+  for (const auto& shown : config::differing(configuration.settings, configuration.sources))
+    base::log::info("setting differs from its default",
+                    {{"key", shown.key}, {"value", shown.value}, {"source", shown.source}});
+  for (const std::string& note : configuration.notes) base::log::info(note);
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
+                                                   const base::Clock& clock) {
+  const config::Settings& settings = options.configuration.settings;
+  base::log::set_level(settings.log_level);
+  base::log::info("starting", {{"version", options.version}});
+  log_settings(options.configuration);
+
+  // The store is made before the loop that its answers go to, so that a refused database costs
+  // nothing; it answers nothing before it is asked.
+  auto post = std::make_shared<std::function<void(base::Callback<void()>)>>();
+  auto store = store::SqliteStore::open(
+      settings.state_directory + std::string(kDatabaseFile),
+      [post](base::Callback<void()> answer) { (*post)(std::move(answer)); });
+  if (!store) return store.error();
+  auto listeners = open_api(settings, std::move(options.passed));
+  if (!listeners)
+    return base::Error{listeners.error().code, "the API: " + listeners.error().message};
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(options), clock, std::move(*store), std::move(*listeners)));
+  *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
+    inbox->send(std::move(answer));
+  };
+  return daemon;
+}
+
+Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
+               std::unique_ptr<store::SqliteStore> store, std::vector<base::Fd> api_listeners)
+    : options_(std::move(options)),
+      clock_(clock),
+      notifier_(clock),
+      store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
+      store_(std::move(store)),
+      plane_(loop_, pool_options(options_.configuration.settings),
+             [this](std::uint16_t port, const std::string& trouble) {
+               conductor_.note_backend(port, trouble);
+             }),
+      conductor_({options_.configuration.settings.port_range,
+                  options_.configuration.settings.drain_timeout},
+                 *store_, plane_, clock),
+      retry_timer_(loop_, [this] { conductor_.retry_due(); }),
+      router_(server_options().error_body),
+      server_(
+          loop_, clock,
+          [&] {
+            for (const base::Fd& fd : api_listeners)
+              api_addresses_.push_back(net::local_address(fd.get()));
+            return std::move(api_listeners);
+          }(),
+          [this](const http::Request& request, http::Responder responder) {
+            router_.route(request, std::move(responder));
+          },
+          server_options()),
+      watchdog_(loop_, notifier_),
+      answer_timer_(loop_, [this] { on_answer_tick(); }),
+      stop_wakeup_(loop_, [this] { on_stop(); }),
+      reload_wakeup_(loop_, [this] { on_reload(); }) {
+  api::add_legacy_routes(router_, conductor_, auth_options(options_.configuration.settings));
+  conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
+  for (const int number : {SIGTERM, SIGINT})
+    signals_.push_back(std::make_unique<loop::Signal>(loop_, number, [this] { on_stop(); }));
+  signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGHUP, [this] { on_reload(); }));
+}
+
+Daemon::~Daemon() = default;
+
+bool Daemon::waits_for_resolver() { return loop::Lookup::in_flight() > 0; }
+
+void Daemon::run() {
+  start_streams();
+  loop_.run();
+  plane_.shutdown();
+  // What was asked of the store before is done when it comes to this.
+  std::promise<void> flushed;
+  store_->run([&] { flushed.set_value(); });
+  flushed.get_future().wait();
+}
+
+void Daemon::start_streams() {
+  const base::Instant started_at = clock_.steady();
+  auto stored = store_->load_now();
+  if (!stored) {
+    base::log::error("streams cannot be read", {{"reason", stored.error().message}});
+    stored = core::StoredStreams{};
+  }
+  for (const core::UnreadableRow& row : stored->unreadable)
+    base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
+  conductor_.boot(stored->streams, [this, started_at](const core::BootReport& report) {
+    on_booted(report, started_at);
+  });
+}
+
+void Daemon::on_booted(const core::BootReport& report, base::Instant started_at) {
+  if (phase_ != Phase::starting) return;  // told to stop meanwhile
+  phase_ = Phase::serving;
+  server_.start();
+  for (const net::Address& address : api_addresses_)
+    base::log::info("API listens", {{"address", address.to_string()}});
+  const auto took = std::chrono::duration_cast<milliseconds>(clock_.steady() - started_at);
+  base::log::info("ready", {{"version", options_.version},
+                            {"opened", std::to_string(report.opened)},
+                            {"failed", std::to_string(report.failed)},
+                            {"workers", std::to_string(plane_.worker_count())},
+                            {"ms", std::to_string(took.count())}});
+  notifier_.ready(status_line());
+}
+
+std::string Daemon::status_line() const {
+  const auto streams = conductor_.list();
+  const auto failed = std::count_if(streams.begin(), streams.end(), [](const core::Stream& stream) {
+    return stream.state == core::StreamState::failed;
+  });
+  std::string line = std::to_string(streams.size()) + " streams";
+  if (failed > 0) line += ", " + std::to_string(failed) + " of them failed";
+  return line;
+}
+
+void Daemon::on_stop() {
+  switch (phase_) {
+    case Phase::starting:
+    case Phase::serving: {
+      const milliseconds limit = options_.configuration.settings.drain_timeout;
+      phase_ = Phase::draining;
+      base::log::info("stopping", {{"sessions", std::to_string(plane_.sessions())},
+                                   {"drain_timeout", base::format_duration(limit)}});
+      notifier_.stopping(limit, "draining");
+      server_.stop_accepting();
+      server_.close_idle();
+      plane_.drain(limit, [this](std::size_t cut) { on_drained(cut); });
+      return;
+    }
+    case Phase::draining:
+    case Phase::answering:
+      base::log::warning("stopping at once", {{"sessions", std::to_string(plane_.sessions())}});
+      phase_ = Phase::stopped;
+      loop_.stop();
+      return;
+    case Phase::stopped:
+      return;
+  }
+}
+
+void Daemon::on_drained(std::size_t cut) {
+  if (phase_ != Phase::draining) return;
+  base::log::info("drained", {{"cut", std::to_string(cut)}});
+  phase_ = Phase::answering;
+  on_answer_tick();
+}
+
+void Daemon::on_answer_tick() {
+  if (server_.client_count() > 0 && ++answer_ticks_ < kAnswerTicks) {
+    answer_timer_.start(kAnswerTick);
+    return;
+  }
+  phase_ = Phase::stopped;
+  base::log::info("stopped");
+  loop_.stop();
+}
+
+// The log level, and the streams as the database has them now. Other settings need a restart.
+void Daemon::on_reload() {
+  if (phase_ != Phase::serving) return;
+  notifier_.reloading();
+  base::log::info("reloading");
+  if (const auto settings = options_.reread ? options_.reread() : std::nullopt)
+    base::log::set_level(settings->log_level);
+  conductor_.reload("SIGHUP", [this](const base::Result<core::ReloadReport>& done) {
+    if (done) {
+      base::log::info("reloaded", {{"opened", std::to_string(done->opened)},
+                                   {"changed", std::to_string(done->changed)},
+                                   {"closed", std::to_string(done->closed)}});
+    } else {
+      base::log::error("reload failed, everything stays as it is",
+                       {{"reason", done.error().message}});
+    }
+    if (phase_ == Phase::serving) notifier_.ready(status_line());
+  });
+}
+
+void Daemon::schedule_retry(std::optional<base::Instant> at) {
+  if (!at) {
+    retry_timer_.stop();
+    return;
+  }
+  // Rounded up: a timer that comes early would find nothing due.
+  retry_timer_.start(std::chrono::ceil<milliseconds>(*at - clock_.steady()));
+}
+
+}  // namespace sc

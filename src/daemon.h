@@ -1,0 +1,108 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "config/command_line.h"
+#include "core/conductor.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "loop/loop.h"
+#include "loop/mailbox.h"
+#include "loop/signal.h"
+#include "loop/timer.h"
+#include "loop/wakeup.h"
+#include "net/address.h"
+#include "relay/worker_pool.h"
+#include "store/sqlite_store.h"
+#include "systemd/listen_fds.h"
+#include "systemd/notifier.h"
+#include "systemd/watchdog.h"
+
+namespace sc {
+
+struct DaemonOptions {
+  std::string version;
+  config::Configuration configuration;
+  // Asks all sources anew, for SIGHUP; nothing when they are wrong now, which it has logged.
+  std::function<std::optional<config::Settings>()> reread;
+  std::vector<systemd::PassedFd> passed;
+};
+
+// The whole service. Members are made in the order in which it starts and die in the reverse. The
+// thread that calls run() is the control thread.
+class Daemon {
+ public:
+  // Opens the database and the API's sockets. The error says why the service cannot start.
+  static base::Result<std::unique_ptr<Daemon>> make(DaemonOptions options,
+                                                    const base::Clock& clock);
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  // Opens the streams, serves, and comes back when a stop is over.
+  void run();
+
+  // As SIGTERM: the first one drains, the second ends it at once. Any thread, while run() runs.
+  void request_stop() { stop_wakeup_.wake(); }
+  // As SIGHUP.
+  void request_reload() { reload_wakeup_.wake(); }
+
+  // Where the API listens; what systemd passed may be a unix socket.
+  const std::vector<net::Address>& api_addresses() const { return api_addresses_; }
+
+  // Look-ups that cannot be interrupted still run; destroying the Daemon would wait for them.
+  static bool waits_for_resolver();
+
+ private:
+  enum class Phase : unsigned char {
+    starting,   // streams are being opened
+    serving,    // the API answers
+    draining,   // no new clients; sessions have time to end
+    answering,  // sessions are over; the API's last answers go out
+    stopped,    // the loop is leaving
+  };
+
+  Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
+         std::vector<base::Fd> api_listeners);
+
+  void start_streams();
+  void on_booted(const core::BootReport& report, base::Instant started_at);
+  void on_stop();
+  void on_drained(std::size_t cut);
+  void on_answer_tick();
+  void on_reload();
+  void schedule_retry(std::optional<base::Instant> at);
+  std::string status_line() const;
+
+  // Set once.
+  const DaemonOptions options_;
+  const base::Clock& clock_;
+  std::vector<net::Address> api_addresses_;
+
+  Phase phase_ = Phase::starting;
+  int answer_ticks_ = 0;
+
+  loop::Loop loop_;
+  systemd::Notifier notifier_;
+  loop::Mailbox<base::Callback<void()>> store_answers_;
+  std::unique_ptr<store::SqliteStore> store_;
+  relay::WorkerPool plane_;
+  core::Conductor conductor_;
+  loop::Timer retry_timer_;
+  http::Router router_;
+  http::Server server_;
+  systemd::Watchdog watchdog_;
+  loop::Timer answer_timer_;
+  loop::Wakeup stop_wakeup_;
+  loop::Wakeup reload_wakeup_;
+  std::vector<std::unique_ptr<loop::Signal>> signals_;
+};
+
+}  // namespace sc

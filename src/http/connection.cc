@@ -1,0 +1,254 @@
+#include "http/connection.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::http {
+namespace {
+
+// Read at once, so also the most that can wait unparsed.
+constexpr std::size_t kReadSize = 16 * 1024;
+// No further request is taken while this much of the answers before it waits to be sent.
+constexpr std::size_t kPendingAnswers = 64 * 1024;
+// What a client may still send after its last answer, before it is cut off: a body somewhat above
+// the limit comes to its end, so that the client reads its 413 instead of a reset.
+constexpr std::size_t kLingerBytes = 4 * 1024 * 1024;
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+
+}  // namespace
+
+Connection::Connection(Service& service, std::uint64_t id, net::Accepted accepted)
+    : service_(service),
+      id_(id),
+      fd_(std::move(accepted.fd)),
+      peer_(accepted.peer),
+      parser_(service.limits),
+      timer_(service.loop, [this] { on_due(); }),
+      poll_(service.loop, fd_.get(), [this](loop::Ready ready) { on_ready(ready); }) {
+  if (peer_.is_unix()) {
+    if (auto credentials = net::peer_credentials(fd_.get())) credentials_ = *credentials;
+  } else {
+    net::set_nodelay(fd_.get());  // a listener that systemd made does not pass it on
+  }
+  update();
+}
+
+Connection::~Connection() {
+  if (exchange_) exchange_->connection = nullptr;
+}
+
+void Connection::on_ready(loop::Ready ready) {
+  if (ready.write && is_sending()) {
+    advance();
+  } else if (ready.read && phase_ == Phase::handling) {
+    // The client has sent more, or has gone: looked at once this request is answered.
+    reading_ = false;
+    poll_.watch(reading_, is_sending());
+  } else if (ready.read) {
+    receive();
+  }
+}
+
+void Connection::on_due() {
+  const Wait due = std::exchange(wait_, Wait::nothing);
+  if (due == Wait::request) {
+    refuse(408, "the request did not come to its end in time");
+    advance();
+    return;
+  }
+  // What it did not take is dropped: the kernel would keep it for as long as it is not
+  // acknowledged.
+  if (due == Wait::write) net::reset_on_close(fd_.get());
+  close();
+}
+
+void Connection::receive() {
+  std::array<char, kReadSize> buffer;
+  const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  if (got == 0 && phase_ == Phase::receiving && parser_.state() != Parser::State::idle) {
+    refuse(400, "the connection ended before the request did");
+    advance();
+    return;
+  }
+  if (got <= 0) {
+    close();
+    return;
+  }
+  const auto size = static_cast<std::size_t>(got);
+  if (phase_ == Phase::lingering) {
+    discarded_ += size;
+    if (discarded_ > kLingerBytes) close();
+    return;
+  }
+  in_.assign(buffer.data(), size);
+  parsed_ = 0;
+  advance();
+}
+
+// Does all that can be done without waiting: takes requests from what was read and sends what was
+// answered, several pipelined answers in one system call.
+void Connection::advance() {
+  while (true) {
+    take_requests();
+    if (!flush()) {
+      close();
+      return;
+    }
+    const bool more = phase_ == Phase::receiving && !last_answer_ && !in_.empty();
+    if (is_sending() || !more) break;
+  }
+  if (service_.leaving && is_idle()) {
+    close();
+    return;
+  }
+  if (last_answer_ && !is_sending() && phase_ == Phase::receiving) start_lingering();
+  update();
+}
+
+void Connection::take_requests() {
+  while (phase_ == Phase::receiving && !last_answer_ && out_.size() - sent_ < kPendingAnswers &&
+         parsed_ < in_.size()) {
+    parsed_ += parser_.feed(std::string_view(in_).substr(parsed_));
+    if (parser_.state() == Parser::State::complete) {
+      dispatch();
+    } else if (parser_.state() == Parser::State::failed) {
+      refuse(parser_.error().status, parser_.error().detail);
+    } else if (parser_.take_continue()) {
+      out_ += kContinue;
+    }
+  }
+  if (parsed_ == in_.size()) {
+    in_.clear();
+    parsed_ = 0;
+  }
+}
+
+void Connection::dispatch() {
+  is_head_ = parser_.is_head_request();
+  Request request = parser_.take();
+  request.peer = peer_;
+  request.credentials = credentials_;
+  keep_alive_ = request.keep_alive;
+  minor_version_ = request.minor_version;
+  phase_ = Phase::handling;
+  wait_ = Wait::nothing;  // whatever is waited for next is waited for anew
+  exchange_ = std::make_shared<Exchange>(Exchange{this});
+  dispatching_ = true;
+  try {
+    service_.handler(std::move(request), Responder(exchange_));
+  } catch (const std::exception& error) {  // its Responder has answered 500 by now
+    base::log::error("a request's handler failed", {{"why", error.what()}});
+  }
+  dispatching_ = false;
+}
+
+void Connection::answer(const Response& response) {
+  assert(phase_ == Phase::handling);
+  std::exchange(exchange_, nullptr)->connection = nullptr;
+  append(response);
+  phase_ = Phase::receiving;
+  if (!dispatching_) advance();
+}
+
+void Connection::answer_error(int status, std::string detail) {
+  answer(service_.error_body(status, std::move(detail)));
+}
+
+void Connection::append(const Response& response) {
+  last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
+  append_answer(out_, response, {service_.date.now(), minor_version_, last_answer_, is_head_});
+}
+
+// Answers what never became a request, and ends.
+void Connection::refuse(int status, std::string detail) {
+  last_answer_ = true;
+  minor_version_ = 1;
+  is_head_ = parser_.is_head_request();
+  append(service_.error_body(status, std::move(detail)));
+}
+
+// False when the client cannot be written to any more.
+bool Connection::flush() {
+  while (is_sending()) {
+    const std::size_t size = out_.size() - sent_;
+    const ssize_t sent = ::send(fd_.get(), out_.data() + sent_, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+    if (sent < 0) return false;
+    sent_ += static_cast<std::size_t>(sent);
+    if (is_sending())
+      wait_ = Wait::nothing;  // it does take something: the write's time starts anew
+  }
+  out_.clear();
+  sent_ = 0;
+  return true;
+}
+
+// RFC 9112 section 9.6: closing with bytes unread would reset the connection, and the reset may
+// overtake the answer.
+void Connection::start_lingering() {
+  phase_ = Phase::lingering;
+  in_.clear();
+  parsed_ = 0;
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+// The one place that decides what is waited for, and for how long.
+void Connection::update() {
+  const bool sending = is_sending();
+  // While a request is handled the read watch stays as it was: most answers come before the client
+  // sends more, and each change costs two system calls.
+  if (sending || phase_ != Phase::handling) reading_ = !sending;
+  poll_.watch(reading_, sending);
+
+  Wait wait = Wait::nothing;
+  std::chrono::milliseconds delay{};
+  if (sending) {
+    wait = Wait::write;
+    delay = service_.timeouts.write;
+  } else if (phase_ == Phase::lingering) {
+    wait = Wait::linger;
+    delay = service_.timeouts.linger;
+  } else if (phase_ == Phase::receiving && parser_.state() != Parser::State::idle) {
+    wait = Wait::request;
+    delay = service_.timeouts.request;
+  } else if (phase_ == Phase::receiving) {
+    wait = Wait::idle;
+    delay = service_.timeouts.idle;
+  }
+  if (wait == Wait::nothing) {
+    timer_.stop();
+  } else if (wait != wait_) {
+    timer_.start(delay);
+  }
+  wait_ = wait;
+}
+
+bool Connection::is_idle() const {
+  return phase_ == Phase::receiving && !last_answer_ && in_.empty() && !is_sending() &&
+         parser_.state() == Parser::State::idle;
+}
+
+void Connection::leave() {
+  if (!is_idle()) return;
+  // A request that lies in the socket already is answered, as the client's last one.
+  std::array<char, 1> peeked;
+  if (::recv(fd_.get(), peeked.data(), peeked.size(), MSG_PEEK) > 0) {
+    receive();
+  } else {
+    close();
+  }
+}
+
+void Connection::close() { service_.on_closed(id_); }
+
+}  // namespace sc::http

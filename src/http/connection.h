@@ -1,0 +1,114 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "http/date_cache.h"
+#include "http/message.h"
+#include "http/parser.h"
+#include "http/responder.h"
+#include "loop/loop.h"
+#include "loop/poll.h"
+#include "loop/timer.h"
+#include "net/socket.h"
+
+namespace sc::http {
+
+using Handler = std::function<void(Request, Responder)>;
+
+struct ConnectionTimeouts {
+  std::chrono::milliseconds request{10'000};  // from a request's first byte to its last -> 408
+  std::chrono::milliseconds idle{60'000};     // between requests; closed without a word
+  std::chrono::milliseconds write{10'000};    // for a client that takes nothing of its answer
+  std::chrono::milliseconds linger{2'000};    // for a client to end after its last answer
+};
+
+// What a server's connections share; outlives them.
+struct Service {
+  loop::Loop& loop;
+  ParserLimits limits;
+  ConnectionTimeouts timeouts;
+  Handler handler;
+  ErrorBody error_body;
+  DateCache date;
+  base::Callback<void(std::uint64_t id)> on_closed;  // destroys the connection
+  bool leaving = false;                              // every answer is its client's last one
+};
+
+// One client: reads its requests, gives them to the handler one at a time, writes the answers in
+// order. Reads nothing while a request is handled or an answer is not taken, so what it holds is
+// bounded. The loop's thread only.
+class Connection {
+ public:
+  Connection(Service& service, std::uint64_t id, net::Accepted accepted);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  // With Service::leaving set: ends now unless a request has begun. May destroy this.
+  void leave();
+
+ private:
+  friend class Responder;
+
+  enum class Phase : unsigned char {
+    receiving,  // waits for a request, or for the rest of one
+    handling,   // the handler has it
+    lingering,  // the last answer is out; waits for the client to end
+  };
+  enum class Wait : unsigned char { nothing, idle, request, write, linger };  // what timer_ is for
+
+  // Each of these may destroy this.
+  void on_ready(loop::Ready ready);
+  void on_due();
+  void receive();
+  void advance();
+  void answer(const Response& response);
+  void answer_error(int status, std::string detail);
+  void close();
+
+  void take_requests();
+  void dispatch();
+  void append(const Response& response);
+  void refuse(int status, std::string detail);
+  bool flush();
+  void start_lingering();
+  void update();
+  bool is_sending() const { return sent_ < out_.size(); }
+  bool is_idle() const;
+
+  Service& service_;
+  const std::uint64_t id_;
+  base::Fd fd_;
+  const net::Address peer_;
+  std::optional<net::PeerCredentials> credentials_;
+
+  Phase phase_ = Phase::receiving;
+  bool last_answer_ = false;  // nothing is read as a request any more
+  bool dispatching_ = false;  // inside the handler: answers wait for advance()
+  Parser parser_;
+  std::string in_;  // read, not parsed from parsed_ on; at most kReadSize
+  std::size_t parsed_ = 0;
+  std::string out_;  // answers, not sent from sent_ on
+  std::size_t sent_ = 0;
+  std::size_t discarded_ = 0;  // bytes read while lingering
+
+  // Of the request that is handled.
+  std::shared_ptr<Exchange> exchange_;
+  bool keep_alive_ = true;
+  bool is_head_ = false;
+  int minor_version_ = 1;
+
+  Wait wait_ = Wait::nothing;
+  bool reading_ = false;  // poll_'s mask
+  loop::Timer timer_;
+  loop::Poll poll_;
+};
+
+}  // namespace sc::http

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/message.h"
+#include "http/request_head.h"
+
+struct llhttp__internal_s;  // llhttp_t
+
+namespace sc::http {
+
+struct ParserLimits {
+  std::size_t head = 16 * 1024;    // bytes of request line and headers -> 431
+  std::size_t target = 8 * 1024;   // bytes of the request target -> 414
+  std::size_t body = 1024 * 1024;  // bytes of the body, decoded -> 413
+};
+
+// Bytes -> requests, one after the other, by llhttp with all leniency off and parse_head beside it.
+// Holds at most the limits' bytes. One thread at a time.
+class Parser {
+ public:
+  enum class State : unsigned char {
+    idle,      // no byte of a request yet
+    head,      // in the request line or the headers
+    body,      // behind the headers
+    complete,  // take() it
+    failed,    // error() says why; it stays so, as nobody knows where the next request begins
+  };
+
+  explicit Parser(const ParserLimits& limits);
+  Parser(const Parser&) = delete;
+  Parser& operator=(const Parser&) = delete;
+  ~Parser();
+
+  // Reads until a request is complete or refused, and says how many bytes that took: the rest is
+  // for the next call. Not to be called when complete or failed.
+  std::size_t feed(std::string_view bytes);
+
+  State state() const { return state_; }
+  const ParseError& error() const { return error_; }
+  // The request, without peer; idle again.
+  Request take();
+
+  // Does the client wait for `100 Continue` before it sends the body? True once for a request.
+  bool take_continue();
+  // As far as it is known: answers to HEAD have no body, whatever they say.
+  bool is_head_request() const { return is_head_request_; }
+
+ private:
+  struct Callbacks;
+
+  void start();
+  int fail(int status, std::string detail);
+  int fail_too_long();
+  void fail_by_llhttp(int number, std::string_view head);
+  int on_head_complete();
+  int check_framing();
+  int check_expectation(bool body_follows);
+  int on_body(std::string_view part);
+  bool take_chunk_framing(std::string_view bytes);
+
+  const ParserLimits limits_;
+  std::unique_ptr<llhttp__internal_s> llhttp_;
+
+  State state_ = State::idle;
+  ParseError error_;
+  Request request_;
+  bool is_head_request_ = false;
+  bool wants_continue_ = false;
+  std::size_t target_size_ = 0;
+  std::string kept_head_;  // what came of the head in earlier calls
+
+  // During feed() only: its bytes, and the head as far as it goes.
+  std::string_view fed_;
+  std::string_view head_;
+
+  // For a chunked body. What lies between the chunks' data is checked here as well, because llhttp
+  // in loose mode takes any two bytes for the CR LF around them.
+  enum class Framing : unsigned char { none, line, line_lf, data_cr, data_lf };
+  Framing framing_ = Framing::none;
+  const char* framing_from_ = nullptr;  // in fed_: where bytes that were not checked begin
+  std::size_t chunk_left_ = 0;
+  std::size_t framing_size_ = 0;
+};
+
+}  // namespace sc::http

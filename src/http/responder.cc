@@ -1,0 +1,29 @@
+#include "http/responder.h"
+
+#include <utility>
+
+#include "http/connection.h"
+
+namespace sc::http {
+
+Responder& Responder::operator=(Responder&& other) noexcept {
+  if (this != &other) {
+    drop();
+    exchange_ = std::move(other.exchange_);
+  }
+  return *this;
+}
+
+void Responder::respond(Response response) {
+  const auto exchange = std::move(exchange_);
+  if (exchange != nullptr && exchange->connection != nullptr)
+    exchange->connection->answer(response);
+}
+
+void Responder::drop() noexcept {
+  const auto exchange = std::move(exchange_);
+  if (exchange != nullptr && exchange->connection != nullptr)
+    exchange->connection->answer_error(500, "the request was not answered");
+}
+
+}  // namespace sc::http

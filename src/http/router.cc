@@ -1,0 +1,142 @@
+#include "http/router.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+
+#include "base/text.h"
+
+namespace sc::http {
+namespace {
+
+// RFC 9110 section 9 and RFC 5789. Any other method is one that the server does not recognize:
+// 501, where a known one that the resource does not have is 405 (RFC 9110 section 15.6.2). CONNECT
+// and TRACE are left out on purpose: no resource here will ever have them.
+constexpr std::array<std::string_view, 7> kKnownMethods{"GET",    "HEAD",    "POST", "PUT",
+                                                        "DELETE", "OPTIONS", "PATCH"};
+
+std::vector<std::string_view> split(std::string_view path) {
+  std::vector<std::string_view> segments;
+  if (path.starts_with('/')) path.remove_prefix(1);
+  while (true) {
+    const std::size_t slash = path.find('/');
+    segments.push_back(path.substr(0, slash));
+    if (slash == std::string_view::npos) return segments;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+bool is_param(std::string_view segment) {
+  return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
+}
+
+void add_allowed(std::vector<std::string>& allowed, const std::string& method) {
+  for (const char* name : {method.c_str(), method == "GET" ? "HEAD" : ""}) {
+    if (*name != '\0' && std::find(allowed.begin(), allowed.end(), name) == allowed.end())
+      allowed.emplace_back(name);
+  }
+}
+
+std::string join(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+Response options_answer(std::vector<std::string> allowed) {
+  add_allowed(allowed, "OPTIONS");
+  Response response;
+  response.status = 204;
+  response.headers.push_back({"Allow", join(allowed)});
+  return response;
+}
+
+}  // namespace
+
+const std::string& Params::operator[](std::string_view name) const {
+  static const std::string kNone;
+  const auto found = std::find_if(values_.begin(), values_.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  assert(found != values_.end());
+  return found == values_.end() ? kNone : found->second;
+}
+
+void Router::handle(std::string method, std::string_view pattern, RouteHandler handler) {
+  assert(pattern.starts_with('/'));
+  assert(std::find(kKnownMethods.begin(), kKnownMethods.end(), method) != kKnownMethods.end());
+  Route route{std::move(method), {}, std::move(handler)};
+  for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
+  routes_.push_back(std::move(route));
+}
+
+std::optional<Params> Router::match(const Route& route, const std::vector<std::string>& segments) {
+  if (route.segments.size() != segments.size()) return std::nullopt;
+  Params params;
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const std::string& wanted = route.segments[i];
+    if (!is_param(wanted)) {
+      if (wanted != segments[i]) return std::nullopt;
+    } else if (segments[i].empty()) {
+      return std::nullopt;
+    } else {
+      params.add(wanted.substr(1, wanted.size() - 2), segments[i]);
+    }
+  }
+  return params;
+}
+
+void Router::route(const Request& request, Responder responder) const {
+  if (std::find(kKnownMethods.begin(), kKnownMethods.end(), request.method) ==
+      kKnownMethods.end()) {
+    responder.respond(error_body_(501, "the method " + request.method + " is not known here"));
+    return;
+  }
+  if (request.path == "*") {
+    answer_options_of_all(std::move(responder));
+    return;
+  }
+  // Split first, decoded then: a `%2F` is part of its segment (RFC 3986 section 2.2).
+  std::vector<std::string> segments;
+  for (const std::string_view raw : split(request.path)) {
+    auto segment = base::percent_decode(raw);
+    if (!segment) {
+      responder.respond(
+          error_body_(400, "the path has a malformed percent-escape: " + base::quoted(raw)));
+      return;
+    }
+    segments.push_back(std::move(*segment));
+  }
+  std::vector<std::string> allowed;
+  for (const Route& candidate : routes_) {
+    const auto params = match(candidate, segments);
+    if (!params) continue;
+    if (candidate.method == request.method ||
+        (request.method == "HEAD" && candidate.method == "GET")) {
+      candidate.handler(request, *params, std::move(responder));
+      return;
+    }
+    add_allowed(allowed, candidate.method);
+  }
+  answer_unmatched(request, allowed, std::move(responder));
+}
+
+void Router::answer_unmatched(const Request& request, const std::vector<std::string>& allowed,
+                              Responder responder) const {
+  if (allowed.empty()) {
+    responder.respond(error_body_(404, "there is nothing at " + base::quoted(request.path)));
+  } else if (request.method == "OPTIONS") {
+    responder.respond(options_answer(allowed));
+  } else {
+    Response response = error_body_(405, request.method + " is not possible here");
+    response.headers.push_back({"Allow", join(allowed)});
+    responder.respond(std::move(response));
+  }
+}
+
+void Router::answer_options_of_all(Responder responder) const {
+  std::vector<std::string> allowed;
+  for (const Route& route : routes_) add_allowed(allowed, route.method);
+  responder.respond(options_answer(std::move(allowed)));
+}
+
+}  // namespace sc::http

@@ -1,0 +1,90 @@
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "base/log.h"
+#include "config/command_line.h"
+#include "daemon.h"
+#include "import_command.h"
+#include "systemd/journal.h"
+#include "version.h"
+
+namespace {
+
+constexpr int kExitFailed = 1;
+
+// Two descriptors a session: the soft limit, often 1,024, is there for programs that use select(2).
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Threads for name look-ups. libuv has 4 by default and lets look-ups use half: two names whose
+// servers are silent would hold up all others. Read at libuv's first use; the operator's own value
+// wins.
+void widen_resolver() { ::setenv("UV_THREADPOOL_SIZE", "32", 0); }
+
+int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
+          const char* const* argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
+  raise_descriptor_limit();
+  widen_resolver();
+  sc::systemd::log_to_journal_if_connected();
+  auto passed = sc::systemd::take_passed_fds();
+  if (!passed) {
+    sc::base::log::error("cannot start", {{"reason", passed.error().message}});
+    return kExitFailed;
+  }
+  sc::DaemonOptions options;
+  options.version = program.version;
+  options.configuration = std::move(serve.configuration);
+  options.passed = std::move(*passed);
+  options.reread = [&]() -> std::optional<sc::config::Settings> {
+    auto again =
+        sc::config::parse_command_line(argc, argv, sc::config::copy_environment(environ), program);
+    if (auto* fine = std::get_if<sc::config::Serve>(&again)) return fine->configuration.settings;
+    if (const auto* wrong = std::get_if<sc::config::Finished>(&again))
+      sc::base::log::error("configuration is wrong now, the present one stays",
+                           {{"reason", wrong->err}});
+    return std::nullopt;
+  };
+  const sc::base::SystemClock clock;
+  auto daemon = sc::Daemon::make(std::move(options), clock);
+  if (!daemon) {
+    sc::base::log::error("cannot start", {{"reason", daemon.error().message}});
+    return kExitFailed;
+  }
+  (*daemon)->run();
+  // The resolver cannot be interrupted and may take its time; everything that matters is on disk.
+  if (sc::Daemon::waits_for_resolver()) ::_exit(sc::config::kExitDone);
+  return sc::config::kExitDone;
+}
+
+int finish(const sc::config::Finished& finished) {
+  std::fputs(finished.out.c_str(), stdout);
+  std::fputs(finished.err.c_str(), stderr);
+  return std::fflush(stdout) == 0 ? finished.exit_code : kExitFailed;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const sc::config::Program program{sc::kVersion};
+  auto invocation =
+      sc::config::parse_command_line(argc, argv, sc::config::copy_environment(environ), program);
+  if (const auto* finished = std::get_if<sc::config::Finished>(&invocation))
+    return finish(*finished);
+  if (const auto* import = std::get_if<sc::config::Import>(&invocation))
+    return sc::import_streams(*import, sc::base::SystemClock{});
+  return serve(std::get<sc::config::Serve>(std::move(invocation)), program, argc, argv);
+} catch (const std::exception& fault) {
+  sc::base::log::error("internal fault", {{"reason", fault.what()}});
+  return kExitFailed;
+}

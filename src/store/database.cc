@@ -1,0 +1,118 @@
+#include "store/database.h"
+
+#include <SQLiteCpp/Database.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "base/log.h"
+#include "store/folder.h"
+#include "store/inspection.h"
+#include "store/migrations.h"
+#include "store/sqlite_error.h"
+#include "store/stream_table.h"
+
+namespace sc::store {
+namespace {
+
+constexpr int kBusyMillis = 5000;  // somebody's sqlite3 may hold the write lock
+constexpr const char* kWhat = "the database did not take it";
+
+// Statements of a transaction's end and repair: what they fail with is known already.
+void try_exec(SQLite::Database& connection, const char* sql) {
+  sqlite3_exec(connection.getHandle(), sql, nullptr, nullptr, nullptr);
+}
+
+base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file) {
+  auto connection = std::make_unique<SQLite::Database>(file, SQLite::OPEN_READWRITE, kBusyMillis);
+  if (sqlite3_db_readonly(connection->getHandle(), "main") != 0)
+    return base::Error{base::Errc::unavailable, "the database " + file + " is not writable"};
+  // Readers without write access to the folder need -wal and -shm to be there, also when we are
+  // not.
+  int persist = 1;
+  sqlite3_file_control(connection->getHandle(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+  if (connection->execAndGet("PRAGMA journal_mode = WAL").getString() != "wal")
+    return base::Error{base::Errc::unavailable,
+                       "the database " + file + " cannot be switched to a write-ahead log"};
+  connection->exec("PRAGMA synchronous = FULL");
+  connection->exec("PRAGMA foreign_keys = ON");
+  connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
+  return connection;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Database>> Database::open(const std::string& file) {
+  auto lock = claim_folder(std::filesystem::path(file).parent_path().string());
+  if (!lock) return lock.error();
+  const auto known = embedded_migrations();
+  auto applied = inspect(file, known);
+  if (!applied) return applied.error();
+  if (auto made = ensure_file(file); !made) return made.error();
+  try {
+    auto connection = connect(file);
+    if (!connection) return connection.error();
+    if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
+      return migrated.error();
+    return std::unique_ptr<Database>(new Database(std::move(*lock), std::move(*connection)));
+  } catch (const SQLite::Exception& failure) {
+    return to_error("the database " + file + " cannot be used", failure);
+  }
+}
+
+Database::Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection)
+    : lock_(std::move(lock)),
+      connection_(std::move(connection)),
+      table_(std::make_unique<StreamTable>(*connection_)) {}
+
+Database::~Database() { try_exec(*connection_, "PRAGMA wal_checkpoint(TRUNCATE)"); }
+
+std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) {
+  std::vector<base::Result<void>> results;
+  results.reserve(batch.size());
+  try {
+    connection_->exec("BEGIN IMMEDIATE");
+    for (const Writes& writes : batch) results.push_back(write_one(writes));
+    connection_->exec("COMMIT");
+  } catch (const SQLite::Exception& failure) {
+    const base::Error error = to_error(kWhat, failure, connection_->getHandle());
+    if (in_transaction()) try_exec(*connection_, "ROLLBACK");
+    // What had failed by itself keeps its own reason.
+    results.resize(batch.size());
+    for (base::Result<void>& result : results)
+      if (result) result = error;
+  }
+  return results;
+}
+
+// A failure takes back these writes alone. But some (a full disk, an I/O error) make SQLite roll
+// the whole transaction back: then it is thrown on.
+base::Result<void> Database::write_one(const Writes& writes) {
+  connection_->exec("SAVEPOINT one");
+  try {
+    for (const core::StoreWrite& write : writes) table_->write(write);
+  } catch (const SQLite::Exception& failure) {
+    if (!in_transaction()) throw;
+    const base::Error error = to_error(kWhat, failure, connection_->getHandle());
+    connection_->exec("ROLLBACK TO one");
+    connection_->exec("RELEASE one");
+    return error;
+  }
+  connection_->exec("RELEASE one");
+  return {};
+}
+
+bool Database::in_transaction() const {
+  return sqlite3_get_autocommit(connection_->getHandle()) == 0;
+}
+
+base::Result<core::StoredStreams> Database::load() {
+  try {
+    return table_->read();
+  } catch (const SQLite::Exception& failure) {
+    return to_error("the streams cannot be read", failure, connection_->getHandle());
+  }
+}
+
+}  // namespace sc::store

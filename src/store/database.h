@@ -1,0 +1,52 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "core/stream_store.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace sc::store {
+
+class StreamTable;
+
+// The database file: opened, checked, migrated, and held for this process. WAL with
+// synchronous=FULL, so what was committed survives a loss of power and readers are never kept
+// waiting. One thread at a time.
+class Database {
+ public:
+  using Writes = std::vector<core::StoreWrite>;
+
+  // Refuses, with the file left as it is, what is corrupt, of another program, newer, migrated
+  // differently, not writable, or in use by another stream-conductor.
+  static base::Result<std::unique_ptr<Database>> open(const std::string& file);
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  // Moves what is in the write-ahead log into the file, if no reader is in the way.
+  ~Database();
+
+  // One durable transaction for all of them; each succeeds or fails alone, as a savepoint, unless
+  // the transaction as a whole fails (disk full, I/O error): then all do. One result for each, in
+  // order.
+  std::vector<base::Result<void>> commit(std::span<const Writes> batch);
+  base::Result<core::StoredStreams> load();
+
+ private:
+  Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection);
+
+  base::Result<void> write_one(const Writes& writes);
+  bool in_transaction() const;
+
+  base::Fd lock_;
+  std::unique_ptr<SQLite::Database> connection_;
+  std::unique_ptr<StreamTable> table_;
+};
+
+}  // namespace sc::store

@@ -1,0 +1,115 @@
+#include "store/sqlite_store.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <future>
+#include <utility>
+
+#include "store/database.h"
+
+namespace sc::store {
+
+base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& file, Post post) {
+  auto database = Database::open(file);
+  if (!database) return database.error();
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*database), std::move(post)));
+}
+
+SqliteStore::SqliteStore(std::unique_ptr<Database> database, Post post)
+    : post_(std::move(post)), database_(std::move(database)) {
+  // Signals are the control thread's.
+  sigset_t all{};
+  sigset_t before{};
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { serve(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+SqliteStore::~SqliteStore() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  asked_.notify_one();
+  thread_.join();
+}
+
+void SqliteStore::commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) {
+  ask(Commit{std::move(writes), std::move(on_done)});
+}
+
+void SqliteStore::load(OnLoaded on_done) { ask(Load{std::move(on_done)}); }
+
+void SqliteStore::run(base::Callback<void()> function) { ask(Run{std::move(function)}); }
+
+void SqliteStore::ask(Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back(std::move(job));
+  }
+  asked_.notify_one();
+}
+
+void SqliteStore::serve() {
+  ::pthread_setname_np(::pthread_self(), "store");
+  while (true) {
+    std::deque<Job> jobs;
+    {
+      std::unique_lock lock(mutex_);
+      asked_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (jobs_.empty()) return;
+      jobs.swap(jobs_);
+    }
+    while (!jobs.empty()) {
+      if (std::holds_alternative<Commit>(jobs.front())) {
+        serve_commits(jobs);
+        continue;
+      }
+      Job job = std::move(jobs.front());
+      jobs.pop_front();
+      if (auto* load = std::get_if<Load>(&job)) {
+        post_([done = std::move(load->on_done), stored = database_->load()]() mutable {
+          done(std::move(stored));
+        });
+      } else if (auto* run = std::get_if<Run>(&job)) {
+        run->function();
+      }
+    }
+  }
+}
+
+// All commits at the front, in one transaction.
+void SqliteStore::serve_commits(std::deque<Job>& jobs) {
+  std::vector<Database::Writes> batch;
+  std::vector<OnCommitted> answers;
+  while (!jobs.empty() && std::holds_alternative<Commit>(jobs.front())) {
+    auto& commit = std::get<Commit>(jobs.front());
+    batch.push_back(std::move(commit.writes));
+    answers.push_back(std::move(commit.on_done));
+    jobs.pop_front();
+  }
+  auto results = database_->commit(batch);
+  transactions_.fetch_add(1, std::memory_order_relaxed);
+  post_([answers = std::move(answers), results = std::move(results)]() mutable {
+    for (std::size_t i = 0; i < answers.size(); ++i) answers[i](std::move(results[i]));
+  });
+}
+
+base::Result<core::StoredStreams> SqliteStore::load_now() {
+  std::promise<base::Result<core::StoredStreams>> answer;
+  run([&] { answer.set_value(database_->load()); });
+  return answer.get_future().get();
+}
+
+base::Result<void> SqliteStore::commit_now(std::vector<core::StoreWrite> writes) {
+  std::promise<base::Result<void>> answer;
+  run([&] {
+    const std::vector<Database::Writes> batch{std::move(writes)};
+    answer.set_value(database_->commit(batch).front());
+  });
+  return answer.get_future().get();
+}
+
+}  // namespace sc::store

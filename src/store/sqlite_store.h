@@ -1,0 +1,83 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/result.h"
+#include "core/stream_store.h"
+
+namespace sc::store {
+
+class Database;
+
+// The StreamStore on SQLite, with a thread of its own. Commits that wait while one runs go together
+// into the next transaction (group commit), so a thousand of them cost tens of fsyncs.
+class SqliteStore final : public core::StreamStore {
+ public:
+  // Has the function run on the control thread, later, in order. Called on the store's thread.
+  using Post = std::function<void(base::Callback<void()>)>;
+
+  // On the caller's thread; see Database::open for what is refused.
+  static base::Result<std::unique_ptr<SqliteStore>> open(const std::string& file, Post post);
+  SqliteStore(const SqliteStore&) = delete;
+  SqliteStore& operator=(const SqliteStore&) = delete;
+  // Carries out what was asked for; answers that were not posted by then are never given.
+  ~SqliteStore() override;
+
+  void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
+  void load(OnLoaded on_done) override;
+
+  // On the store's thread, after what was asked for before: to wait for that, or to hold it up in a
+  // test.
+  void run(base::Callback<void()> function);
+
+  // Waits for the answer: for a start and for the command line. Not from inside run() or a Post.
+  base::Result<core::StoredStreams> load_now();
+  base::Result<void> commit_now(std::vector<core::StoreWrite> writes);
+
+  // Durable transactions so far. Any thread.
+  std::uint64_t transactions() const { return transactions_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Commit {
+    std::vector<core::StoreWrite> writes;
+    OnCommitted on_done;
+  };
+  struct Load {
+    OnLoaded on_done;
+  };
+  struct Run {
+    base::Callback<void()> function;
+  };
+  using Job = std::variant<Commit, Load, Run>;
+
+  SqliteStore(std::unique_ptr<Database> database, Post post);
+
+  void ask(Job job);
+  void serve();
+  void serve_commits(std::deque<Job>& jobs);
+
+  const Post post_;
+  std::atomic<std::uint64_t> transactions_{0};
+
+  std::unique_ptr<Database> database_;  // the store's thread only
+
+  std::mutex mutex_;  // guards the two below
+  std::deque<Job> jobs_;
+  bool stopping_ = false;
+  std::condition_variable asked_;
+
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace sc::store

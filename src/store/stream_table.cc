@@ -1,0 +1,121 @@
+#include "store/stream_table.h"
+
+#include <SQLiteCpp/Database.h>
+
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+namespace sc::store {
+namespace {
+
+// Ready for the next use however this one ends: a statement that failed must be reset as well.
+struct Use {
+  explicit Use(SQLite::Statement& used) : statement(used) {}
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() {
+    statement.tryReset();
+    statement.clearBindings();
+  }
+  SQLite::Statement& statement;
+};
+
+void bind_or_null(SQLite::Statement& statement, int place, const std::string& text) {
+  if (text.empty()) {
+    statement.bind(place);
+  } else {
+    statement.bind(place, text);
+  }
+}
+
+core::StreamState parse_state(const std::string& text) {
+  return text == "failed" ? core::StreamState::failed : core::StreamState::listening;
+}
+
+}  // namespace
+
+StreamTable::StreamTable(SQLite::Database& connection)
+    : put_(connection,
+           "INSERT INTO streams (port, backend, state, reason, created_at, updated_at, created_by,"
+           " revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+           " ON CONFLICT (port) DO UPDATE SET backend = excluded.backend, state = excluded.state,"
+           " reason = excluded.reason, created_at = excluded.created_at,"
+           " updated_at = excluded.updated_at, created_by = excluded.created_by,"
+           " revision = excluded.revision"),
+      erase_(connection, "DELETE FROM streams WHERE port = ?"),
+      append_(connection,
+              "INSERT INTO stream_events (at, action, port, actor, backend_before, backend_after,"
+              " detail) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+      select_(connection,
+              "SELECT port, backend, state, reason, created_at, updated_at, created_by, revision"
+              " FROM streams ORDER BY port") {}
+
+void StreamTable::write(const core::StoreWrite& write) {
+  if (const auto* put = std::get_if<core::PutStream>(&write)) {
+    this->put(put->stream);
+  } else if (const auto* erase = std::get_if<core::EraseStream>(&write)) {
+    const Use use(erase_);
+    erase_.bind(1, static_cast<int>(erase->port));
+    erase_.exec();
+  } else if (const auto* append = std::get_if<core::AppendEvent>(&write)) {
+    this->append(append->event);
+  }
+}
+
+void StreamTable::put(const core::Stream& stream) {
+  const Use use(put_);
+  put_.bind(1, static_cast<int>(stream.spec.port));
+  put_.bind(2, base::to_string(stream.spec.backend));
+  put_.bind(3, std::string(core::to_string(stream.state)));
+  bind_or_null(put_, 4, stream.reason);
+  put_.bind(5, base::to_iso8601(stream.created_at));
+  put_.bind(6, base::to_iso8601(stream.updated_at));
+  put_.bind(7, stream.created_by);
+  put_.bind(8, stream.revision);
+  put_.exec();
+}
+
+void StreamTable::append(const core::Event& event) {
+  const Use use(append_);
+  append_.bind(1, base::to_iso8601(event.at));
+  append_.bind(2, std::string(core::to_string(event.action)));
+  append_.bind(3, static_cast<int>(event.port));
+  bind_or_null(append_, 4, event.actor);
+  bind_or_null(append_, 5, event.backend_before);
+  bind_or_null(append_, 6, event.backend_after);
+  bind_or_null(append_, 7, event.detail);
+  append_.exec();
+}
+
+core::StoredStreams StreamTable::read() {
+  const Use use(select_);
+  core::StoredStreams out;
+  while (select_.executeStep()) {
+    const std::string port = select_.getColumn(0).getString();
+    const std::string backend = select_.getColumn(1).getString();
+    auto spec = core::make_spec(port, backend);
+    const auto created = base::parse_iso8601(select_.getColumn(4).getString());
+    const auto updated = base::parse_iso8601(select_.getColumn(5).getString());
+    if (!spec || !created || !updated) {
+      const std::string why = spec ? "its times are not ISO 8601" : spec.error().message;
+      out.unreadable.push_back(
+          {port + " -> " + base::quoted(backend), why, base::parse_port(port).value_or(0)});
+      continue;
+    }
+    core::Stream stream;
+    stream.spec = std::move(*spec);
+    stream.state = parse_state(select_.getColumn(2).getString());
+    stream.reason = select_.getColumn(3).getString();
+    stream.created_at = *created;
+    stream.updated_at = *updated;
+    stream.created_by = select_.getColumn(6).getString();
+    stream.revision = select_.getColumn(7).getInt64();
+    out.streams.push_back(std::move(stream));
+  }
+  return out;
+}
+
+}  // namespace sc::store

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <SQLiteCpp/Statement.h>
+
+#include "core/stream_store.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace sc::store {
+
+// The rows of `streams` and `stream_events` <-> core's values, by statements that are prepared
+// once. Throws SQLite::Exception. The thread that has the connection, which outlives this.
+class StreamTable {
+ public:
+  explicit StreamTable(SQLite::Database& connection);
+
+  void write(const core::StoreWrite& write);
+  core::StoredStreams read();
+
+ private:
+  void put(const core::Stream& stream);
+  void append(const core::Event& event);
+
+  SQLite::Statement put_;
+  SQLite::Statement erase_;
+  SQLite::Statement append_;
+  SQLite::Statement select_;
+};
+
+}  // namespace sc::store

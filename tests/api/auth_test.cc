@@ -1,0 +1,118 @@
+#include "api/auth.h"
+
+#include <optional>
+#include <string>
+
+#include "support/catch.h"
+
+namespace sc::api {
+namespace {
+
+struct Asker {
+  std::string peer = "127.0.0.1";
+  std::string host = "localhost:5000";
+  std::string origin;
+  std::string site;
+};
+
+http::Request request_of(const Asker& asker) {
+  http::Request request;
+  request.method = "GET";
+  request.path = request.target = "/status";
+  request.peer = *net::Address::parse_ip(asker.peer, 40000);
+  if (!asker.host.empty()) request.headers.push_back({"Host", asker.host});
+  if (!asker.origin.empty()) request.headers.push_back({"Origin", asker.origin});
+  if (!asker.site.empty()) request.headers.push_back({"Sec-Fetch-Site", asker.site});
+  return request;
+}
+
+const AuthOptions kRemote{true, "edge7"};
+const AuthOptions kOff{false, "edge7"};
+
+TEST_CASE("loopback peers may, and are known by their address") {
+  for (const char* peer : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) {
+    INFO(peer);
+    CHECK(authorize(request_of({peer}), kRemote));
+  }
+  CHECK(*authorize(request_of({"::ffff:127.0.0.1"}), kRemote) == "127.0.0.1");
+}
+
+TEST_CASE("peers of other hosts are told to say who they are") {
+  for (const char* peer : {"192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", "0.0.0.0"}) {
+    INFO(peer);
+    const auto answer = authorize(request_of({peer, "192.0.2.9:5000"}), kRemote);
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == base::Errc::unauthorized);
+  }
+}
+
+TEST_CASE("with API_AUTH=off peers of other hosts may, under whatever host name") {
+  CHECK(*authorize(request_of({"192.0.2.1", "edge.example:5000"}), kOff) == "192.0.2.1");
+}
+
+TEST_CASE("a peer of the unix socket is known by its uid") {
+  http::Request request = request_of({});
+  sockaddr_storage raw{};
+  raw.ss_family = AF_UNIX;
+  request.peer = net::Address(reinterpret_cast<const sockaddr*>(&raw), sizeof(sa_family_t));
+  request.credentials = net::PeerCredentials{1000, 1000, 42};
+  CHECK(*authorize(request, kRemote) == "uid 1000");
+  request.credentials.reset();
+  CHECK_FALSE(authorize(request, kRemote));
+}
+
+TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
+  const Asker pages[] = {
+      {"127.0.0.1", "localhost:5000", "", "cross-site"},
+      {"127.0.0.1", "localhost:5000", "", "same-site"},
+      {"127.0.0.1", "localhost:5000", "http://evil.example", ""},
+      {"127.0.0.1", "localhost:5000", "null", ""},
+      {"127.0.0.1", "localhost:5000", "https://localhost:5000", ""},
+  };
+  for (const Asker& page : pages) {
+    INFO(page.origin << page.site);
+    for (const AuthOptions& options : {kRemote, kOff}) {
+      const auto answer = authorize(request_of(page), options);
+      REQUIRE_FALSE(answer);
+      CHECK(answer.error().code == base::Errc::forbidden);
+    }
+  }
+}
+
+TEST_CASE("what the user types into the browser's address line, and our own pages, may") {
+  CHECK(authorize(request_of({"127.0.0.1", "localhost:5000", "", "none"}), kRemote));
+  CHECK(
+      authorize(request_of({"127.0.0.1", "localhost:5000", "http://localhost:5000", "same-origin"}),
+                kRemote));
+}
+
+TEST_CASE("a foreign name that points to this host is refused from loopback") {
+  struct Row {
+    const char* host;
+    bool may;
+  };
+  const Row rows[] = {
+      {"localhost", true},
+      {"LOCALHOST:5000", true},
+      {"127.0.0.1:5000", true},
+      {"[::1]:5000", true},
+      {"[::1]", true},
+      {"edge7:5000", true},
+      {"EDGE7", true},
+      {"", true},
+      {"x.localhost:5000", true},
+      {"evil.example:5000", false},
+      {"localhost.evil", false},
+      {"edge7.evil.example", false},
+      {"127.0.0.1.evil", false},
+      {"[evil", false},
+      {":5000", false},
+  };
+  for (const Row& row : rows) {
+    INFO(row.host);
+    CHECK(authorize(request_of({"127.0.0.1", row.host}), kRemote).has_value() == row.may);
+  }
+}
+
+}  // namespace
+}  // namespace sc::api

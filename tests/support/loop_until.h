@@ -1,0 +1,30 @@
+#pragma once
+
+#include <chrono>
+
+#include "loop/loop.h"
+#include "loop/timer.h"
+
+namespace sc::test {
+
+// Turns the loop until `done` holds; false when that takes longer than `limit`. Asks after each
+// turn, so what makes it true must be an event of this loop.
+template <class Condition>
+[[nodiscard]] bool loop_until(loop::Loop& loop, Condition done,
+                              std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+  bool late = false;
+  loop::Timer deadline(loop, [&] { late = true; });
+  deadline.start(limit);
+  while (!done()) {
+    if (late) return false;
+    loop.run_once(true);
+  }
+  return true;
+}
+
+// Lets the loop deliver what is ready by now, without waiting; to see that something stays away.
+inline void turn(loop::Loop& loop, int times = 5) {
+  for (int i = 0; i < times; ++i) loop.run_once(false);
+}
+
+}  // namespace sc::test

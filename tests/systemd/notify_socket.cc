@@ -1,0 +1,45 @@
+#include "systemd/notify_socket.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
+#include "support/catch.h"
+
+namespace sc::test {
+
+NotifySocket::NotifySocket()
+    : name_("@sc-test-notify-" + std::to_string(::getpid())),
+      fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  REQUIRE(fd_);
+  // unix(7): an abstract name begins with a zero byte where the variable has `@`, and has no end
+  // but the address's size.
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(name_.begin() + 1, name_.end(), &address.sun_path[1]);
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name_.size());
+  REQUIRE(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+}
+
+std::optional<std::string> NotifySocket::receive(std::chrono::milliseconds within) {
+  pollfd waits{fd_.get(), POLLIN, 0};
+  if (::poll(&waits, 1, static_cast<int>(within.count())) != 1) return std::nullopt;
+  std::array<char, 4096> buffer{};
+  const ssize_t count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+  REQUIRE(count >= 0);
+  return std::string(buffer.data(), static_cast<std::size_t>(count));
+}
+
+std::string NotifySocket::received() {
+  // A datagram on a unix socket has arrived once the sender's call is back.
+  auto message = receive(std::chrono::milliseconds{0});
+  REQUIRE(message);
+  return *message;
+}
+
+}  // namespace sc::test

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+
+namespace sc::test {
+
+// The service manager's side of sd_notify(3): a datagram socket with an abstract name, so that
+// nothing is left in the file system.
+class NotifySocket {
+ public:
+  NotifySocket();
+
+  // What NOTIFY_SOCKET says: `@name`.
+  const std::string& name() const { return name_; }
+  int fd() const { return fd_.get(); }
+
+  // The next message; nothing when none comes in time.
+  std::optional<std::string> receive(std::chrono::milliseconds within);
+  // The message that must be there by now.
+  std::string received();
+
+ private:
+  std::string name_;
+  base::Fd fd_;
+};
+
+}  // namespace sc::test
