@@ -57,6 +57,8 @@ class Daemon {
   // Where the API listens; what systemd passed may be a unix socket.
   const std::vector<net::Address>& api_addresses() const { return api_addresses_; }
 
+  store::SqliteStore& store() { return *store_; }
+
   // Look-ups that cannot be interrupted still run; destroying the Daemon would wait for them.
   static bool waits_for_resolver();
 

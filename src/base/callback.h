@@ -43,7 +43,13 @@ class Callback<R(Args...)> {
   struct Holder final : Held {
     template <class G>
     explicit Holder(G&& given) : function(std::forward<G>(given)) {}
-    R call(Args... args) override { return function(std::forward<Args>(args)...); }
+    R call(Args... args) override {
+      if constexpr (std::is_void_v<R>) {
+        function(std::forward<Args>(args)...);  // it may answer something nobody asked for
+      } else {
+        return function(std::forward<Args>(args)...);
+      }
+    }
     F function;
   };
 

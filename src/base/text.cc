@@ -34,6 +34,16 @@ int hex_value(char c) {
   return -1;
 }
 
+// inet_aton(3), which getaddrinfo asks first, reads a last label of this kind as part of an IPv4
+// address: decimal, octal or hexadecimal.
+bool is_number(std::string_view label) {
+  if (label.size() > 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X')) {
+    label.remove_prefix(2);
+    return std::all_of(label.begin(), label.end(), [](char c) { return hex_value(c) >= 0; });
+  }
+  return std::all_of(label.begin(), label.end(), is_digit);
+}
+
 bool is_address(int family, std::string_view text) {
   std::array<unsigned char, 16> parsed{};
   return text.find('\0') == std::string_view::npos &&
@@ -58,8 +68,7 @@ std::optional<std::string> name_fault(std::string_view name) {
     if (!std::all_of(label.begin(), label.end(), is_name_char))
       return "a host name has letters, digits, '-', '_' and '.' only";
     if (dot == std::string_view::npos) {
-      if (std::all_of(label.begin(), label.end(), is_digit))
-        return "a host that ends in a number must be an IPv4 address";
+      if (is_number(label)) return "a host that ends in a number must be an IPv4 address";
       return std::nullopt;
     }
     rest.remove_prefix(dot + 1);

@@ -37,7 +37,8 @@ struct HostPort {
 
 // `name:port`, `1.2.3.4:port` or `[v6]:port`. A name: letters, digits, `-`, `_` and `.`, at most
 // 253 characters, labels of 1 to 63 (RFC 1035; `_` is accepted because container networks use it).
-// A name whose last label is numeric must be a dotted quad, as inet_aton would read it otherwise.
+// A name whose last label is a number, decimal or 0x hexadecimal, must be a dotted quad, as
+// inet_aton would read it otherwise.
 Result<HostPort> parse_host_port(std::string_view text);
 
 // `[v6]:port` or `host:port`.

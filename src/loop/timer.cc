@@ -25,7 +25,9 @@ Timer::Timer(Loop& loop, base::Callback<void()> on_due) {
 void Timer::start(std::chrono::milliseconds delay) {
   // libuv counts from the start of the turn; after long work in a turn that is in the past.
   uv_update_time(watcher_->handle.loop);
-  const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(delay.count(), 0));
+  // And a timer of 0 ms that is started by a timer runs in the same pass over the list (libuv issue
+  // 4245, in 1.44), so that one which starts itself again would leave no turn to anybody else.
+  const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(delay.count(), 1));
   uv_timer_start(&watcher_->handle, &TimerWatcher::on_due, millis, 0);
 }
 

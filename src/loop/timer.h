@@ -16,7 +16,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Replaces what was started before. Counted from now; zero or less: in the loop's next turn.
+  // Replaces what was started before. Counted from now; zero or less is taken for 1 ms, so that
+  // turns of the loop lie between a timer and what it starts.
   void start(std::chrono::milliseconds delay);
   void stop();
   bool is_active() const;

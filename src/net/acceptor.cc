@@ -7,7 +7,8 @@
 namespace sc::net {
 
 Acceptor::Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept)
-    : listener_(std::move(listener)),
+    : loop_(loop),
+      listener_(std::move(listener)),
       on_accept_(std::move(on_accept)),
       back_off_(loop, [this] { update(); }),
       poll_(loop, listener_.get(), [this](loop::Ready) { on_ready(); }) {}
@@ -32,13 +33,19 @@ void Acceptor::on_ready() {
       continue;
     }
     if (result.error == EAGAIN || result.error == EWOULDBLOCK) return;
-    // EMFILE, ENFILE, ENOBUFS, ENOMEM: nothing here can be freed by trying again at once.
-    back_off_.start(kAcceptBackOff);
-    update();
-    base::log::warning(base::describe_errno("clients wait: accept", result.error),
-                       {{"listener", local_address(listener_.get()).to_string()}});
+    rest(result.error);
     return;
   }
+}
+
+// EMFILE, ENFILE, ENOBUFS, ENOMEM: nothing here can be freed by trying again at once.
+void Acceptor::rest(int error) {
+  back_off_.start(kAcceptBackOff);
+  update();
+  if (warned_ && loop_.now() - *warned_ < kWarnEvery) return;
+  warned_ = loop_.now();
+  base::log::warning(base::describe_errno("clients wait: accept", error),
+                     {{"listener", local_address(listener_.get()).to_string()}});
 }
 
 }  // namespace sc::net

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 #include "base/callback.h"
 #include "base/fd.h"
@@ -20,6 +21,7 @@ class Acceptor {
   using OnAccept = base::Callback<void(Accepted)>;
 
   static constexpr std::chrono::milliseconds kAcceptBackOff{100};
+  static constexpr std::chrono::milliseconds kWarnEvery{1000};
   static constexpr int kAcceptsPerTurn = 16;  // leaves turns to the sessions that run
 
   // Starts paused.
@@ -35,10 +37,13 @@ class Acceptor {
  private:
   void on_ready();
   void update();
+  void rest(int error);
 
+  loop::Loop& loop_;
   base::Fd listener_;
   OnAccept on_accept_;
   bool running_ = false;
+  std::optional<std::chrono::milliseconds> warned_;  // loop time of the last warning
   loop::Timer back_off_;
   loop::Poll poll_;
 };

@@ -37,15 +37,16 @@ Address::Address(const sockaddr* address, socklen_t size)
 }
 
 base::Result<Address> Address::parse_ip(std::string_view text, std::uint16_t port) {
-  const std::string copy(text);
+  const std::string copy(text.substr(0, text.find('\0')));  // inet_pton reads no further
+  const bool is_whole = copy.size() == text.size();
   sockaddr_in v4{};
-  if (::inet_pton(AF_INET, copy.c_str(), &v4.sin_addr) == 1) {
+  if (is_whole && ::inet_pton(AF_INET, copy.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     return Address(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
   }
   sockaddr_in6 v6{};
-  if (::inet_pton(AF_INET6, copy.c_str(), &v6.sin6_addr) == 1) {
+  if (is_whole && ::inet_pton(AF_INET6, copy.c_str(), &v6.sin6_addr) == 1) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
     return Address(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);

@@ -111,7 +111,12 @@ void Dialer::on_attempt_due() {
 }
 
 void Dialer::on_writable(Attempt& attempt) {
-  const int error = take_error(attempt.fd.get());
+  int error = take_error(attempt.fd.get());
+  // On loopback the kernel may pick as source the very port it dials, if that is in
+  // ip_local_port_range and nobody listens there. The socket is then connected to itself (RFC 9293
+  // section 3.5, simultaneous open): the client would get its own bytes back, and the backend could
+  // not bind its port.
+  if (error == 0 && local_address(attempt.fd.get()) == attempt.address) error = ECONNREFUSED;
   if (error == 0) {
     finish({Dialed{std::move(attempt.fd), attempt.address}, {}});
     return;

@@ -61,7 +61,14 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
 
 base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive) {
   base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd) return base::Error{base::Errc::internal, base::describe_errno("socket", errno)};
+  if (!fd) {
+    const int number = errno;
+    // Any other errno speaks of the address: a host may be built without its family.
+    const bool is_exhausted =
+        number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+    return base::Error{is_exhausted ? base::Errc::internal : base::Errc::unavailable,
+                       base::describe_errno(address.to_string() + ": socket", number)};
+  }
   set_nodelay(fd.get());
   set_keepalive(fd.get(), keepalive);
   // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.

@@ -29,8 +29,8 @@ struct ListenOptions {
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
 // Starts to connect with TCP_NODELAY and keepalive set. Writable: ask take_error() how it went.
-// internal: no socket could be made (EMFILE, say); unavailable: the host refused at once (no
-// route).
+// internal: out of descriptors or memory for a socket; unavailable: the host refused at once (no
+// route, no such family).
 base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive);
 
 struct Accepted {

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "store/folder.h"
 #include "store/inspection.h"
-#include "store/migrations.h"
 #include "store/sqlite_error.h"
 #include "store/stream_table.h"
 
@@ -43,10 +42,12 @@ base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file)
 
 }  // namespace
 
-base::Result<std::unique_ptr<Database>> Database::open(const std::string& file) {
-  auto lock = claim_folder(std::filesystem::path(file).parent_path().string());
+base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
+                                                       std::span<const Migration> known) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  auto lock = claim_folder(folder.empty() ? "." : folder.string());
   if (!lock) return lock.error();
-  const auto known = embedded_migrations();
+  if (auto writable = check_writable(file); !writable) return writable.error();
   auto applied = inspect(file, known);
   if (!applied) return applied.error();
   if (auto made = ensure_file(file); !made) return made.error();
@@ -54,7 +55,8 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file) 
     auto connection = connect(file);
     if (!connection) return connection.error();
     if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
-      return migrated.error();
+      return base::Error{migrated.error().code,
+                         "the database " + file + ": " + migrated.error().message};
     return std::unique_ptr<Database>(new Database(std::move(*lock), std::move(*connection)));
   } catch (const SQLite::Exception& failure) {
     return to_error("the database " + file + " cannot be used", failure);
@@ -66,7 +68,9 @@ Database::Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection)
       connection_(std::move(connection)),
       table_(std::make_unique<StreamTable>(*connection_)) {}
 
-Database::~Database() { try_exec(*connection_, "PRAGMA wal_checkpoint(TRUNCATE)"); }
+// PASSIVE waits for nobody: a reader must not hold up the service's end. Closing does the rest when
+// no reader is left.
+Database::~Database() { try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)"); }
 
 std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) {
   std::vector<base::Result<void>> results;

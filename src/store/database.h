@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "core/stream_store.h"
+#include "store/migrations.h"
 
 namespace SQLite {
 class Database;
@@ -26,7 +27,8 @@ class Database {
 
   // Refuses, with the file left as it is, what is corrupt, of another program, newer, migrated
   // differently, not writable, or in use by another stream-conductor.
-  static base::Result<std::unique_ptr<Database>> open(const std::string& file);
+  static base::Result<std::unique_ptr<Database>> open(
+      const std::string& file, std::span<const Migration> known = embedded_migrations());
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
   // Moves what is in the write-ahead log into the file, if no reader is in the way.

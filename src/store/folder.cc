@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <system_error>
 
 namespace sc::store {
 namespace {
@@ -18,16 +17,23 @@ base::Error failed(const std::string& what, int number) {
   return {base::Errc::unavailable, base::describe_errno(what, number)};
 }
 
+base::Result<void> make_folder(const std::filesystem::path& folder) {
+  struct stat found {};
+  if (::stat(folder.c_str(), &found) == 0) return {};
+  if (errno == ENOENT && folder.has_parent_path() && folder != folder.parent_path())
+    if (auto above = make_folder(folder.parent_path()); !above) return above;
+  if (::mkdir(folder.c_str(), kFolderMode) != 0 && errno != EEXIST)
+    return failed("the state folder " + folder.string() + " cannot be made", errno);
+  // Whatever the umask; a setgid bit that it has from the folder above stays.
+  if (::stat(folder.c_str(), &found) == 0)
+    ::chmod(folder.c_str(), (found.st_mode & S_ISGID) | kFolderMode);
+  return {};
+}
+
 }  // namespace
 
 base::Result<base::Fd> claim_folder(const std::string& folder) {
-  std::error_code ignored;  // mkdir below says what is wrong
-  std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), ignored);
-  if (::mkdir(folder.c_str(), kFolderMode) == 0) {
-    ::chmod(folder.c_str(), kFolderMode);  // whatever the umask
-  } else if (errno != EEXIST) {
-    return failed("the state folder " + folder + " cannot be made", errno);
-  }
+  if (auto made = make_folder(folder); !made) return made.error();
   const std::string file = folder + "/stream-conductor.lock";
   base::Fd lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
   if (!lock) return failed("the lock " + file + " cannot be opened", errno);
@@ -49,6 +55,22 @@ base::Result<void> ensure_file(const std::string& file) {
   }
   if (errno == EEXIST) return {};
   return failed("the database " + file + " cannot be made", errno);
+}
+
+base::Result<void> check_writable(const std::string& file) {
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    const std::string path = file + suffix;
+    struct stat found {};
+    if (::stat(path.c_str(), &found) != 0) {
+      if (errno == ENOENT) continue;
+      return failed(path + " cannot be reached", errno);
+    }
+    if (!S_ISREG(found.st_mode))  // to open a pipe would wait for its other end
+      return base::Error{base::Errc::invalid, path + " is not a regular file"};
+    const base::Fd opened(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!opened) return failed(path + " is not writable", errno);
+  }
+  return {};
 }
 
 }  // namespace sc::store

@@ -7,12 +7,17 @@
 
 namespace sc::store {
 
-// Makes the folder (0750) if it is missing, and holds it for this process: the lock goes with the
-// descriptor. conflict: another process holds it. A lock of our own, as SQLite's would keep readers
-// out.
+// Makes the folder and what is missing above it (0750), and holds it for this process: the lock
+// goes with the descriptor. conflict: another process holds it. A lock of our own, as SQLite's
+// would keep readers out.
 base::Result<base::Fd> claim_folder(const std::string& folder);
 
 // Makes the file if it is missing, 0640 whatever the umask; SQLite's -wal and -shm take its mode.
 base::Result<void> ensure_file(const std::string& file);
+
+// Can the file, and what SQLite keeps beside it, be written as far as they exist? SQLite itself
+// finds out half-way, or opens it read-only without a word. Not while this process has it open by
+// SQLite: see ensure_file in folder.cc.
+base::Result<void> check_writable(const std::string& file);
 
 }  // namespace sc::store

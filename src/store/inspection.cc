@@ -4,6 +4,7 @@
 #include <SQLiteCpp/Statement.h>
 
 #include <array>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -16,19 +17,47 @@ namespace {
 
 // The first bytes of every database (sqlite.org/fileformat.html section 1.3).
 constexpr std::string_view kMagic{"SQLite format 3\0", 16};
+constexpr std::size_t kHeaderSize = 100;
+constexpr std::uintmax_t kOnePage = 4096;  // no table fits into a file of one page
+constexpr int kBusyMillis = 5000;          // somebody's sqlite3 may hold a lock
 
 base::Error refused(const std::string& file, const std::string& why) {
   return {base::Errc::invalid, "the database " + file + " " + why};
 }
 
-base::Result<void> check_magic(const std::string& file) {
-  std::array<char, kMagic.size()> head{};
+// Is it a database, and does its header name us? The header is behind what is in a -wal.
+base::Result<bool> names_us(const std::string& file) {
+  std::array<char, kHeaderSize> head{};
   std::ifstream in(file, std::ios::binary);
   if (!in) return refused(file, "cannot be read");
   in.read(head.data(), head.size());
-  if (std::string_view(head.data(), static_cast<std::size_t>(in.gcount())) != kMagic)
+  if (std::string_view(head.data(), static_cast<std::size_t>(in.gcount())).substr(0, 16) != kMagic)
     return refused(file, "is not a SQLite database");
-  return {};
+  std::uint32_t application = 0;
+  for (const char c : std::string_view(head.data() + 68, 4))  // big-endian
+    application = (application << 8U) | static_cast<unsigned char>(c);
+  return application == static_cast<std::uint32_t>(kApplicationId);
+}
+
+std::uintmax_t size_of(const std::string& file) {  // 0 for what does not exist
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(file, missing);
+  return missing ? 0 : size;
+}
+
+// https://sqlite.org/uri.html
+std::string to_uri(const std::string& file) {
+  static constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const char c : std::filesystem::absolute(file).string()) {
+    if (c != '?' && c != '#' && c != '%') {
+      uri += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    uri += {'%', kHex.at(byte >> 4U), kHex.at(byte & 15U)};
+  }
+  return uri;
 }
 
 std::int64_t ask_number(SQLite::Database& connection, const std::string& sql) {
@@ -56,14 +85,28 @@ base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::
 }  // namespace
 
 base::Result<std::size_t> inspect(const std::string& file, std::span<const Migration> known) {
-  std::error_code missing;
-  const auto size = std::filesystem::file_size(file, missing);
-  if (missing == std::errc::no_such_file_or_directory) return std::size_t{0};
-  if (missing) return refused(file, "cannot be looked at: " + missing.message());
-  if (size == 0) return std::size_t{0};
-  if (auto magic = check_magic(file); !magic) return magic.error();
+  const std::uintmax_t size = size_of(file);
+  const bool has_log = size_of(file + "-wal") > 0;
+  if (size == 0) {
+    // SQLite would take the log for a left-over and delete it.
+    if (has_log) return refused(file, "is missing or empty, but " + file + "-wal is not");
+    return std::size_t{0};
+  }
+  const auto ours = names_us(file);
+  if (!ours) return ours.error();
+  const bool unfinished = size_of(file + "-journal") > 0;
+  if (unfinished && !*ours && size > kOnePage)
+    return refused(file, "belongs to another program, which left a transaction unfinished");
+  // Read-only, SQLite cannot roll back, and makes -wal and -shm beside a database in WAL mode. Not
+  // so with `immutable`, which does not see what is in the log.
+  const std::string options = unfinished         ? "?mode=rw"
+                              : *ours || has_log ? "?mode=ro"
+                                                 : "?mode=ro&immutable=1";
   try {
-    SQLite::Database connection(file, SQLite::OPEN_READONLY);
+    SQLite::Database connection(
+        to_uri(file) + options,
+        (unfinished ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY) | SQLite::OPEN_URI,
+        kBusyMillis);
     return inspect_open(connection, file, known);
   } catch (const SQLite::Exception& failure) {
     return to_error("the database " + file + " cannot be used", failure);

@@ -28,6 +28,7 @@ SqliteStore::SqliteStore(std::unique_ptr<Database> database, Post post)
 }
 
 SqliteStore::~SqliteStore() {
+  *alive_ = false;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -70,8 +71,9 @@ void SqliteStore::serve() {
       Job job = std::move(jobs.front());
       jobs.pop_front();
       if (auto* load = std::get_if<Load>(&job)) {
-        post_([done = std::move(load->on_done), stored = database_->load()]() mutable {
-          done(std::move(stored));
+        post_([alive = alive_, done = std::move(load->on_done),
+               stored = database_->load()]() mutable {
+          if (*alive) done(std::move(stored));
         });
       } else if (auto* run = std::get_if<Run>(&job)) {
         run->function();
@@ -92,8 +94,9 @@ void SqliteStore::serve_commits(std::deque<Job>& jobs) {
   }
   auto results = database_->commit(batch);
   transactions_.fetch_add(1, std::memory_order_relaxed);
-  post_([answers = std::move(answers), results = std::move(results)]() mutable {
-    for (std::size_t i = 0; i < answers.size(); ++i) answers[i](std::move(results[i]));
+  post_([alive = alive_, answers = std::move(answers), results = std::move(results)]() mutable {
+    // Each may destroy the store.
+    for (std::size_t i = 0; i < answers.size() && *alive; ++i) answers[i](std::move(results[i]));
   });
 }
 

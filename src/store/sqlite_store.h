@@ -31,7 +31,8 @@ class SqliteStore final : public core::StreamStore {
   static base::Result<std::unique_ptr<SqliteStore>> open(const std::string& file, Post post);
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
-  // Carries out what was asked for; answers that were not posted by then are never given.
+  // Carries out what was asked for. No answer is given any more, not even one that was posted and
+  // waits for its turn: they are destroyed uncalled. Post must work until this has returned.
   ~SqliteStore() override;
 
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
@@ -68,6 +69,8 @@ class SqliteStore final : public core::StreamStore {
   void serve_commits(std::deque<Job>& jobs);
 
   const Post post_;
+  // Read by what was posted, changed by the destructor, both on the control thread.
+  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::atomic<std::uint64_t> transactions_{0};
 
   std::unique_ptr<Database> database_;  // the store's thread only

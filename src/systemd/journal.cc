@@ -42,8 +42,11 @@ void send_to_journal(base::log::Level level, std::string_view sentence,
 
   // Out of descriptors, say. stderr is a stream to the journal that is open already; `<4>` is how a
   // line there names its priority (sd-daemon(3)).
-  const std::string line =
-      "<" + std::to_string(to_priority(level)) + ">" + base::log::to_line(sentence, fields) + "\n";
+  std::string line = "<";
+  line += std::to_string(to_priority(level));
+  line += '>';
+  line += base::log::to_line(sentence, fields);
+  line += '\n';
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -38,8 +38,8 @@ const std::vector<Known> kKnown{
 
 TEST_CASE("known instants are written in ISO 8601 and as an HTTP date") {
   for (const Known& known : kKnown) {
-    CHECK(to_iso8601(at(known.millis)) == known.iso);
-    CHECK(to_http_date(at(known.millis)) == known.http);
+    CHECK(base::to_iso8601(at(known.millis)) == known.iso);
+    CHECK(base::to_http_date(at(known.millis)) == known.http);
   }
 }
 
@@ -73,11 +73,11 @@ TEST_CASE("the system clock's steady time does not go back") {
 
 TEST_CASE("the tests' clock moves when it is told and not by itself") {
   ManualClock clock;
-  CHECK(to_iso8601(clock.wall()) == "2026-11-01T14:03:00.000Z");
+  CHECK(base::to_iso8601(clock.wall()) == "2026-11-01T14:03:00.000Z");
   const auto before = clock.steady();
   CHECK(clock.steady() == before);
   clock.advance(std::chrono::milliseconds(1500));
-  CHECK(to_iso8601(clock.wall()) == "2026-11-01T14:03:01.500Z");
+  CHECK(base::to_iso8601(clock.wall()) == "2026-11-01T14:03:01.500Z");
   CHECK(clock.steady() - before == std::chrono::milliseconds(1500));
   clock.set_wall(at(0));
   CHECK(clock.wall() == at(0));

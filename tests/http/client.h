@@ -13,13 +13,13 @@
 #include <string_view>
 #include <vector>
 
-#include "base/clock.h"
 #include "http/server.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/socket.h"
 #include "support/catch.h"
+#include "support/manual_clock.h"
 
 namespace sc::test {
 
@@ -196,7 +196,7 @@ struct Served {
   }
 
   loop::Loop loop;
-  base::SystemClock clock;
+  ManualClock clock;  // only for dates and logs: the timeouts are libuv's
   net::Address server_address;
   std::vector<http::Request> requests;
   http::Handler handler = [](http::Request request, http::Responder responder) {

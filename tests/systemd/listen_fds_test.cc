@@ -80,8 +80,8 @@ TEST_CASE("sockets are taken once, and the variables go") {
           const bool gone = std::getenv("LISTEN_FDS") == nullptr &&
                             std::getenv("LISTEN_PID") == nullptr &&
                             std::getenv("LISTEN_FDNAMES") == nullptr;
-          return first + "then " + describe_taken() + (gone ? "gone" : "left");
-        }) == "3:api then gone");
+          return first + "then " + (gone ? "gone " : "left ") + describe_taken();
+        }) == "3:api then gone ");
 }
 
 TEST_CASE("sockets that were passed to another process are left alone") {
@@ -89,7 +89,8 @@ TEST_CASE("sockets that were passed to another process are left alone") {
   CHECK(test::in_child([&] {
           test::pass_fds({tcp.get()}, "api");
           ::setenv("LISTEN_PID", "1", 1);
-          return describe_taken() + (is_open(3) ? "open" : "closed");
+          const std::string answer = describe_taken();
+          return answer + (is_open(3) ? "open" : "closed");
         }) == "open");
 }
 
@@ -99,7 +100,8 @@ TEST_CASE("a passed socket that does not listen is refused by name, and all are 
   CHECK(
       test::in_child([&] {
         test::pass_fds({good.get(), idle.get()}, "api:web");
-        return describe_taken() + (is_open(3) || is_open(4) ? ", open" : ", closed");
+        const std::string answer = describe_taken();
+        return answer + (is_open(3) || is_open(4) ? ", open" : ", closed");
       }) ==
       "invalid: passed descriptor 4 \"web\" is not a listening TCP or unix stream socket, closed");
 }

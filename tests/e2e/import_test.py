@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""The original's nginx files become streams, and what cannot be one is told line by line."""
+
+import unittest
+
+import harness
+import peers
+
+
+class Import(harness.EndToEnd):
+    def setUp(self):
+        super().setUp()
+        self.service = self.make_service(10)
+        self.first = self.service.ports[0]
+        self.folder = self.dir / "stream.d"
+        self.folder.mkdir()
+
+    def write(self, name, text):
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def write_stream(self, port, backend, prefix="_conductor_"):
+        self.write(f"{prefix}{port}", f"server {{\n  listen {port};\n  proxy_pass {backend};\n}}\n")
+
+    def run_import(self, *arguments, **environment):
+        flags = [f"--config={self.service.config}", f"--state-directory={self.service.state}",
+                 f"--port-range={self.first}-{self.service.ports[-1]}"]
+        return harness.run(harness.BINARY, "import", *arguments, *flags,
+                           env=harness.clean_environment(**environment))
+
+    def imported(self, *arguments, **environment):
+        done = self.run_import(*arguments, **environment)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        return done.stdout.splitlines()
+
+    def test_the_originals_streams_are_open_after_the_import(self):
+        hello, bye = self.backend(peers.says(b"hello")), self.backend(peers.says(b"bye"))
+        self.write_stream(self.first, hello.address)
+        self.write_stream(self.first + 1, bye.address)
+        self.write_stream(self.first + 2, "127.0.0.1:1", prefix="somebody-elses-")
+        lines = self.imported(self.folder)
+        self.assertEqual(lines[-1], "2 streams imported, 0 lines not taken")
+        self.service.start()
+        wanted = {self.first: hello.address, self.first + 1: bye.address}
+        self.assertEqual(self.service.streams(), wanted)
+        self.assert_says(self.first, b"hello")
+        self.assert_says(self.first + 1, b"bye")
+        self.assertEqual(self.service.history(self.first), ["created", "reopened"])
+        self.assertEqual(self.service.sql("SELECT DISTINCT created_by FROM mappings"),
+                         [("import",)])
+
+    def test_each_line_that_cannot_be_taken_is_reported_with_its_place(self):
+        port = self.first
+        self.write_stream(port, "mybackend:22")
+        self.write("_conductor_a", f"server {{\n  listen {port + 1} udp;\n  proxy_pass a:1;\n}}\n")
+        self.write("_conductor_b", f"server {{\n  listen {port + 2};\n  proxy_pass nowhere;\n}}\n")
+        self.write("_conductor_c", f"server {{\n  listen {port + 3};\n}}\n")
+        self.write("_conductor_d", "server {\n  listen 99;\n  proxy_pass a:1;\n}\n")
+        self.write("_conductor_e", f"server {{\n  listen {port};\n  proxy_pass other:1;\n}}\n")
+        self.write("_conductor_f", f"server {{\n  listen {port + 4};\n  deny all;\n"
+                                   "  proxy_pass a:1;\n}\n")
+        self.write("_conductor_g", f"server {{\n  listen {port + 5}\n  proxy_pass")
+        lines = self.imported(self.folder)
+        refused = [line for line in lines if line.startswith("not taken: ")]
+        places = {line.split(": ")[1].rpartition("/")[2] for line in refused}
+        self.assertTrue({"_conductor_a:2", "_conductor_b:3", "_conductor_c:1", "_conductor_d:2",
+                         "_conductor_e:2", "_conductor_f:3"} <= places, lines)
+        self.assertTrue(any("_conductor_g" in place for place in places), lines)
+        self.assertEqual(lines[-1], f"1 streams imported, {len(refused)} lines not taken")
+        self.service.start()
+        self.assertEqual(self.service.streams(), {port: "mybackend:22"})
+
+    def test_the_originals_variables_say_where_the_files_are(self):
+        self.write_stream(self.first, "a:1", prefix="mine-")
+        lines = self.imported(STREAM_CONFIG_PATH=str(self.folder), STREAM_PREFIX="mine-")
+        self.assertEqual(lines[-1], "1 streams imported, 0 lines not taken")
+
+    def test_importing_twice_changes_nothing_the_second_time(self):
+        self.write_stream(self.first, "a:1")
+        self.imported(self.folder)
+        lines = self.imported(self.folder)
+        self.assertEqual(lines[-1], "0 streams imported, 1 lines not taken")
+        self.assertIn("already", lines[0])
+        self.service.start()
+        self.assertEqual(self.service.streams(), {self.first: "a:1"})
+        self.assertEqual(self.service.history(self.first), ["created", "reopened"])
+
+    def test_a_dry_run_writes_nothing(self):
+        self.write_stream(self.first, "a:1")
+        lines = self.imported(self.folder, "--dry-run")
+        self.assertEqual(lines[-1], "1 streams would be imported, 0 lines not taken")
+        self.service.start()
+        self.assertEqual(self.service.streams(), {})
+
+    def test_a_folder_that_is_not_there_is_exit_1(self):
+        done = self.run_import(self.dir / "none")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none", done.stderr)
+
+    def test_an_import_beside_a_running_service_is_refused(self):
+        self.service.start()
+        self.write_stream(self.first, "a:1")
+        done = self.run_import(self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another stream-conductor", done.stderr)
+        self.assertEqual(self.service.streams(), {})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,310 @@
+#include "net/dialer.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/fake_host.h"
+#include "support/catch.h"
+#include "support/fd_count.h"
+#include "support/full_fd_table.h"
+#include "support/loop_until.h"
+#include "support/tcp_peer.h"
+
+namespace sc::test {
+namespace {
+
+using net::Address;
+using net::DialFailure;
+using namespace std::chrono_literals;
+
+// A listener whose backlog is full: the kernel drops further SYNs, so it never answers.
+struct SilentListener {
+  explicit SilentListener(const std::string& ip = "127.0.0.1", std::uint16_t port = 0)
+      : listener(ip, port, 0), only(TcpPeer::connect(listener.port(), ip)) {}
+  std::uint16_t port() const { return listener.port(); }
+
+  TcpListener listener;
+  TcpPeer only;
+};
+
+struct DialFixture {
+  void dial(const std::string& to, std::uint16_t port) {
+    dialer.emplace(loop, base::HostPort{to, port}, options, [this](net::Dialer::Outcome told) {
+      ++calls;
+      outcome = std::move(told);
+    });
+    CHECK(calls == 0);  // never from inside the constructor
+  }
+  bool finishes() {
+    const bool in_time = loop_until(loop, [&] { return calls > 0; });
+    turn(loop);
+    CHECK(calls <= 1);
+    return in_time;
+  }
+  void check_failed(DialFailure failure, const std::string& word) {
+    REQUIRE(finishes());
+    REQUIRE_FALSE(outcome.dialed);
+    CHECK(outcome.error.failure == failure);
+    CAPTURE(outcome.error.message);
+    CHECK(outcome.error.message.find(word) != std::string::npos);
+  }
+  std::string dialed_ip() {
+    REQUIRE(finishes());
+    CAPTURE(outcome.error.message);
+    REQUIRE(outcome.dialed);
+    return outcome.dialed->address.ip();
+  }
+
+  loop::Loop loop;
+  FakeHost host;
+  net::DialOptions options;
+  int calls = 0;
+  net::Dialer::Outcome outcome;
+  std::optional<net::Dialer> dialer;
+};
+
+TEST_CASE_METHOD(DialFixture, "an address is dialed and the socket works") {
+  options.keepalive.idle = 44s;
+  TcpListener listener;
+  dial("127.0.0.1", listener.port());
+  CHECK(dialed_ip() == "127.0.0.1");
+  CHECK(outcome.dialed->address.port() == listener.port());
+  const int fd = outcome.dialed->fd.get();
+  int idle = 0;
+  socklen_t size = sizeof idle;
+  ::getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &size);
+  CHECK(idle == 44);
+
+  TcpPeer server = listener.accept();
+  TcpPeer client(std::move(outcome.dialed->fd));
+  client.send_all("ping");
+  CHECK(server.receive(4) == "ping");
+}
+
+TEST_CASE_METHOD(DialFixture, "a refused address fails as refused, naming backend and cause") {
+  const std::uint16_t port = unused_port();
+  dial("127.0.0.1", port);
+  check_failed(DialFailure::refused, "ECONNREFUSED");
+  CHECK(outcome.error.message.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+}
+
+TEST_CASE_METHOD(DialFixture, "an address that the host refuses at once fails a turn later") {
+  dial("255.255.255.255", 9);
+  check_failed(DialFailure::refused, "255.255.255.255:9");
+}
+
+TEST_CASE_METHOD(DialFixture, "a name is looked up and dialed") {
+  TcpListener listener;
+  dial("localhost", listener.port());
+  REQUIRE(finishes());
+  REQUIRE(outcome.dialed);
+  CHECK(outcome.dialed->address.is_loopback());
+  CHECK_NOTHROW(listener.accept());
+}
+
+TEST_CASE_METHOD(DialFixture, "a name that does not resolve fails as unresolved, naming it") {
+  host.add_name("nobody.test", {});
+  dial("nobody.test", 80);
+  check_failed(DialFailure::unresolved, "nobody.test:80");
+}
+
+TEST_CASE_METHOD(DialFixture, "when the first address refuses the next one is tried at once") {
+  TcpListener listener("127.0.0.2");
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  const auto before = std::chrono::steady_clock::now();
+  dial("two.test", listener.port());
+  CHECK(dialed_ip() == "127.0.0.2");
+  CHECK(std::chrono::steady_clock::now() - before < net::Dialer::kAttemptDelay);
+}
+
+TEST_CASE_METHOD(DialFixture, "addresses that fail at once make room for the next") {
+  TcpListener listener;
+  host.add_name("three.test", {"255.255.255.255", "255.255.255.255", "127.0.0.1"});
+  dial("three.test", listener.port());
+  CHECK(dialed_ip() == "127.0.0.1");
+}
+
+TEST_CASE_METHOD(DialFixture, "when the first address is silent the next is tried beside it") {
+  SilentListener silent("127.0.0.1");
+  TcpListener listener("127.0.0.2", silent.port());
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  const std::size_t fds_before = fd_count();
+  const auto before = std::chrono::steady_clock::now();
+  dial("two.test", silent.port());
+  CHECK(dialed_ip() == "127.0.0.2");
+  CHECK(std::chrono::steady_clock::now() - before >= net::Dialer::kAttemptDelay - 2ms);
+  CHECK(fd_count() == fds_before + 1);  // the one that lost is closed
+}
+
+TEST_CASE_METHOD(DialFixture, "a silent first address may still win over one that refuses later") {
+  SilentListener silent("127.0.0.1");
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  options.timeout = 9s;
+  dial("two.test", silent.port());
+  // The second is refused meanwhile; room in the backlog lets the first's next SYN through, which
+  // the kernel sends after 1 s.
+  bool refused_by_now = false;
+  loop::Timer later(loop, [&] { refused_by_now = true; });
+  later.start(net::Dialer::kAttemptDelay + 100ms);
+  REQUIRE(loop_until(loop, [&] { return refused_by_now; }));
+  CHECK(calls == 0);
+  silent.listener.accept().close();
+  CHECK(dialed_ip() == "127.0.0.1");
+}
+
+TEST_CASE_METHOD(DialFixture, "when every address refuses the dial fails as refused") {
+  host.add_name("three.test", {"127.0.0.1", "127.0.0.2", "127.0.0.3"});
+  dial("three.test", unused_port());
+  check_failed(DialFailure::refused, "three.test");
+}
+
+TEST_CASE_METHOD(DialFixture, "an address that never answers fails as timeout") {
+  const SilentListener silent;
+  options.timeout = 50ms;
+  dial("127.0.0.1", silent.port());
+  check_failed(DialFailure::timeout, "50ms");
+}
+
+TEST_CASE_METHOD(DialFixture, "a timeout tells what the other addresses said") {
+  const SilentListener silent("127.0.0.2");
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  options.timeout = 50ms;
+  dial("two.test", silent.port());
+  check_failed(DialFailure::timeout, "ECONNREFUSED");
+}
+
+TEST_CASE_METHOD(DialFixture, "the time for the look-up counts") {
+  host.hang_name("slow.test");
+  options.timeout = 50ms;
+  dial("slow.test", 80);
+  check_failed(DialFailure::timeout, "slow.test:80");
+  host.answer_names();
+}
+
+TEST_CASE_METHOD(DialFixture, "out of descriptors a dial fails as exhausted") {
+  const FullFdTable full;
+  dial("127.0.0.1", 9);
+  check_failed(DialFailure::exhausted, "EMFILE");
+}
+
+TEST_CASE_METHOD(DialFixture, "a socket that reached itself counts as refused") {
+  host.connect_from_target();
+  dial("127.0.0.1", unused_port());
+  check_failed(DialFailure::refused, "ECONNREFUSED");
+}
+
+TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it connects says nothing, leaves nothing") {
+  const SilentListener silent("127.0.0.1");
+  const SilentListener other("127.0.0.2", silent.port());
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  const std::size_t before = fd_count();
+  dial("two.test", silent.port());
+  REQUIRE(loop_until(loop, [&] { return fd_count() == before + 1; }));
+  bool both = false;
+  loop::Timer later(loop, [&] { both = true; });
+  later.start(net::Dialer::kAttemptDelay + 20ms);
+  REQUIRE(loop_until(loop, [&] { return both; }));
+  CHECK(fd_count() == before + 2);
+  dialer.reset();
+  CHECK(fd_count() == before);
+  turn(loop);
+  CHECK(calls == 0);
+}
+
+TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it looks up says nothing, leaves nothing") {
+  host.hang_name("slow.test");
+  const std::size_t before = fd_count();
+  dial("slow.test", 80);
+  turn(loop);
+  dialer.reset();
+  CHECK(fd_count() == before);
+  host.answer_names();
+  REQUIRE(loop_until(loop, [&] { return loop::Lookup::in_flight() == 0; }));
+  CHECK(calls == 0);
+}
+
+TEST_CASE_METHOD(DialFixture, "a dialer destroyed right after a failure at once says nothing") {
+  dial("255.255.255.255", 9);
+  dialer.reset();
+  turn(loop);
+  CHECK(calls == 0);
+}
+
+TEST_CASE_METHOD(DialFixture, "a dialer may be destroyed by what it calls") {
+  TcpListener listener;
+  const SilentListener silent;
+  host.add_name("nobody.test", {});
+  options.timeout = 50ms;
+  struct Target {
+    std::string host;
+    std::uint16_t port;
+  };
+  for (const Target& target :
+       {Target{"127.0.0.1", listener.port()}, Target{"127.0.0.1", unused_port()},
+        Target{"127.0.0.1", silent.port()}, Target{"nobody.test", 80},
+        Target{"255.255.255.255", 9}}) {
+    CAPTURE(target.host, target.port);
+    dialer.emplace(loop, base::HostPort{target.host, target.port}, options,
+                   [this, held = std::make_unique<int>(1)](net::Dialer::Outcome) {
+                     dialer.reset();
+                     calls += *held;
+                   });
+    CHECK(loop_until(loop, [&] { return !dialer; }));
+  }
+  CHECK(calls == 5);
+}
+
+TEST_CASE_METHOD(DialFixture, "many dials at once all come to their end") {
+  TcpListener listener("127.0.0.1", 0, 256);
+  const std::uint16_t closed = unused_port();
+  host.add_name("many.test", {"127.0.0.3", "127.0.0.1"});
+  const std::size_t before = fd_count();
+  {
+    std::vector<std::unique_ptr<net::Dialer>> dialers;
+    int dialed = 0;
+    int failed = 0;
+    for (int i = 0; i < 100; ++i)
+      dialers.push_back(std::make_unique<net::Dialer>(
+          loop, base::HostPort{"many.test", i % 2 == 0 ? listener.port() : closed}, options,
+          [&](net::Dialer::Outcome told) { told.dialed ? ++dialed : ++failed; }));
+    REQUIRE(loop_until(loop, [&] { return dialed + failed == 100; }));
+    CHECK(dialed == 50);
+    CHECK(failed == 50);
+  }
+  CHECK(fd_count() == before);
+}
+
+TEST_CASE("families are tried in turns, beginning with the first one's") {
+  const auto addresses = [](const std::vector<std::string>& ips) {
+    std::vector<Address> out;
+    for (const std::string& ip : ips) out.push_back(*Address::parse_ip(ip, 80));
+    return out;
+  };
+  struct Row {
+    std::vector<std::string> given;
+    std::vector<std::string> expected;
+  };
+  const std::vector<Row> rows{
+      {{}, {}},
+      {{"1.1.1.1"}, {"1.1.1.1"}},
+      {{"1.1.1.1", "1.1.1.2"}, {"1.1.1.1", "1.1.1.2"}},
+      {{"::1", "::2"}, {"::1", "::2"}},
+      {{"::1", "1.1.1.1"}, {"::1", "1.1.1.1"}},
+      {{"1.1.1.1", "::1"}, {"1.1.1.1", "::1"}},
+      {{"::1", "::2", "::3", "1.1.1.1"}, {"::1", "1.1.1.1", "::2", "::3"}},
+      {{"::1", "::2", "1.1.1.1", "1.1.1.2"}, {"::1", "1.1.1.1", "::2", "1.1.1.2"}},
+      {{"1.1.1.1", "::1", "::2", "::3"}, {"1.1.1.1", "::1", "::2", "::3"}},
+      {{"1.1.1.1", "1.1.1.2", "1.1.1.3", "::1", "::2"},
+       {"1.1.1.1", "::1", "1.1.1.2", "::2", "1.1.1.3"}},
+  };
+  for (const Row& row : rows)
+    CHECK(net::interleave_families(addresses(row.given)) == addresses(row.expected));
+}
+
+}  // namespace
+}  // namespace sc::test

@@ -1,0 +1,102 @@
+#include "net/fake_host.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace sc::test {
+namespace {
+
+struct Table {
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::map<std::string, std::vector<std::string>> names;
+  std::set<std::string> hanging;
+};
+
+Table& table() {
+  static Table instance;
+  return instance;
+}
+
+std::atomic<bool> binds_to_target{false};
+
+template <class Function>
+Function next_in_line(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+int real_getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                     addrinfo** found) {
+  static const auto real = next_in_line<decltype(&::getaddrinfo)>("getaddrinfo");
+  return real(node, service, hints, found);
+}
+
+// The addresses as one list, made of libc's own so that freeaddrinfo(3) takes it.
+int chain(const std::vector<std::string>& ips, const char* service, addrinfo hints,
+          addrinfo** found) {
+  hints.ai_flags |= AI_NUMERICHOST;
+  *found = nullptr;
+  addrinfo** end = found;
+  for (const std::string& ip : ips) {
+    if (const int error = real_getaddrinfo(ip.c_str(), service, &hints, end); error != 0)
+      return error;
+    while (*end != nullptr) end = &(*end)->ai_next;
+  }
+  return *found == nullptr ? EAI_NONAME : 0;
+}
+
+}  // namespace
+
+FakeHost::~FakeHost() {
+  binds_to_target = false;
+  const std::lock_guard lock(table().mutex);
+  table().names.clear();
+  table().hanging.clear();
+  table().changed.notify_all();
+}
+
+void FakeHost::add_name(const std::string& name, std::vector<std::string> ips) {
+  const std::lock_guard lock(table().mutex);
+  table().names.insert_or_assign(name, std::move(ips));
+}
+
+void FakeHost::hang_name(const std::string& name) {
+  const std::lock_guard lock(table().mutex);
+  table().hanging.insert(name);
+}
+
+void FakeHost::answer_names() {
+  const std::lock_guard lock(table().mutex);
+  table().hanging.clear();
+  table().changed.notify_all();
+}
+
+void FakeHost::connect_from_target() { binds_to_target = true; }
+
+}  // namespace sc::test
+
+extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                           addrinfo** found) {
+  using namespace sc::test;
+  if (node != nullptr && hints != nullptr) {
+    Table& host = table();
+    std::unique_lock lock(host.mutex);
+    host.changed.wait(lock, [&] { return host.hanging.count(node) == 0; });
+    if (const auto known = host.names.find(node); known != host.names.end())
+      return chain(known->second, service, *hints, found);
+  }
+  return real_getaddrinfo(node, service, hints, found);
+}
+
+extern "C" int connect(int fd, const sockaddr* address, socklen_t size) {
+  static const auto real = sc::test::next_in_line<decltype(&::connect)>("connect");
+  if (sc::test::binds_to_target) ::bind(fd, address, size);
+  return real(fd, address, size);
+}

@@ -1,0 +1,282 @@
+#include "net/socket.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+
+#include "support/catch.h"
+#include "support/full_fd_table.h"
+#include "support/tcp_peer.h"
+
+namespace sc::test {
+namespace {
+
+using net::Address;
+
+const Address kLoopback = *Address::parse_ip("127.0.0.1", 0);
+
+int option(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  ::getsockopt(fd, level, name, &value, &size);
+  return value;
+}
+
+bool is_ready(int fd, short events) {
+  pollfd waiting{fd, events, 0};
+  return ::poll(&waiting, 1, 10'000) == 1;
+}
+
+net::Accepted accept_one(int listener) {
+  REQUIRE(is_ready(listener, POLLIN));
+  auto result = net::accept(listener);
+  REQUIRE(result.error == 0);
+  return std::move(result.accepted);
+}
+
+base::Fd listen_on(const Address& address, const net::ListenOptions& options = {}) {
+  auto listener = net::listen_tcp(address, options);
+  REQUIRE(listener);
+  return *std::move(listener);
+}
+
+bool host_has_ipv6() {
+  try {
+    const TcpListener probe("::1");
+    return true;
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+bool is_nonblocking_and_cloexec(int fd) {
+  return (::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 && (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+TEST_CASE("port 0 listens on a free port, which the socket tells") {
+  const base::Fd listener = listen_on(kLoopback);
+  const Address local = net::local_address(listener.get());
+  CHECK(local.ip() == "127.0.0.1");
+  CHECK(local.port() != 0);
+  CHECK(is_nonblocking_and_cloexec(listener.get()));
+  const TcpPeer client = TcpPeer::connect(local.port());
+  const net::Accepted accepted = accept_one(listener.get());
+  CHECK(accepted.peer == net::peer_address(accepted.fd.get()));
+  CHECK(accepted.peer.port() == client.port());
+  CHECK(net::local_address(accepted.fd.get()) == local);
+  CHECK(is_nonblocking_and_cloexec(accepted.fd.get()));
+}
+
+TEST_CASE("a port that is taken is a conflict that names the address") {
+  const TcpListener other;
+  for (const char* address : {"127.0.0.1", "0.0.0.0"}) {
+    const auto failed = net::listen_tcp(*Address::parse_ip(address, other.port()), {});
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == base::Errc::conflict);
+    CHECK(failed.error().message.find(address + (":" + std::to_string(other.port()))) !=
+          std::string::npos);
+    CHECK(failed.error().message.find("EADDRINUSE") != std::string::npos);
+  }
+}
+
+TEST_CASE("an IPv4 listener on a port is a conflict for the dual-stack wildcard") {
+  if (!host_has_ipv6()) return;
+  const TcpListener other("0.0.0.0");
+  const auto failed = net::listen_tcp(Address::any_v6(other.port()), {});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == base::Errc::conflict);
+}
+
+TEST_CASE("an address that the host does not have is unavailable") {
+  // RFC 5737: TEST-NET-3 is nobody's.
+  const auto failed = net::listen_tcp(*Address::parse_ip("203.0.113.1", 0), {});
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == base::Errc::unavailable);
+}
+
+TEST_CASE("a full table of descriptors is unavailable for a listener, internal for a connect") {
+  const FullFdTable full;
+  const auto listener = net::listen_tcp(kLoopback, {});
+  REQUIRE_FALSE(listener);
+  CHECK(listener.error().code == base::Errc::unavailable);
+  const auto connecting = net::start_connect(*Address::parse_ip("127.0.0.1", 9), {});
+  REQUIRE_FALSE(connecting);
+  CHECK(connecting.error().code == base::Errc::internal);
+}
+
+TEST_CASE("a family that the host does not have is unavailable for a connect") {
+  const auto connecting = net::start_connect(Address(), {});
+  REQUIRE_FALSE(connecting);
+  CHECK(connecting.error().code == base::Errc::unavailable);
+}
+
+TEST_CASE("a port is opened again while a session of its old listener lives") {
+  base::Fd listener = listen_on(kLoopback);
+  const Address local = net::local_address(listener.get());
+  TcpPeer client = TcpPeer::connect(local.port());
+  TcpPeer server(accept_one(listener.get()).fd);
+  listener.reset();
+
+  const base::Fd again = listen_on(local);
+  client.send_all("still here");
+  CHECK(server.receive(10) == "still here");
+  const TcpPeer next = TcpPeer::connect(local.port());
+  CHECK(accept_one(again.get()).peer.port() == next.port());
+}
+
+TEST_CASE("a port is opened again after the listening side closed its sessions first") {
+  // Its end of the session stays in TIME_WAIT for a minute.
+  base::Fd listener = listen_on(kLoopback);
+  const Address local = net::local_address(listener.get());
+  TcpPeer client = TcpPeer::connect(local.port());
+  accept_one(listener.get());
+  CHECK(client.receive_until_end().empty());
+  client.close();
+  listener.reset();
+  CHECK(net::listen_tcp(local, {}));
+}
+
+TEST_CASE("the IPv6 wildcard takes IPv4 clients too, shown with their IPv4 address") {
+  if (!host_has_ipv6()) return;
+  const base::Fd listener = listen_on(Address::any_v6(0));
+  const auto port = net::local_address(listener.get()).port();
+  const TcpPeer v4 = TcpPeer::connect(port, "127.0.0.1");
+  const Address from_v4 = accept_one(listener.get()).peer;
+  CHECK(from_v4.ip() == "127.0.0.1");
+  CHECK(from_v4.is_loopback());
+  const TcpPeer v6 = TcpPeer::connect(port, "::1");
+  CHECK(accept_one(listener.get()).peer.ip() == "::1");
+}
+
+TEST_CASE("accepted sockets inherit TCP_NODELAY and keepalive") {
+  const base::Fd listener = listen_on(kLoopback, {{std::chrono::seconds(77)}, 16});
+  const TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  const base::Fd accepted = accept_one(listener.get()).fd;
+  CHECK(option(accepted.get(), IPPROTO_TCP, TCP_NODELAY) == 1);
+  CHECK(option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE) == 1);
+  CHECK(option(accepted.get(), IPPROTO_TCP, TCP_KEEPIDLE) == 77);
+  CHECK(option(accepted.get(), IPPROTO_TCP, TCP_KEEPINTVL) == 10);
+  CHECK(option(accepted.get(), IPPROTO_TCP, TCP_KEEPCNT) == 6);
+}
+
+TEST_CASE("zero is no keepalive") {
+  const base::Fd listener = listen_on(kLoopback);
+  const TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  const base::Fd accepted = accept_one(listener.get()).fd;
+  CHECK(option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE) == 0);
+  net::set_keepalive(accepted.get(), {std::chrono::seconds(5)});
+  CHECK(option(accepted.get(), SOL_SOCKET, SO_KEEPALIVE) == 1);
+  CHECK(option(accepted.get(), IPPROTO_TCP, TCP_KEEPIDLE) == 5);
+}
+
+TEST_CASE("accept says EAGAIN when nobody waits") {
+  const base::Fd listener = listen_on(kLoopback);
+  const auto result = net::accept(listener.get());
+  CHECK(result.error == EAGAIN);
+  CHECK_FALSE(result.accepted.fd);
+}
+
+TEST_CASE("a client that gave up in the backlog does not hide the next one") {
+  const base::Fd listener = listen_on(kLoopback);
+  const auto port = net::local_address(listener.get()).port();
+  TcpPeer::connect(port).reset();
+  const TcpPeer next = TcpPeer::connect(port);
+  std::uint16_t last = 0;
+  while (last != next.port()) last = accept_one(listener.get()).peer.port();
+  CHECK(net::accept(listener.get()).error == EAGAIN);
+}
+
+TEST_CASE("a connect that was started is finished when the socket is writable") {
+  TcpListener listener;
+  const Address to = *Address::parse_ip("127.0.0.1", listener.port());
+  auto connecting = net::start_connect(to, {std::chrono::seconds(33)});
+  REQUIRE(connecting);
+  REQUIRE(is_ready(connecting->get(), POLLOUT));
+  CHECK(net::take_error(connecting->get()) == 0);
+  CHECK(net::peer_address(connecting->get()) == to);
+  CHECK(is_nonblocking_and_cloexec(connecting->get()));
+  CHECK(option(connecting->get(), IPPROTO_TCP, TCP_NODELAY) == 1);
+  CHECK(option(connecting->get(), IPPROTO_TCP, TCP_KEEPIDLE) == 33);
+  TcpPeer server = listener.accept();
+  server.send_all("hi");
+  CHECK(TcpPeer(*std::move(connecting)).receive(2) == "hi");
+}
+
+TEST_CASE("a refused connect is told by take_error, once") {
+  auto connecting = net::start_connect(*Address::parse_ip("127.0.0.1", unused_port()), {});
+  if (!connecting) {  // the kernel may say it at once
+    CHECK(connecting.error().code == base::Errc::unavailable);
+    return;
+  }
+  REQUIRE(is_ready(connecting->get(), POLLOUT));
+  CHECK(net::take_error(connecting->get()) == ECONNREFUSED);
+  CHECK(net::take_error(connecting->get()) == 0);
+}
+
+TEST_CASE("a connect that the host refuses at once is unavailable and names the address") {
+  const auto connecting = net::start_connect(*Address::parse_ip("255.255.255.255", 9), {});
+  REQUIRE_FALSE(connecting);
+  CHECK(connecting.error().code == base::Errc::unavailable);
+  CHECK(connecting.error().message.find("255.255.255.255:9") != std::string::npos);
+}
+
+TEST_CASE("a close after reset_on_close arrives as a reset, one without it as an end") {
+  const base::Fd listener = listen_on(kLoopback);
+  const auto port = net::local_address(listener.get()).port();
+  TcpPeer cut = TcpPeer::connect(port);
+  net::Accepted accepted = accept_one(listener.get());
+  net::reset_on_close(accepted.fd.get());
+  accepted.fd.reset();
+  CHECK(cut.got_reset());
+
+  TcpPeer ended = TcpPeer::connect(port);
+  accept_one(listener.get());
+  CHECK_FALSE(ended.got_reset());
+}
+
+TEST_CASE("a reset drops what was not sent yet") {
+  const base::Fd listener = listen_on(kLoopback);
+  TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  net::Accepted accepted = accept_one(listener.get());
+  const std::array<char, 64 * 1024> chunk{};
+  std::size_t sent = 0;
+  for (ssize_t now = 0; now >= 0; sent += static_cast<std::size_t>(now)) {
+    now = ::send(accepted.fd.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL);
+    if (now < 0) break;
+  }
+  net::reset_on_close(accepted.fd.get());
+  accepted.fd.reset();
+  CHECK(sent > 0);
+  CHECK(client.got_reset());
+}
+
+TEST_CASE("a unix socket's peer is known by its user, group and process") {
+  std::array<int, 2> ends{};
+  REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const base::Fd one(ends[0]);
+  const base::Fd two(ends[1]);
+  const auto peer = net::peer_credentials(one.get());
+  REQUIRE(peer);
+  CHECK(peer->uid == ::getuid());
+  CHECK(peer->gid == ::getgid());
+  CHECK(peer->pid == ::getpid());
+  CHECK(net::peer_address(one.get()).is_unix());
+}
+
+TEST_CASE("what is no socket has no credentials and no address") {
+  const base::Fd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto peer = net::peer_credentials(file.get());
+  REQUIRE_FALSE(peer);
+  CHECK(peer.error().code == base::Errc::internal);
+  CHECK(net::local_address(file.get()) == Address());
+  CHECK(net::take_error(file.get()) == ENOTSOCK);
+}
+
+}  // namespace
+}  // namespace sc::test

@@ -1,0 +1,131 @@
+#include "store/database.h"
+#include "store/fixture.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+using core::EventAction;
+using store::Database;
+
+struct Open {
+  TempFolder folder;
+  std::string file = folder / "s.db";
+  std::unique_ptr<Database> database = std::move(*Database::open(file));
+};
+
+TEST_CASE("what was stored is loaded as it was, by port") {
+  Open open;
+  core::Stream failed = stream(65535, "2001:db8::1", 65535);
+  failed.state = core::StreamState::failed;
+  failed.reason = "bind: Address already in use (EADDRINUSE)";
+  failed.created_at = minute(1) + std::chrono::milliseconds(7);
+  failed.updated_at = base::WallTime{} - std::chrono::hours(24 * 365 * 100);  // before 1970
+  failed.created_by = "näme; DROP TABLE streams";
+  failed.revision = 9'000'000'000;
+  const core::Stream plain = stream(1, "a.example");
+  REQUIRE(commit(*open.database, {core::PutStream{failed}, core::PutStream{plain}}));
+  const auto stored = open.database->load();
+  REQUIRE(stored);
+  CHECK(stored->streams == std::vector<core::Stream>{plain, failed});
+  CHECK(stored->unreadable.empty());
+}
+
+TEST_CASE("putting a stream again replaces its row, erasing takes it away") {
+  Open open;
+  core::Stream one = stream(9000, "a");
+  REQUIRE(commit(*open.database, {core::PutStream{one}}));
+  one.spec.backend.host = "b";
+  one.revision = 2;
+  REQUIRE(commit(*open.database, {core::PutStream{one}}));
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{one});
+  REQUIRE(commit(*open.database, {core::EraseStream{9000}, core::EraseStream{9001}}));
+  CHECK(open.database->load()->streams.empty());
+}
+
+TEST_CASE("empty texts of an event are stored as NULL") {
+  Open open;
+  REQUIRE(commit(*open.database, {event(0, EventAction::created, 9000, "", "a:1", "", "")}));
+  CHECK(query(open.file,
+              "SELECT at, action, port, actor IS NULL, backend_before IS NULL,"
+              " backend_after, detail IS NULL FROM stream_events") ==
+        std::vector<std::string>{"2026-11-01T14:00:00.000Z|created|9000|1|1|a:1|1"});
+}
+
+TEST_CASE("a row written by hand with port and backend alone is a stream") {
+  Open open;
+  execute(open.file, "INSERT INTO streams(port, backend) VALUES (9005, 'x:1')");
+  const auto stored = open.database->load();
+  REQUIRE(stored);
+  REQUIRE(stored->streams.size() == 1);
+  const core::Stream& row = stored->streams.front();
+  CHECK(row.spec == core::StreamSpec{9005, {"x", 1}});
+  CHECK(row.state == core::StreamState::listening);
+  CHECK(row.created_by == "sqlite3");
+  CHECK(row.revision == 1);
+  CHECK(row.created_at > minute(0) - std::chrono::hours(24 * 365 * 20));
+}
+
+TEST_CASE("rows written by hand that are no streams are told apart from those that are") {
+  Open open;
+  execute(open.file,
+          "INSERT INTO streams(port, backend) VALUES (9001, 'no port here'), (9002, 'good:2');"
+          "INSERT INTO streams(port, backend, created_at)"
+          " VALUES (9003, 'x:1', '2026-13-31T14:03:00.000Z')");
+  const auto stored = open.database->load();
+  REQUIRE(stored);
+  REQUIRE(stored->streams.size() == 1);
+  CHECK(stored->streams.front().spec.port == 9002);
+  REQUIRE(stored->unreadable.size() == 2);
+  CHECK_THAT(stored->unreadable[0].row, Catch::Contains("9001 -> \"no port here\""));
+  CHECK(stored->unreadable[0].port == 9001);
+  CHECK_THAT(stored->unreadable[0].why, Catch::Contains("no port here"));
+  CHECK_THAT(stored->unreadable[1].why, Catch::Contains("its times"));
+}
+
+TEST_CASE("the tables refuse by themselves what cannot be right") {
+  Open open;
+  const std::string insert =
+      GENERATE(as<std::string>{}, "(port, backend) VALUES (0, 'x:1')",
+               "(port, backend) VALUES (65536, 'x:1')", "(port, backend) VALUES (9000, '')",
+               "(port, backend) VALUES ('nine', 'x:1')",
+               "(port, backend, state) VALUES (9000, 'x:1', 'gone')",
+               "(port, backend, revision) VALUES (9000, 'x:1', 0)",
+               "(port, backend, created_at) VALUES (9000, 'x:1', 'today')");
+  CHECK_THROWS(execute(open.file, "INSERT INTO streams" + insert));
+}
+
+TEST_CASE("history is append-only, for everybody") {
+  Open open;
+  REQUIRE(commit(*open.database, created(9000)));
+  const std::string tampering = GENERATE(
+      as<std::string>{}, "UPDATE stream_events SET actor = 'me'", "DELETE FROM stream_events",
+      "INSERT OR REPLACE INTO stream_events (id, at, action, port)"
+      " VALUES (1, '2026-11-01T14:00:00.000Z', 'removed', 9000)");
+  CHECK_THROWS_WITH(execute(open.file, tampering), Catch::Contains("stream_events is append-only"));
+  CHECK(query(open.file, "SELECT id, action, actor FROM stream_events") ==
+        std::vector<std::string>{"1|created|10.0.0.1"});
+}
+
+TEST_CASE("writes of a commit that fails leave no trace") {
+  Open open;
+  const auto failed =
+      commit(*open.database, {core::PutStream{stream(9000, "a")}, core::PutStream{stream(0, "b")}});
+  REQUIRE(!failed);
+  CHECK(failed.error().code == base::Errc::internal);
+  CHECK_THAT(failed.error().message,
+             Catch::Contains("the database does not accept the row") && Catch::Contains("CHECK"));
+  CHECK(open.database->load()->streams.empty());
+}
+
+TEST_CASE("a table that somebody dropped is an error, not the end") {
+  Open open;
+  execute(open.file, "DROP TABLE streams");
+  CHECK_FALSE(open.database->load());
+  CHECK_FALSE(commit(*open.database, created(9000)));
+  open.database.reset();
+  CHECK_FALSE(Database::open(open.file));
+}
+
+}  // namespace
+}  // namespace sc::test
