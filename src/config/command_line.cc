@@ -11,7 +11,8 @@ namespace sc::config {
 namespace {
 
 constexpr const char* kName = "stream-conductor";
-constexpr std::size_t kHelpColumn = 30;
+constexpr std::size_t kHelpColumn = 30;  // where descriptions start
+constexpr std::size_t kHelpWidth = 65;   // characters of a description in a line
 
 constexpr const char* kFooter =
     "Each setting is also a key of the configuration file (port_range = \"9000-9009\") and a\n"
@@ -83,6 +84,18 @@ std::string lines(const std::string& lead, const std::vector<std::string>& sente
   return out;
 }
 
+// Into lines that fit beside the names in --help; CLI11 2.1 does not do it.
+std::string wrap(std::string text) {
+  std::size_t start = 0;
+  while (text.size() - start > kHelpWidth) {
+    const std::size_t blank = text.rfind(' ', start + kHelpWidth);
+    if (blank == std::string::npos || blank <= start) break;
+    text[blank] = '\n';
+    start = blank + 1;
+  }
+  return text;
+}
+
 // The program's arguments as CLI11 knows them. Lives for one call of parse_command_line().
 class Parser {
  public:
@@ -151,9 +164,11 @@ class Parser {
     for (std::size_t i = 0; i < setting_table().size(); ++i) {
       const Setting& setting = setting_table()[i];
       const std::string value = setting.print(defaults);
+      const std::string text = std::string(setting.description) + "\n" +
+                               wrap("default: " + (value.empty() ? "empty" : value)) + "\n" +
+                               wrap("allowed: " + std::string(setting.allowed));
       add_value(app_, flag_name(setting), arguments_.values.at(i), std::string(setting.placeholder),
-                std::string(setting.description) + "\n(" + (value.empty() ? "empty" : value) +
-                    "; allowed: " + std::string(setting.allowed) + ")")
+                text)
           ->group("Settings");
     }
   }

@@ -47,7 +47,8 @@ class Loading {
     const auto text = read_text_file(path);
     if (!text) {
       if (has_to_exist || text.error().code != base::Errc::not_found)
-        error("configuration " + text.error().message);
+        error(text.error().message +
+              (has_to_exist ? " (flag --config)" : " (default configuration file)"));
       return;
     }
     const std::string source = "file " + shown_path(path);

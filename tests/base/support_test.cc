@@ -66,7 +66,7 @@ TEST_CASE("a scripted peer fails loudly when the other side ends early") {
     server.send_all("abc");
   }
   CHECK_THROWS_AS(client.receive(4), std::runtime_error);
-  CHECK_THROWS_AS(TcpPeer::connect(unused_port()), std::runtime_error);
+  CHECK_THROWS_AS(TcpPeer::connect(ClosedPort().port()), std::runtime_error);
 }
 
 }  // namespace

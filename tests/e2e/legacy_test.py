@@ -4,6 +4,7 @@
 import http.client
 import json
 import socket
+import threading
 import time
 import unittest
 
@@ -309,6 +310,48 @@ class KnownFaults(harness.EndToEnd):
             service.create(port, "127.0.0.1:7000")
             times.append(time.monotonic() - before)
         self.assertLess(sorted(times)[len(times) // 2], 0.016 * SLOWNESS)
+
+
+class Concurrent(harness.EndToEnd):
+    def all_at_once(self, service, paths):
+        gate = threading.Barrier(len(paths))
+        replies = [None] * len(paths)
+
+        def ask(number):
+            gate.wait()
+            replies[number] = service.get(paths[number]).json
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(paths))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return replies
+
+    def test_of_many_who_want_one_port_for_different_backends_one_gets_it(self):
+        service = self.start_service(10)
+        port = service.ports[0]
+        paths = [f"/createstream/{port}/127.0.0.1:{7000 + number}" for number in range(20)]
+        replies = self.all_at_once(service, paths)
+        winners = [number for number in range(20) if replies[number] == OK]
+        self.assertEqual(len(winners), 1, replies)
+        self.assertEqual(service.streams(), {port: f"127.0.0.1:{7000 + winners[0]}"})
+        for number in set(range(20)) - set(winners):
+            refused_naming(port, f"127.0.0.1:{7000 + winners[0]}")(self, replies[number])
+        self.assertEqual(service.history(port), ["created"])
+
+    def test_creates_and_removals_at_once_leave_what_the_history_says(self):
+        service = self.start_service(10)
+        paths = [f"/{verb}/{port}{end}" for port in service.ports
+                 for verb, end in (("createstream", "/127.0.0.1:7000"), ("removestream", "")) * 4]
+        self.all_at_once(service, paths)
+        streams = service.streams()
+        for port in service.ports:
+            history = service.history(port)
+            self.assertEqual(port in streams, history[-1] == "created", history)
+            self.assertEqual(peers.accepts(port), port in streams)
+            for earlier, later in zip(history, history[1:]):
+                self.assertNotEqual(earlier, later)
 
 
 class Remote(harness.EndToEnd):

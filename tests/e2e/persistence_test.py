@@ -48,8 +48,10 @@ class Restart(harness.EndToEnd):
     def test_kill_9_in_the_middle_of_200_creates_loses_none_that_was_acknowledged(self):
         chance = random.Random(20_261_123)
         counts = []
+        first = peers.free_ports(200)
         for number in range(20):
-            service = self.make_service(200, state=self.dir / f"state-{number}")
+            service = self.make_service(
+                200, first_port=first, state=self.dir / f"state-{number}")
             with self.subTest(round=number):
                 counts.append(self.one_round(service, chance.uniform(0.0, 0.3)))
             service.kill9()
@@ -92,8 +94,10 @@ class Restart(harness.EndToEnd):
 
     def test_a_thousand_creates_one_after_the_other_take_less_than_five_seconds(self):
         figures = []
+        first = peers.free_ports(1000)
         for turn in range(3):  # the best counts: each create is an fsync, and the disk is shared
-            service = self.start_service(1000, state=self.dir / f"state-{turn}")
+            service = self.start_service(
+                1000, first_port=first, state=self.dir / f"state-{turn}")
             created = self.create_all(service)
             service.stop()
             service.start()
@@ -416,6 +420,22 @@ class ByHand(harness.EndToEnd):
     def says(port, text):
         with peers.connect(port) as client:
             return peers.read_all(client) == text
+
+    def test_what_the_service_notes_by_itself_does_not_undo_a_change_by_hand(self):
+        service = self.start_service(10)
+        hello = self.backend(peers.says(b"hello"))
+        deleted, changed, other = service.ports[:3]
+        for port in (deleted, changed, other):
+            service.create(port, f"127.0.0.1:{peers.free_port()}")
+        self.sqlite3(service, f"""
+            DELETE FROM streams WHERE port = {deleted};
+            UPDATE streams SET backend = '{hello.address}' WHERE port = {changed};""")
+        for port in (deleted, changed, other):
+            self.assertTrue(peers.accepts(port))  # no backend answers, which is noted
+        wait_until(lambda: "refused" in service.mapping(other)[1], what="the note")
+        self.reload(service)
+        wait_until(lambda: not peers.accepts(deleted), 5, "the deleted stream's end")
+        wait_until(lambda: service.streams().get(changed) == hello.address, 5, "the change")
 
     def test_a_row_that_is_no_stream_ends_nothing(self):
         service = self.start_service(10)

@@ -104,6 +104,7 @@ class Reloading(harness.EndToEnd):
 
     def test_sighup_takes_the_log_level_from_the_changed_file(self):
         self.assert_says(self.port, b"hello")
+        self.service.wait_no_sessions()
         after = self.reload('log_level = "debug"\n')
         self.assertNotIn("session ended", self.service.log())
         self.assert_says(self.port, b"hello")

@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 SKIPPED = 77  # what meson takes for "skipped"
@@ -28,14 +27,16 @@ def compile_commands(root, build):
 
 
 def run_all(work, items):
-    """Calls work(item) -> text of what is wrong, or empty; the process's exit code."""
+    """Calls work(item) -> text of what is wrong, or empty; says it as soon as it is known. The exit code."""
     items = list(items)
+    failed = 0
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        failures = [text for text in pool.map(work, items) if text]
-    for text in failures:
-        print(text.rstrip(), file=sys.stderr)
-    print(f"{len(items)} files, {len(failures)} with findings")
-    return 1 if failures else 0
+        for step in concurrent.futures.as_completed([pool.submit(work, item) for item in items]):
+            if text := step.result():
+                failed += 1
+                print(text.rstrip(), flush=True)
+    print(f"{len(items)} files, {failed} with findings")
+    return 1 if failed else 0
 
 
 def output_of(command, folder, text=None):

@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -87,10 +89,11 @@ TEST_CASE_METHOD(DialFixture, "an address is dialed and the socket works") {
 }
 
 TEST_CASE_METHOD(DialFixture, "a refused address fails as refused, naming backend and cause") {
-  const std::uint16_t port = unused_port();
-  dial("127.0.0.1", port);
+  const ClosedPort closed;
+  dial("127.0.0.1", closed.port());
   check_failed(DialFailure::refused, "ECONNREFUSED");
-  CHECK(outcome.error.message.find("127.0.0.1:" + std::to_string(port)) != std::string::npos);
+  const std::string backend = "127.0.0.1:" + std::to_string(closed.port());
+  CHECK(outcome.error.message.find(backend) != std::string::npos);
 }
 
 TEST_CASE_METHOD(DialFixture, "an address that the host refuses at once fails a turn later") {
@@ -116,10 +119,24 @@ TEST_CASE_METHOD(DialFixture, "a name that does not resolve fails as unresolved,
 TEST_CASE_METHOD(DialFixture, "when the first address refuses the next one is tried at once") {
   TcpListener listener("127.0.0.2");
   host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
-  const auto before = std::chrono::steady_clock::now();
-  dial("two.test", listener.port());
-  CHECK(dialed_ip() == "127.0.0.2");
-  CHECK(std::chrono::steady_clock::now() - before < net::Dialer::kAttemptDelay);
+  auto fastest = std::chrono::nanoseconds::max();
+  for (int i = 0; i < 10; ++i) {  // a busy host may be slow once
+    calls = 0;
+    const auto before = std::chrono::steady_clock::now();
+    dial("two.test", listener.port());
+    CHECK(dialed_ip() == "127.0.0.2");
+    fastest = std::min(fastest, std::chrono::steady_clock::now() - before);
+    if (fastest < net::Dialer::kAttemptDelay) break;
+  }
+  CHECK(fastest < net::Dialer::kAttemptDelay);
+}
+
+TEST_CASE_METHOD(DialFixture, "a name with IPv6 is reached where the listener has IPv4 alone") {
+  TcpListener listener;
+  // Whether the host has IPv6 and refuses, or has none: the first of either family fails.
+  host.add_name("both.test", {"::1", "::1", "127.0.0.1"});
+  dial("both.test", listener.port());
+  CHECK(dialed_ip() == "127.0.0.1");
 }
 
 TEST_CASE_METHOD(DialFixture, "addresses that fail at once make room for the next") {
@@ -158,8 +175,9 @@ TEST_CASE_METHOD(DialFixture, "a silent first address may still win over one tha
 }
 
 TEST_CASE_METHOD(DialFixture, "when every address refuses the dial fails as refused") {
+  const ClosedPort closed;
   host.add_name("three.test", {"127.0.0.1", "127.0.0.2", "127.0.0.3"});
-  dial("three.test", unused_port());
+  dial("three.test", closed.port());
   check_failed(DialFailure::refused, "three.test");
 }
 
@@ -173,7 +191,7 @@ TEST_CASE_METHOD(DialFixture, "an address that never answers fails as timeout") 
 TEST_CASE_METHOD(DialFixture, "a timeout tells what the other addresses said") {
   const SilentListener silent("127.0.0.2");
   host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
-  options.timeout = 50ms;
+  options.timeout = 1s;  // a busy host needs some of it for the first one
   dial("two.test", silent.port());
   check_failed(DialFailure::timeout, "ECONNREFUSED");
 }
@@ -238,6 +256,7 @@ TEST_CASE_METHOD(DialFixture, "a dialer destroyed right after a failure at once 
 TEST_CASE_METHOD(DialFixture, "a dialer may be destroyed by what it calls") {
   TcpListener listener;
   const SilentListener silent;
+  const ClosedPort closed;
   host.add_name("nobody.test", {});
   options.timeout = 50ms;
   struct Target {
@@ -245,7 +264,7 @@ TEST_CASE_METHOD(DialFixture, "a dialer may be destroyed by what it calls") {
     std::uint16_t port;
   };
   for (const Target& target :
-       {Target{"127.0.0.1", listener.port()}, Target{"127.0.0.1", unused_port()},
+       {Target{"127.0.0.1", listener.port()}, Target{"127.0.0.1", closed.port()},
         Target{"127.0.0.1", silent.port()}, Target{"nobody.test", 80},
         Target{"255.255.255.255", 9}}) {
     CAPTURE(target.host, target.port);
@@ -261,7 +280,7 @@ TEST_CASE_METHOD(DialFixture, "a dialer may be destroyed by what it calls") {
 
 TEST_CASE_METHOD(DialFixture, "many dials at once all come to their end") {
   TcpListener listener("127.0.0.1", 0, 256);
-  const std::uint16_t closed = unused_port();
+  const ClosedPort closed;
   host.add_name("many.test", {"127.0.0.3", "127.0.0.1"});
   const std::size_t before = fd_count();
   {
@@ -270,7 +289,7 @@ TEST_CASE_METHOD(DialFixture, "many dials at once all come to their end") {
     int failed = 0;
     for (int i = 0; i < 100; ++i)
       dialers.push_back(std::make_unique<net::Dialer>(
-          loop, base::HostPort{"many.test", i % 2 == 0 ? listener.port() : closed}, options,
+          loop, base::HostPort{"many.test", i % 2 == 0 ? listener.port() : closed.port()}, options,
           [&](net::Dialer::Outcome told) { told.dialed ? ++dialed : ++failed; }));
     REQUIRE(loop_until(loop, [&] { return dialed + failed == 100; }));
     CHECK(dialed == 50);

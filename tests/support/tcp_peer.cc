@@ -171,6 +171,12 @@ void TcpPeer::reset() {
 
 std::uint16_t TcpPeer::port() const { return local_port(fd_.get()); }
 
+ClosedPort::ClosedPort() : fd_(make_socket(AF_INET)) {
+  SocketAddress at = to_address("127.0.0.1", 0);
+  check(::bind(fd_.get(), at.raw(), at.size), "bind");
+  port_ = local_port(fd_.get());
+}
+
 TcpListener::TcpListener(const std::string& ip, std::uint16_t port, int backlog) {
   SocketAddress at = to_address(ip, port);
   fd_ = make_socket(at.storage.ss_family);
@@ -193,6 +199,6 @@ bool TcpListener::has_client() const {
   return ::poll(&waiting, 1, 0) > 0;
 }
 
-std::uint16_t unused_port() { return TcpListener().port(); }
+std::uint16_t unused_port() { return ClosedPort().port(); }
 
 }  // namespace sc::test

@@ -63,7 +63,18 @@ class TcpListener {
   std::uint16_t port_ = 0;
 };
 
-// A loopback port that nobody listens on: it was free a moment ago.
+// A port of 127.0.0.1 that refuses: bound, so that nobody else gets it, but not listened on.
+class ClosedPort {
+ public:
+  ClosedPort();
+  std::uint16_t port() const { return port_; }
+
+ private:
+  base::Fd fd_;
+  std::uint16_t port_ = 0;
+};
+
+// A port that was free a moment ago; for a test that binds it by itself.
 std::uint16_t unused_port();
 
 }  // namespace sc::test
