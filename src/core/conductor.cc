@@ -40,7 +40,7 @@ void Conductor::boot(const std::vector<Stream>& stored, base::Callback<void(Boot
       base::log::warning(
           "stream is outside of the range for new ones, opened all the same",
           {{"port", port_text(stream.spec.port)}, {"range", options_.ports.to_string()}});
-    writes.emplace_back(PutStream{stream});
+    writes.emplace_back(NoteStream{stream});
     writes.emplace_back(
         event(opened ? EventAction::reopened : EventAction::failed, stream, std::string(kService)));
     queue_.enter(stream.spec.port, [] {});  // held until the store has answered
@@ -132,12 +132,12 @@ base::Result<void> Conductor::open_failed(Stream& stream) {
   tell_retry_at();
   const std::uint16_t port = stream.spec.port;
   if (stream.state == StreamState::listening) {
-    record(port, {PutStream{stream}, event(EventAction::opened, stream, std::string(kService))});
+    record(port, {NoteStream{stream}, event(EventAction::opened, stream, std::string(kService))});
     return {};
   }
   base::Error error{base::Errc::conflict, stream.reason};
   if (stream.reason != reason_before) {
-    record(port, {PutStream{stream}});
+    record(port, {NoteStream{stream}});
   } else {
     queue_.leave(port);
   }
@@ -233,7 +233,7 @@ void Conductor::open_stored(const Stream& wanted, const std::string& actor) {
   stream.reason.clear();
   open(stream);
   tell_retry_at();
-  std::vector<StoreWrite> writes{PutStream{stream}, event(EventAction::created, stream, actor)};
+  std::vector<StoreWrite> writes{NoteStream{stream}, event(EventAction::created, stream, actor)};
   if (stream.state == StreamState::failed)
     writes.emplace_back(event(EventAction::failed, stream, std::string(kService)));
   log_change("stream created", stream, actor);
@@ -259,7 +259,7 @@ void Conductor::change_backend(const Stream& wanted, const std::string& actor) {
     plane_.change(stream.spec);
   }
   log_change("stream changed", stream, actor);
-  record(port, {PutStream{stream}, std::move(changed)});
+  record(port, {NoteStream{stream}, std::move(changed)});
 }
 
 void Conductor::close_unstored(std::uint16_t port, const std::string& actor) {
@@ -320,7 +320,7 @@ void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
   } else {
     base::log::warning("backend is not reached", {{"port", port_text(port)}, {"reason", trouble}});
   }
-  queue_.enter(port, [this, port, &stream] { record(port, {PutStream{stream}}); });
+  queue_.enter(port, [this, port, &stream] { record(port, {NoteStream{stream}}); });
 }
 
 void Conductor::set_on_retry_at(OnRetryAt on_retry_at) {

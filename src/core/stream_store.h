@@ -14,13 +14,18 @@ namespace sc::core {
 struct PutStream {  // inserts the row or replaces it
   Stream stream;
 };
+// Updates what the service finds out by itself (state, reason, updated_at, revision), if the row is
+// there and leads to the stream's backend still: somebody may have changed it by hand since.
+struct NoteStream {
+  Stream stream;
+};
 struct EraseStream {
   std::uint16_t port = 0;
 };
 struct AppendEvent {
   Event event;
 };
-using StoreWrite = std::variant<PutStream, EraseStream, AppendEvent>;
+using StoreWrite = std::variant<PutStream, NoteStream, EraseStream, AppendEvent>;
 
 // A row that cannot be taken as a stream, because somebody wrote it by hand.
 struct UnreadableRow {

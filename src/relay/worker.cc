@@ -53,6 +53,7 @@ void Worker::run() {
 }
 
 void Worker::handle(OpenListener command) {
+  if (!accepts_) return;
   const std::uint64_t id = command.stream.id;
   Listener listener{std::move(command.stream),
                     std::make_unique<net::Acceptor>(
@@ -60,7 +61,7 @@ void Worker::handle(OpenListener command) {
                           place(listeners_.at(id).stream, std::move(client));
                         })};
   auto& placed = listeners_.insert_or_assign(id, std::move(listener)).first->second;
-  if (accepts_) placed.acceptor->resume();
+  placed.acceptor->resume();
 }
 
 void Worker::handle(const PauseListener& command) {
@@ -70,7 +71,7 @@ void Worker::handle(const PauseListener& command) {
 
 void Worker::handle(const ResumeListener& command) {
   const auto found = listeners_.find(command.stream_id);
-  if (found != listeners_.end() && accepts_) found->second.acceptor->resume();
+  if (found != listeners_.end()) found->second.acceptor->resume();
 }
 
 void Worker::handle(const CloseListener& command) {
@@ -114,7 +115,7 @@ void Worker::handle(const DrainStream& command) {
 }
 
 void Worker::handle(const DrainAll& command) {
-  for (auto& [id, listener] : listeners_) listener.acceptor->pause();
+  listeners_.clear();  // new clients are refused rather than left to wait
   accepts_ = false;
   draining_ = true;
   drain_all_ = std::make_unique<loop::Timer>(loop_, [this] { on_drain_limit(); });

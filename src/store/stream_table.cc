@@ -45,6 +45,9 @@ StreamTable::StreamTable(SQLite::Database& connection)
            " reason = excluded.reason, created_at = excluded.created_at,"
            " updated_at = excluded.updated_at, created_by = excluded.created_by,"
            " revision = excluded.revision"),
+      note_(connection,
+            "UPDATE streams SET state = ?, reason = ?, updated_at = ?, revision = ?"
+            " WHERE port = ? AND backend = ?"),
       erase_(connection, "DELETE FROM streams WHERE port = ?"),
       append_(connection,
               "INSERT INTO stream_events (at, action, port, actor, backend_before, backend_after,"
@@ -56,6 +59,8 @@ StreamTable::StreamTable(SQLite::Database& connection)
 void StreamTable::write(const core::StoreWrite& write) {
   if (const auto* put = std::get_if<core::PutStream>(&write)) {
     this->put(put->stream);
+  } else if (const auto* note = std::get_if<core::NoteStream>(&write)) {
+    this->note(note->stream);
   } else if (const auto* erase = std::get_if<core::EraseStream>(&write)) {
     const Use use(erase_);
     erase_.bind(1, static_cast<int>(erase->port));
@@ -76,6 +81,17 @@ void StreamTable::put(const core::Stream& stream) {
   put_.bind(7, stream.created_by);
   put_.bind(8, stream.revision);
   put_.exec();
+}
+
+void StreamTable::note(const core::Stream& stream) {
+  const Use use(note_);
+  note_.bind(1, std::string(core::to_string(stream.state)));
+  bind_or_null(note_, 2, stream.reason);
+  note_.bind(3, base::to_iso8601(stream.updated_at));
+  note_.bind(4, stream.revision);
+  note_.bind(5, static_cast<int>(stream.spec.port));
+  note_.bind(6, base::to_string(stream.spec.backend));
+  note_.exec();
 }
 
 void StreamTable::append(const core::Event& event) {

@@ -21,9 +21,11 @@ class StreamTable {
 
  private:
   void put(const core::Stream& stream);
+  void note(const core::Stream& stream);
   void append(const core::Event& event);
 
   SQLite::Statement put_;
+  SQLite::Statement note_;
   SQLite::Statement erase_;
   SQLite::Statement append_;
   SQLite::Statement select_;

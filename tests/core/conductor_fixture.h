@@ -20,6 +20,7 @@ struct ConductorFixture {
 
   // As at a start of the service: what the store holds is opened.
   core::BootReport boot(const std::vector<core::Stream>& stored) {
+    for (const core::Stream& stream : stored) store.rows.insert_or_assign(stream.spec.port, stream);
     core::BootReport report;
     conductor.boot(stored, [&](core::BootReport done) { report = done; });
     store.answer_all();

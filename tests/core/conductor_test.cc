@@ -205,6 +205,19 @@ TEST_CASE_METHOD(ConductorFixture,
 }
 
 TEST_CASE_METHOD(ConductorFixture,
+                 "what the service finds out does not undo what somebody changed by hand") {
+  create_now(spec(9000, "a:1"));
+  create_now(spec(9001, "a:1"));
+  store.rows.at(9000).spec = spec(9000, "by-hand:1");
+  store.rows.erase(9001);
+  conductor.note_backend(9000, "refused");
+  conductor.note_backend(9001, "refused");
+  store.answer_all();
+  CHECK(store.rows.at(9000).spec.backend.host == "by-hand");
+  CHECK_FALSE(store.rows.contains(9001));
+}
+
+TEST_CASE_METHOD(ConductorFixture,
                  "trouble told while a stream is being removed does not bring its row back") {
   create_now(spec(9000));
   remove(9000);

@@ -45,7 +45,12 @@ struct Running {
   // Keeps the store's thread busy until the returned promise is set.
   std::promise<void> hold() {
     std::promise<void> gate;
-    store->run([open = gate.get_future()]() mutable { open.wait(); });
+    std::promise<void> reached;
+    store->run([&reached, open = gate.get_future()]() mutable {
+      reached.set_value();
+      open.wait();
+    });
+    reached.get_future().wait();  // what is asked for from now on waits together
     return gate;
   }
   std::string stored() { return query(file, "SELECT count(*) FROM streams").front(); }

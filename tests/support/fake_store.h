@@ -67,6 +67,9 @@ class FakeStore final : public core::StreamStore {
   void apply(core::StoreWrite& write) {
     if (auto* put = std::get_if<core::PutStream>(&write)) {
       rows.insert_or_assign(put->stream.spec.port, put->stream);
+    } else if (auto* note = std::get_if<core::NoteStream>(&write)) {
+      const auto row = rows.find(note->stream.spec.port);
+      if (row != rows.end() && row->second.spec == note->stream.spec) row->second = note->stream;
     } else if (auto* erase = std::get_if<core::EraseStream>(&write)) {
       rows.erase(erase->port);
     } else if (auto* append = std::get_if<core::AppendEvent>(&write)) {
