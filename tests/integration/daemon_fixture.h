@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "daemon.h"
 #include "relay/tcp_pair.h"
+#include "support/temp_dir.h"
 
 namespace sc::test {
 
@@ -30,17 +30,6 @@ inline std::uint16_t find_ten_ports() {
   throw std::runtime_error("no ten free ports in a row");
 }
 
-struct StateFolder {
-  StateFolder() {
-    path = (std::filesystem::temp_directory_path() / "sc-test-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
-  }
-  StateFolder(const StateFolder&) = delete;
-  StateFolder& operator=(const StateFolder&) = delete;
-  ~StateFolder() { std::filesystem::remove_all(path); }
-  std::string path;
-};
-
 struct Reply {
   int status = 0;
   std::string head;
@@ -50,7 +39,7 @@ struct Reply {
 // The daemon on a thread of its own, with real sockets and a real database.
 class RunningDaemon {
  public:
-  RunningDaemon(const std::string& state, std::uint16_t first_port,
+  RunningDaemon(const TempDir& state, std::uint16_t first_port,
                 std::chrono::milliseconds drain = std::chrono::seconds(5)) {
     DaemonOptions options;
     options.version = "test";
@@ -59,7 +48,7 @@ class RunningDaemon {
         *core::PortRanges::parse(std::to_string(first_port) + "-" + std::to_string(first_port + 9));
     settings.bind_address = "127.0.0.1";
     settings.bind_port = 0;
-    settings.state_directory = state;
+    settings.state_directory = state.path().string();
     settings.workers = 2;
     settings.drain_timeout = drain;
     settings.log_level = base::log::Level::error;

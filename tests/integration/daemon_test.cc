@@ -15,12 +15,12 @@ using nlohmann::json;
 
 struct DaemonFixture {
   std::uint16_t first = find_ten_ports();
-  StateFolder state;
+  TempDir state;
   base::Fd backend = listen_on_loopback();
   std::optional<RunningDaemon> daemon;
 
   explicit DaemonFixture(std::chrono::milliseconds drain = 5s) {
-    daemon.emplace(state.path, first, drain);
+    daemon.emplace(state, first, drain);
   }
 
   std::string create(int port) const {
@@ -30,7 +30,7 @@ struct DaemonFixture {
   }
   void restart() {
     daemon.reset();
-    daemon.emplace(state.path, first);
+    daemon.emplace(state, first);
   }
 
   struct Pair {
@@ -77,7 +77,7 @@ TEST_CASE_METHOD(DaemonFixture,
   daemon.reset();
   auto squatter = net::listen_tcp(net::Address::any_v4(first), {});
   REQUIRE(squatter);
-  daemon.emplace(state.path, first);
+  daemon.emplace(state, first);
   CHECK(json::parse(daemon->get("/getstreams").body).size() == 2);
   CHECK(talks(connect(static_cast<std::uint16_t>(first + 1))));
   squatter->reset();

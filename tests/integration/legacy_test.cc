@@ -25,8 +25,8 @@ struct Row {
 
 struct LegacyFixture {
   std::uint16_t first = find_ten_ports();
-  StateFolder state;
-  RunningDaemon daemon{state.path, first};
+  TempDir state;
+  RunningDaemon daemon{state, first};
 
   // Puts the ports in for their letters, which stand between slashes, spaces or in JSON.
   std::string fill(std::string text) const {
