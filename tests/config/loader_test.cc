@@ -12,7 +12,7 @@ struct Values {
 };
 
 const std::vector<Values>& values_of_settings() {
-  static const std::vector<Values> all{
+  static const std::vector<Values> kAll{
       {"port_range", "1-2", "3-4", "5-6,8-9"},
       {"bind_address", "127.0.0.1", "127.0.0.2", "::1"},
       {"bind_port", "1", "0", "3"},
@@ -26,7 +26,7 @@ const std::vector<Values>& values_of_settings() {
       {"log_level", "debug", "warning", "error"},
       {"api_auth", "off", "remote", "off"},
   };
-  return all;
+  return kAll;
 }
 
 TEST_CASE("of two sources of a setting the later wins: default, file, environment, flag") {

@@ -171,6 +171,8 @@ def _is_free(port):
     for family, host in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
         try:
             with socket.socket(family, socket.SOCK_STREAM) as sock:
+                # As the service does; else sessions of the test before, in TIME_WAIT, count.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
                     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 sock.bind((host, port))
@@ -184,8 +186,10 @@ def _is_free(port):
 
 def free_ports(count):
     """The first of `count` consecutive ports that nobody has, below the ephemeral range."""
+    # Many small ranges would leave no gap for a large one.
+    low, high = (20000, 27000) if count < 500 else (27000, 30000)
     for _ in range(1000):
-        first = _random.randrange(20000, 30000 - count)
+        first = _random.randrange(low, high - count)
         ports = range(first, first + count)
         if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
             _given.update(ports)
