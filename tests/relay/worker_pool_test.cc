@@ -61,7 +61,7 @@ struct PoolFixture {
     base::Fd accepted = accept_one(backend.get()).fd;
     return {std::move(client), std::move(accepted)};
   }
-  bool talks(const Pair& pair) {
+  static bool talks(const Pair& pair) {
     send_all(pair.client, "hello");
     wait_for(pair.backend.get(), POLLIN);
     return receive_some(pair.backend).bytes == "hello";
