@@ -15,7 +15,7 @@ namespace sc::test {
 class FakeStore final : public core::StreamStore {
  public:
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override {
-    waiting_.push_back([this, held = std::move(writes), done = std::move(on_done)]() mutable {
+    waiting_.emplace_back([this, held = std::move(writes), done = std::move(on_done)]() mutable {
       if (failure) {
         done(*failure);
         return;
@@ -26,7 +26,7 @@ class FakeStore final : public core::StreamStore {
   }
 
   void load(OnLoaded on_done) override {
-    waiting_.push_back([this, done = std::move(on_done)]() mutable {
+    waiting_.emplace_back([this, done = std::move(on_done)]() mutable {
       if (failure) {
         done(*failure);
         return;
