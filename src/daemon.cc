@@ -152,28 +152,27 @@ Daemon::~Daemon() = default;
 
 bool Daemon::waits_for_resolver() { return loop::Lookup::in_flight() > 0; }
 
-void Daemon::run() {
-  start_streams();
+base::Result<void> Daemon::run() {
+  if (auto started = start_streams(); !started) return started.error();
   loop_.run();
   plane_.shutdown();
   // What was asked of the store before is done when it comes to this.
   std::promise<void> flushed;
   store_->run([&] { flushed.set_value(); });
   flushed.get_future().wait();
+  return {};
 }
 
-void Daemon::start_streams() {
+base::Result<void> Daemon::start_streams() {
   const base::Instant started_at = clock_.steady();
   auto stored = store_->load_now();
-  if (!stored) {
-    base::log::error("streams cannot be read", {{"reason", stored.error().message}});
-    stored = core::StoredStreams{};
-  }
+  if (!stored) return stored.error();
   for (const core::UnreadableRow& row : stored->unreadable)
     base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
   conductor_.boot(stored->streams, [this, started_at](const core::BootReport& report) {
     on_booted(report, started_at);
   });
+  return {};
 }
 
 void Daemon::on_booted(const core::BootReport& report, base::Instant started_at) {

@@ -46,8 +46,9 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon();
 
-  // Opens the streams, serves, and comes back when a stop is over.
-  void run();
+  // Opens the streams, serves, and comes back when a stop is over. The error: the streams cannot be
+  // read, so nothing was opened.
+  base::Result<void> run();
 
   // As SIGTERM: the first one drains, the second ends it at once. Any thread, while run() runs.
   void request_stop() { stop_wakeup_.wake(); }
@@ -74,7 +75,7 @@ class Daemon {
   Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
          std::vector<base::Fd> api_listeners);
 
-  void start_streams();
+  base::Result<void> start_streams();
   void on_booted(const core::BootReport& report, base::Instant started_at);
   void on_stop();
   void on_drained(std::size_t cut);

@@ -61,7 +61,10 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
     sc::base::log::error("cannot start", {{"reason", daemon.error().message}});
     return kExitFailed;
   }
-  (*daemon)->run();
+  if (auto served = (*daemon)->run(); !served) {
+    sc::base::log::error("cannot start", {{"reason", served.error().message}});
+    return kExitFailed;
+  }
   // The resolver cannot be interrupted and may take its time; everything that matters is on disk.
   if (sc::Daemon::waits_for_resolver()) ::_exit(sc::config::kExitDone);
   return sc::config::kExitDone;

@@ -47,11 +47,12 @@ base::Result<std::string> authorize(const http::Request& request, const AuthOpti
     if (!request.credentials) return Error{Errc::forbidden, "the peer's uid is not known"};
     return "uid " + std::to_string(request.credentials->uid);
   }
-  if (!options.remote_needs_token) return request.peer.ip();
-  if (!request.peer.is_loopback())
+  if (!request.peer.is_loopback()) {
+    if (!options.remote_needs_token) return request.peer.ip();
     return Error{Errc::unauthorized,
                  "only the loopback addresses and the unix socket may use this API; it has no "
                  "tokens yet, and API_AUTH=off lets everybody in"};
+  }
   const std::string* host = request.header("Host");
   if (host != nullptr && !is_name_of_this_host(host_of(*host), options))
     return Error{Errc::forbidden, "the Host " + base::quoted(*host) +

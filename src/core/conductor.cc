@@ -309,18 +309,23 @@ base::Result<std::uint16_t> Conductor::free_port() {
 }
 
 void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
-  const auto known = streams_.find(port);
-  // A port that is busy is being removed or changed; if the trouble lasts, it will be told again.
-  if (known == streams_.end() || queue_.is_busy(port)) return;
-  Stream& stream = known->second;
-  if (stream.state != StreamState::listening || stream.reason == trouble) return;
-  stream.reason = trouble;
-  if (trouble.empty()) {
-    base::log::info("backend answers again", {{"port", port_text(port)}});
-  } else {
-    base::log::warning("backend is not reached", {{"port", port_text(port)}, {"reason", trouble}});
-  }
-  queue_.enter(port, [this, port, &stream] { record(port, {NoteStream{stream}}); });
+  queue_.enter(port, [this, port, trouble] {
+    const auto known = streams_.find(port);
+    if (known == streams_.end() || known->second.state != StreamState::listening ||
+        known->second.reason == trouble) {
+      queue_.leave(port);
+      return;
+    }
+    Stream& stream = known->second;
+    stream.reason = trouble;
+    if (trouble.empty()) {
+      base::log::info("backend answers again", {{"port", port_text(port)}});
+    } else {
+      base::log::warning("backend is not reached",
+                         {{"port", port_text(port)}, {"reason", trouble}});
+    }
+    record(port, {NoteStream{stream}});
+  });
 }
 
 void Conductor::set_on_retry_at(OnRetryAt on_retry_at) {
@@ -333,8 +338,14 @@ void Conductor::tell_retry_at() {
 }
 
 void Conductor::retry_due() {
-  for (const std::uint16_t port : retries_.due(clock_.steady()))
-    queue_.enter(port, [this, port] { retry_at_port(port); });
+  const base::Instant now = clock_.steady();
+  for (const std::uint16_t port : retries_.due(now)) {
+    if (queue_.is_busy(port)) {
+      retries_.failed(port, now);  // its next turn, or it would be due all the time
+    } else {
+      queue_.enter(port, [this, port] { retry_at_port(port); });
+    }
+  }
   tell_retry_at();
 }
 

@@ -36,10 +36,9 @@ std::vector<Address> interleave_families(const std::vector<Address>& addresses) 
   return out;
 }
 
-Dialer::Dialer(loop::Loop& loop, const base::HostPort& target, const DialOptions& options,
-               OnDone on_done)
+Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done)
     : loop_(loop),
-      target_(target),
+      target_(std::move(target)),
       options_(options),
       on_done_(std::move(on_done)),
       attempt_due_(loop, [this] { on_attempt_due(); }),

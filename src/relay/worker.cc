@@ -88,6 +88,7 @@ void Worker::handle(AdoptSession command) {
   if (drain_is_over_) {
     load_.fetch_sub(1, kRelaxed);
     net::reset_on_close(command.client.fd.get());
+    report_if_drained();
     return;
   }
   const std::uint64_t session_id = next_session_++;

@@ -59,6 +59,7 @@ void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
 
 void WorkerPool::change(const core::StreamSpec& spec) {
   const Active& active = active_.at(spec.port);
+  active.counters->backend_trouble.store(false);  // that was the former backend's
   workers_[active.home]->send(
       ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});
 }
@@ -114,6 +115,8 @@ void WorkerPool::handle(const ListenerClosed& event) {
 void WorkerPool::handle(const BackendNote& event) {
   for (const auto& [port, active] : active_) {
     if (active.id != event.stream_id) continue;
+    // Two workers may tell it in another order than it happened: the flag has the last word.
+    if (event.trouble.empty() == active.counters->backend_trouble.load()) return;
     on_backend_note_(port, event.trouble);
     return;
   }

@@ -4,7 +4,6 @@
 
 using namespace sc;
 using test::Answer;
-using test::Client;
 using test::Served;
 
 namespace {

@@ -56,7 +56,9 @@ class RunningDaemon {
     if (!made) throw std::runtime_error(made.error().message);
     daemon_ = std::move(*made);
     api_port_ = daemon_->api_addresses().front().port();
-    thread_ = std::thread([this] { daemon_->run(); });
+    thread_ = std::thread([this] {
+      if (auto served = daemon_->run(); !served) std::abort();
+    });
   }
   RunningDaemon(const RunningDaemon&) = delete;
   RunningDaemon& operator=(const RunningDaemon&) = delete;
