@@ -209,6 +209,7 @@ void Daemon::on_stop() {
       base::log::info("stopping", {{"sessions", std::to_string(plane_.sessions())},
                                    {"drain_timeout", base::format_duration(limit)}});
       notifier_.stopping(limit, "draining");
+      conductor_.stop();
       server_.stop_accepting();
       server_.close_idle();
       plane_.drain(limit, [this](std::size_t cut) { on_drained(cut); });

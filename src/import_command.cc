@@ -77,7 +77,7 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
     event.actor = kActor;
     event.backend_after = base::to_string(imported.spec.backend);
     event.detail = imported.file;
-    writes.emplace_back(core::PutStream{std::move(stream)});
+    writes.emplace_back(core::AddStream{std::move(stream)});
     writes.emplace_back(core::AppendEvent{std::move(event)});
     std::printf("taken: %s:%u: %s\n", imported.file.c_str(), imported.line, text.c_str());
     ++taken;

@@ -18,6 +18,12 @@ void log_change(std::string_view what, const Stream& stream, const std::string& 
                          {"actor", actor}});
 }
 
+// The stream that was seen, not one that was made at its port since.
+bool is_same(const Stream& now, const Stream& seen) {
+  return now.spec == seen.spec && now.created_at == seen.created_at &&
+         now.revision == seen.revision;
+}
+
 base::Error with_prefix(std::string prefix, const base::Error& error) {
   return {error.code, std::move(prefix) + error.message};
 }
@@ -65,6 +71,11 @@ void Conductor::create(const StreamSpec& spec, const std::string& actor,
 
 void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
                                base::Callback<void(base::Result<Stream>)> on_done) {
+  if (stopping_) {
+    queue_.leave(spec.port);
+    on_done(base::Error{base::Errc::unavailable, "the service is stopping"});
+    return;
+  }
   if (const auto known = streams_.find(spec.port); known != streams_.end()) {
     create_again(known->second, spec, std::move(on_done));
     return;
@@ -80,11 +91,17 @@ void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
   stream.spec = spec;
   stream.created_at = stream.updated_at = clock_.wall();
   stream.created_by = actor;
-  std::vector<StoreWrite> writes{PutStream{stream}, event(EventAction::created, stream, actor)};
+  std::vector<StoreWrite> writes{AddStream{stream}, event(EventAction::created, stream, actor)};
   store_.commit(std::move(writes), [this, stream, actor, held = std::move(*listener),
                                     done = std::move(on_done)](base::Result<void> saved) mutable {
     base::Result<Stream> answer = stream;
-    if (saved) {
+    if (saved && stopping_) {
+      answer = base::Error{base::Errc::unavailable,
+                           "the stream is saved, but the service is stopping: its port opens when "
+                           "the service starts again"};
+      base::log::info("stream saved for the next start",
+                      {{"port", port_text(stream.spec.port)}, {"actor", actor}});
+    } else if (saved) {
       plane_.activate(std::move(held), stream.spec);
       streams_.emplace(stream.spec.port, stream);
       log_change("stream created", stream, actor);
@@ -207,12 +224,14 @@ void Conductor::reload(const std::string& actor,
     for (const ReconcileAction& action : reconcile(stored->streams, running)) {
       if (const auto* closing = std::get_if<CloseStream>(&action)) {
         ++report.closed;
-        queue_.enter(closing->port,
-                     [this, port = closing->port, actor] { close_unstored(port, actor); });
+        queue_.enter(closing->seen.spec.port,
+                     [this, seen = closing->seen, actor] { close_unstored(seen, actor); });
       } else if (const auto* changing = std::get_if<ChangeStream>(&action)) {
         ++report.changed;
         queue_.enter(changing->stream.spec.port,
-                     [this, wanted = changing->stream, actor] { change_backend(wanted, actor); });
+                     [this, wanted = changing->stream, seen = changing->seen, actor] {
+                       change_backend(wanted, seen, actor);
+                     });
       } else if (const auto* opening = std::get_if<OpenStream>(&action)) {
         ++report.opened;
         queue_.enter(opening->stream.spec.port,
@@ -241,10 +260,10 @@ void Conductor::open_stored(const Stream& wanted, const std::string& actor) {
   record(port, std::move(writes));
 }
 
-void Conductor::change_backend(const Stream& wanted, const std::string& actor) {
+void Conductor::change_backend(const Stream& wanted, const Stream& seen, const std::string& actor) {
   const std::uint16_t port = wanted.spec.port;
   const auto known = streams_.find(port);
-  if (known == streams_.end()) {  // removed meanwhile
+  if (known == streams_.end() || !is_same(known->second, seen)) {  // removed meanwhile
     queue_.leave(port);
     return;
   }
@@ -262,9 +281,10 @@ void Conductor::change_backend(const Stream& wanted, const std::string& actor) {
   record(port, {NoteStream{stream}, std::move(changed)});
 }
 
-void Conductor::close_unstored(std::uint16_t port, const std::string& actor) {
+void Conductor::close_unstored(const Stream& seen, const std::string& actor) {
+  const std::uint16_t port = seen.spec.port;
   const auto known = streams_.find(port);
-  if (known == streams_.end()) {
+  if (known == streams_.end() || !is_same(known->second, seen)) {  // removed meanwhile
     queue_.leave(port);
     return;
   }
@@ -337,7 +357,10 @@ void Conductor::tell_retry_at() {
   if (on_retry_at_) on_retry_at_(retries_.next());
 }
 
+void Conductor::stop() { stopping_ = true; }
+
 void Conductor::retry_due() {
+  if (stopping_) return;
   const base::Instant now = clock_.steady();
   for (const std::uint16_t port : retries_.due(now)) {
     if (queue_.is_busy(port)) {
@@ -351,7 +374,7 @@ void Conductor::retry_due() {
 
 void Conductor::retry_at_port(std::uint16_t port) {
   const auto known = streams_.find(port);
-  if (known == streams_.end() || known->second.state != StreamState::failed) {
+  if (stopping_ || known == streams_.end() || known->second.state != StreamState::failed) {
     queue_.leave(port);
     return;
   }

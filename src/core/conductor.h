@@ -58,7 +58,7 @@ class Conductor {
 
   // Same port and backend again: ok, and a failed one is tried at once. conflict: the port has
   // another backend, or something else on the host has it. invalid: outside of the range.
-  // unavailable: the store failed.
+  // unavailable: the store failed, or the service is stopping.
   void create(const StreamSpec& spec, const std::string& actor,
               base::Callback<void(base::Result<Stream>)> on_done);
 
@@ -87,6 +87,10 @@ class Conductor {
   void set_on_retry_at(OnRetryAt on_retry_at);
   void retry_due();
 
+  // The data plane opens no more ports: creates are `unavailable` from now on, those too whose row
+  // is being written, and failed streams rest.
+  void stop();
+
  private:
   void create_at_port(const StreamSpec& spec, const std::string& actor,
                       base::Callback<void(base::Result<Stream>)> on_done);
@@ -99,8 +103,8 @@ class Conductor {
 
   // Reload's steps, each at its port, which it leaves when the store has answered.
   void open_stored(const Stream& wanted, const std::string& actor);
-  void change_backend(const Stream& wanted, const std::string& actor);
-  void close_unstored(std::uint16_t port, const std::string& actor);
+  void change_backend(const Stream& wanted, const Stream& seen, const std::string& actor);
+  void close_unstored(const Stream& seen, const std::string& actor);
 
   // prepare + activate; sets state, reason and the retry schedule.
   void open(Stream& stream);
@@ -118,6 +122,7 @@ class Conductor {
   PortQueue queue_;
   RetrySchedule retries_;
   OnRetryAt on_retry_at_;
+  bool stopping_ = false;
 };
 
 }  // namespace sc::core

@@ -13,9 +13,9 @@ std::vector<ReconcileAction> reconcile(const std::vector<Stream>& desired,
     if (have == running.end() || (want != desired.end() && want->spec.port < have->spec.port)) {
       opens.emplace_back(OpenStream{*want++});
     } else if (want == desired.end() || have->spec.port < want->spec.port) {
-      closes.emplace_back(CloseStream{(have++)->spec.port});
+      closes.emplace_back(CloseStream{*have++});
     } else {
-      if (want->spec != have->spec) changes.emplace_back(ChangeStream{*want});
+      if (want->spec != have->spec) changes.emplace_back(ChangeStream{*want, *have});
       ++want;
       ++have;
     }

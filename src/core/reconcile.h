@@ -10,11 +10,13 @@ namespace sc::core {
 struct OpenStream {
   Stream stream;
 };
+// `seen`: what ran when it was decided.
 struct ChangeStream {
   Stream stream;
+  Stream seen;
 };
 struct CloseStream {
-  std::uint16_t port = 0;
+  Stream seen;
 };
 using ReconcileAction = std::variant<CloseStream, ChangeStream, OpenStream>;
 

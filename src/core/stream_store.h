@@ -11,7 +11,8 @@
 
 namespace sc::core {
 
-struct PutStream {  // inserts the row or replaces it
+// Inserts the row; conflict when the port has one, which somebody wrote by hand.
+struct AddStream {
   Stream stream;
 };
 // Updates what the service finds out by itself (state, reason, updated_at, revision), if the row is
@@ -25,7 +26,7 @@ struct EraseStream {
 struct AppendEvent {
   Event event;
 };
-using StoreWrite = std::variant<PutStream, NoteStream, EraseStream, AppendEvent>;
+using StoreWrite = std::variant<AddStream, NoteStream, EraseStream, AppendEvent>;
 
 // A row that cannot be taken as a stream, because somebody wrote it by hand.
 struct UnreadableRow {

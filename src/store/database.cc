@@ -94,17 +94,17 @@ std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) 
 // the whole transaction back: then it is thrown on.
 base::Result<void> Database::write_one(const Writes& writes) {
   connection_->exec("SAVEPOINT one");
+  base::Result<void> done{};
   try {
-    for (const core::StoreWrite& write : writes) table_->write(write);
+    for (auto write = writes.begin(); done && write != writes.end(); ++write)
+      done = table_->write(*write);
   } catch (const SQLite::Exception& failure) {
     if (!in_transaction()) throw;
-    const base::Error error = to_error(kWhat, failure, connection_->getHandle());
-    connection_->exec("ROLLBACK TO one");
-    connection_->exec("RELEASE one");
-    return error;
+    done = to_error(kWhat, failure, connection_->getHandle());
   }
+  if (!done) connection_->exec("ROLLBACK TO one");
   connection_->exec("RELEASE one");
-  return {};
+  return done;
 }
 
 bool Database::in_transaction() const {

@@ -46,7 +46,7 @@ class SqliteStore final : public core::StreamStore {
   base::Result<core::StoredStreams> load_now();
   base::Result<void> commit_now(std::vector<core::StoreWrite> writes);
 
-  // Durable transactions so far. Any thread.
+  // Transactions so far, those that failed among them. Any thread.
   std::uint64_t transactions() const { return transactions_.load(std::memory_order_relaxed); }
 
  private:

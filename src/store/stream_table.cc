@@ -38,13 +38,9 @@ core::StreamState parse_state(const std::string& text) {
 }  // namespace
 
 StreamTable::StreamTable(SQLite::Database& connection)
-    : put_(connection,
+    : add_(connection,
            "INSERT INTO streams (port, backend, state, reason, created_at, updated_at, created_by,"
-           " revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-           " ON CONFLICT (port) DO UPDATE SET backend = excluded.backend, state = excluded.state,"
-           " reason = excluded.reason, created_at = excluded.created_at,"
-           " updated_at = excluded.updated_at, created_by = excluded.created_by,"
-           " revision = excluded.revision"),
+           " revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (port) DO NOTHING"),
       note_(connection,
             "UPDATE streams SET state = ?, reason = ?, updated_at = ?, revision = ?"
             " WHERE port = ? AND backend = ?"),
@@ -56,10 +52,9 @@ StreamTable::StreamTable(SQLite::Database& connection)
               "SELECT port, backend, state, reason, created_at, updated_at, created_by, revision"
               " FROM streams ORDER BY port") {}
 
-void StreamTable::write(const core::StoreWrite& write) {
-  if (const auto* put = std::get_if<core::PutStream>(&write)) {
-    this->put(put->stream);
-  } else if (const auto* note = std::get_if<core::NoteStream>(&write)) {
+base::Result<void> StreamTable::write(const core::StoreWrite& write) {
+  if (const auto* add = std::get_if<core::AddStream>(&write)) return this->add(add->stream);
+  if (const auto* note = std::get_if<core::NoteStream>(&write)) {
     this->note(note->stream);
   } else if (const auto* erase = std::get_if<core::EraseStream>(&write)) {
     const Use use(erase_);
@@ -68,19 +63,23 @@ void StreamTable::write(const core::StoreWrite& write) {
   } else if (const auto* append = std::get_if<core::AppendEvent>(&write)) {
     this->append(append->event);
   }
+  return {};
 }
 
-void StreamTable::put(const core::Stream& stream) {
-  const Use use(put_);
-  put_.bind(1, static_cast<int>(stream.spec.port));
-  put_.bind(2, base::to_string(stream.spec.backend));
-  put_.bind(3, std::string(core::to_string(stream.state)));
-  bind_or_null(put_, 4, stream.reason);
-  put_.bind(5, base::to_iso8601(stream.created_at));
-  put_.bind(6, base::to_iso8601(stream.updated_at));
-  put_.bind(7, stream.created_by);
-  put_.bind(8, stream.revision);
-  put_.exec();
+base::Result<void> StreamTable::add(const core::Stream& stream) {
+  const Use use(add_);
+  add_.bind(1, static_cast<int>(stream.spec.port));
+  add_.bind(2, base::to_string(stream.spec.backend));
+  add_.bind(3, std::string(core::to_string(stream.state)));
+  bind_or_null(add_, 4, stream.reason);
+  add_.bind(5, base::to_iso8601(stream.created_at));
+  add_.bind(6, base::to_iso8601(stream.updated_at));
+  add_.bind(7, stream.created_by);
+  add_.bind(8, stream.revision);
+  if (add_.exec() > 0) return {};
+  return base::Error{base::Errc::conflict, "the database has a row for port " +
+                                               std::to_string(stream.spec.port) +
+                                               " that was written by hand; a reload would open it"};
 }
 
 void StreamTable::note(const core::Stream& stream) {

@@ -2,6 +2,7 @@
 
 #include <SQLiteCpp/Statement.h>
 
+#include "base/result.h"
 #include "core/stream_store.h"
 
 namespace SQLite {
@@ -16,15 +17,16 @@ class StreamTable {
  public:
   explicit StreamTable(SQLite::Database& connection);
 
-  void write(const core::StoreWrite& write);
+  // conflict: see core::AddStream.
+  base::Result<void> write(const core::StoreWrite& write);
   core::StoredStreams read();
 
  private:
-  void put(const core::Stream& stream);
+  base::Result<void> add(const core::Stream& stream);
   void note(const core::Stream& stream);
   void append(const core::Event& event);
 
-  SQLite::Statement put_;
+  SQLite::Statement add_;
   SQLite::Statement note_;
   SQLite::Statement erase_;
   SQLite::Statement append_;

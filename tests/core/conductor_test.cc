@@ -228,5 +228,43 @@ TEST_CASE_METHOD(ConductorFixture,
   CHECK(store.rows.empty());
 }
 
+TEST_CASE_METHOD(ConductorFixture, "a create that is being stored at a stop is no success") {
+  create(spec(9000));
+  conductor.stop();
+  store.answer_all();
+  REQUIRE(created);
+  REQUIRE_FALSE(*created);
+  CHECK((*created).error().code == base::Errc::unavailable);
+  CHECK_THAT((*created).error().message, Catch::Contains("when the service starts again"));
+  CHECK(plane.open.empty());
+  CHECK(store.rows.contains(9000));  // so it does
+}
+
+TEST_CASE_METHOD(ConductorFixture, "after a stop streams can be removed, not created") {
+  create_now(spec(9000));
+  conductor.stop();
+  create_now(spec(9001));
+  REQUIRE_FALSE(*created);
+  CHECK((*created).error().code == base::Errc::unavailable);
+  CHECK_FALSE(store.rows.contains(9001));
+  remove(9000);
+  store.answer_all();
+  plane.finish_closing();
+  CHECK(*removed);
+  CHECK(store.rows.empty());
+}
+
+TEST_CASE_METHOD(ConductorFixture, "a failed stream is not opened while the service stops") {
+  plane.taken.insert(9000);
+  core::Stream row;
+  row.spec = spec(9000);
+  boot({row});
+  plane.taken.clear();
+  conductor.stop();
+  clock.advance(std::chrono::seconds{5});
+  conductor.retry_due();
+  CHECK(plane.open.empty());
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -94,5 +94,43 @@ TEST_CASE_METHOD(ReloadFixture, "a create that is under way during a reload surv
   CHECK((*report)->closed == 0);
 }
 
+// A remove and a create that wait at the port while a reload decides about the stream before them.
+TEST_CASE_METHOD(ReloadFixture,
+                 "a stream created again behind a reload's back is not touched by it") {
+  const bool changes = GENERATE(false, true);
+  create_now(spec(9000, "old:1"));
+  if (changes) {
+    store.rows.at(9000).spec = spec(9000, "hand:1");
+  } else {
+    store.rows.erase(9000);
+  }
+  conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+  remove(9000);
+  clock.advance(std::chrono::milliseconds{5});
+  create(spec(9000, "new:2"));
+  store.answer_all();
+  plane.finish_closing();
+  store.answer_all();
+  REQUIRE(report);
+  CHECK((changes ? (*report)->changed : (*report)->closed) == 1);
+  REQUIRE(created);
+  REQUIRE(*created);
+  CHECK(plane.open.at(9000).backend.host == "new");
+  CHECK(conductor.find(9000)->spec == spec(9000, "new:2"));
+  CHECK(store.rows.at(9000).spec == spec(9000, "new:2"));
+}
+
+TEST_CASE_METHOD(ReloadFixture, "a row that was added by hand is not overwritten by a create") {
+  core::Stream row;
+  row.spec = spec(9001, "hand:1");
+  store.rows.emplace(9001, row);
+  create_now(spec(9001, "api:1"));
+  REQUIRE_FALSE(*created);
+  CHECK(created->error().code == base::Errc::conflict);
+  CHECK(plane.open.empty());
+  reload();
+  CHECK(plane.open.at(9001).backend.host == "hand");
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -68,7 +68,7 @@ TEST_CASE("reconcile closes, changes and opens what differs, and nothing else") 
     std::string text;
     for (const auto& action : actions) {
       if (const auto* closing = std::get_if<CloseStream>(&action))
-        text += "close " + std::to_string(closing->port) + ";";
+        text += "close " + std::to_string(closing->seen.spec.port) + ";";
       if (const auto* changing = std::get_if<ChangeStream>(&action))
         text += "change " + std::to_string(changing->stream.spec.port) + ";";
       if (const auto* opening = std::get_if<OpenStream>(&action))

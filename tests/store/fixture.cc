@@ -227,7 +227,7 @@ core::AppendEvent event(int at, core::EventAction action, std::uint16_t port, st
 }
 
 std::vector<core::StoreWrite> created(std::uint16_t port) {
-  return {core::PutStream{stream(port, "x")},
+  return {core::AddStream{stream(port, "x")},
           event(0, core::EventAction::created, port, "", "x:1")};
 }
 

@@ -24,23 +24,54 @@ TEST_CASE("what was stored is loaded as it was, by port") {
   failed.created_by = "näme; DROP TABLE streams";
   failed.revision = 9'000'000'000;
   const core::Stream plain = stream(1, "a.example");
-  REQUIRE(commit(*open.database, {core::PutStream{failed}, core::PutStream{plain}}));
+  REQUIRE(commit(*open.database, {core::AddStream{failed}, core::AddStream{plain}}));
   const auto stored = open.database->load();
   REQUIRE(stored);
   CHECK(stored->streams == std::vector<core::Stream>{plain, failed});
   CHECK(stored->unreadable.empty());
 }
 
-TEST_CASE("putting a stream again replaces its row, erasing takes it away") {
+TEST_CASE("a port that has a row takes no other, erasing takes it away") {
   Open open;
-  core::Stream one = stream(9000, "a");
-  REQUIRE(commit(*open.database, {core::PutStream{one}}));
-  one.spec.backend.host = "b";
-  one.revision = 2;
-  REQUIRE(commit(*open.database, {core::PutStream{one}}));
+  const core::Stream one = stream(9000, "a");
+  REQUIRE(commit(*open.database, {core::AddStream{one}}));
+  const auto again =
+      commit(*open.database, {event(1, EventAction::created, 9000, "", "b:1"),
+                              core::AddStream{stream(9000, "b")}, core::EraseStream{9000}});
+  REQUIRE_FALSE(again);
+  CHECK(again.error().code == base::Errc::conflict);
+  CHECK_THAT(again.error().message, Catch::Contains("9000"));
   CHECK(open.database->load()->streams == std::vector<core::Stream>{one});
+  CHECK(query(open.file, "SELECT count(*) FROM stream_events") == std::vector<std::string>{"0"});
   REQUIRE(commit(*open.database, {core::EraseStream{9000}, core::EraseStream{9001}}));
   CHECK(open.database->load()->streams.empty());
+}
+
+TEST_CASE("a note updates what the service finds out, and nothing that a person wrote") {
+  Open open;
+  core::Stream one = stream(9000, "a");
+  REQUIRE(commit(*open.database, {core::AddStream{one}}));
+  core::Stream noted = one;
+  noted.state = core::StreamState::failed;
+  noted.reason = "taken";
+  noted.updated_at = minute(5);
+  noted.revision = 3;
+  noted.created_by = "somebody else";
+  noted.created_at = minute(9);
+  REQUIRE(commit(*open.database, {core::NoteStream{noted}}));
+  noted.created_by = one.created_by;
+  noted.created_at = one.created_at;
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{noted});
+}
+
+TEST_CASE("a note for a row that leads elsewhere, or is gone, changes nothing") {
+  Open open;
+  const core::Stream elsewhere = stream(9000, "by-hand");
+  REQUIRE(commit(*open.database, {core::AddStream{elsewhere}}));
+  core::Stream noted = stream(9000, "a");
+  noted.reason = "taken";
+  REQUIRE(commit(*open.database, {core::NoteStream{noted}, core::NoteStream{stream(9001, "a")}}));
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{elsewhere});
 }
 
 TEST_CASE("empty texts of an event are stored as NULL") {
@@ -110,7 +141,7 @@ TEST_CASE("history is append-only, for everybody") {
 TEST_CASE("writes of a commit that fails leave no trace") {
   Open open;
   const auto failed =
-      commit(*open.database, {core::PutStream{stream(9000, "a")}, core::PutStream{stream(0, "b")}});
+      commit(*open.database, {core::AddStream{stream(9000, "a")}, core::AddStream{stream(0, "b")}});
   REQUIRE(!failed);
   CHECK(failed.error().code == base::Errc::internal);
   CHECK_THAT(failed.error().message,

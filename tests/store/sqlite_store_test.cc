@@ -118,7 +118,7 @@ TEST_CASE("one commit of a group that the database does not accept fails alone a
   std::vector<bool> answers;
   const auto note = [&](Result<void> saved) { answers.push_back(saved.has_value()); };
   running.store->commit(created(9000), note);
-  running.store->commit({core::PutStream{stream(9001, "x")}, core::PutStream{stream(0, "x")}},
+  running.store->commit({core::AddStream{stream(9001, "x")}, core::AddStream{stream(0, "x")}},
                         note);
   running.store->commit(created(9002), note);
   gate.set_value();

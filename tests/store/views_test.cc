@@ -27,7 +27,7 @@ struct Story {
          event(10, EventAction::removed, 9007, "b:1", "", "10.0.0.3"),
          event(11, EventAction::created, 9007, "", "c:1", "10.0.0.4"),
          event(20, EventAction::failed, 9000, "y:22", "y:22", "service", "port 9000 is taken"),
-         core::PutStream{held}, core::PutStream{failed}}));
+         core::AddStream{held}, core::AddStream{failed}}));
   }
   std::string who_held(const std::string& port, const std::string& at) const {
     const Rows rows = query(file, "SELECT backend FROM mapping_periods WHERE port = " + port +

@@ -20,6 +20,12 @@ class FakeStore final : public core::StreamStore {
         done(*failure);
         return;
       }
+      for (const core::StoreWrite& write : held) {
+        const auto* add = std::get_if<core::AddStream>(&write);
+        if (add == nullptr || !rows.contains(add->stream.spec.port)) continue;
+        done(base::Error{base::Errc::conflict, "the database has a row for the port"});
+        return;
+      }
       for (core::StoreWrite& write : held) apply(write);
       done({});
     });
@@ -65,8 +71,8 @@ class FakeStore final : public core::StreamStore {
 
  private:
   void apply(core::StoreWrite& write) {
-    if (auto* put = std::get_if<core::PutStream>(&write)) {
-      rows.insert_or_assign(put->stream.spec.port, put->stream);
+    if (auto* add = std::get_if<core::AddStream>(&write)) {
+      rows.emplace(add->stream.spec.port, add->stream);
     } else if (auto* note = std::get_if<core::NoteStream>(&write)) {
       const auto row = rows.find(note->stream.spec.port);
       if (row != rows.end() && row->second.spec == note->stream.spec) row->second = note->stream;
