@@ -37,6 +37,8 @@ Address ask_address(int fd, Call call) {
 
 void set_nodelay(int fd) { set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
+void keep_urgent_inline(int fd) { set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
+
 void set_keepalive(int fd, const Keepalive& keepalive) {
   if (keepalive.idle.count() <= 0) return;
   set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -54,6 +56,7 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   if (address.family() == AF_INET6) set_int(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
   set_nodelay(fd.get());
   set_keepalive(fd.get(), options.keepalive);
+  keep_urgent_inline(fd.get());
   if (::bind(fd.get(), address.raw(), address.size()) != 0) return listen_error(address, errno);
   if (::listen(fd.get(), options.backlog) != 0) return listen_error(address, errno);
   return fd;
@@ -71,6 +74,7 @@ base::Result<base::Fd> start_connect(const Address& address, const Keepalive& ke
   }
   set_nodelay(fd.get());
   set_keepalive(fd.get(), keepalive);
+  keep_urgent_inline(fd.get());
   // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
   if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR)

@@ -24,13 +24,14 @@ struct ListenOptions {
   int backlog = 4096;
 };
 
-// Binds and listens. conflict: the address is in use; forbidden: a port that needs a privilege;
-// unavailable: anything else the host refuses. An IPv6 wildcard takes IPv4 too.
+// Binds and listens, with TCP_NODELAY and urgent bytes inline. conflict: the address is in use;
+// forbidden: a port that needs a privilege; unavailable: anything else the host refuses. An IPv6
+// wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
-// Starts to connect with TCP_NODELAY and keepalive set. Writable: ask take_error() how it went.
-// internal: out of descriptors or memory for a socket; unavailable: the host refused at once (no
-// route, no such family).
+// Starts to connect with TCP_NODELAY and keepalive set, urgent bytes inline. Writable: ask
+// take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
+// host refused at once (no route, no such family).
 base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive);
 
 struct Accepted {
@@ -64,5 +65,8 @@ void reset_on_close(int fd);
 // Keepalive on a socket that exists.
 void set_keepalive(int fd, const Keepalive& keepalive);
 void set_nodelay(int fd);
+// An urgent byte stays in its place among the others; otherwise a read skips it, and it is lost to
+// whoever does not ask for it (RFC 6093, tcp(7)). Inherited by accepted sockets on Linux.
+void keep_urgent_inline(int fd);
 
 }  // namespace sc::net

@@ -29,16 +29,25 @@ std::optional<Pipe> PipePool::take() {
 }
 
 bool PipePool::has_spare() {
-  if (at_rest_.empty()) {
-    auto fresh = make_pipe();
-    if (!fresh) return false;
-    at_rest_.push_back(std::move(*fresh));
+  if (!at_rest_.empty() && at_rest_.back().capacity >= kSpareCapacity) return true;
+  if (spare_calls_to_skip_ > 0) {
+    --spare_calls_to_skip_;
+    return false;
   }
-  return at_rest_.back().capacity >= kSpareCapacity;
+  auto fresh = make_pipe();
+  if (!fresh || fresh->capacity < kSpareCapacity) {
+    spare_calls_to_skip_ = kRefusedCalls;
+    return false;
+  }
+  give_back(std::move(*fresh));
+  return true;
 }
 
 void PipePool::give_back(Pipe pipe) {
-  if (at_rest_.size() >= kKept) return;
+  if (at_rest_.size() >= kKept) {
+    if (pipe.capacity <= at_rest_.front().capacity) return;
+    at_rest_.erase(at_rest_.begin());
+  }
   const auto place =
       std::upper_bound(at_rest_.begin(), at_rest_.end(), pipe,
                        [](const Pipe& a, const Pipe& b) { return a.capacity < b.capacity; });
@@ -46,13 +55,16 @@ void PipePool::give_back(Pipe pipe) {
 }
 
 void PipePool::grow(Pipe& pipe) {
-  if (!may_grow_ || pipe.capacity >= kGrownCapacity) return;
+  if (pipe.capacity >= kGrownCapacity) return;
+  if (grow_calls_to_skip_ > 0) {
+    --grow_calls_to_skip_;
+    return;
+  }
   const int granted = ::fcntl(pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(kGrownCapacity));
   if (granted > 0) {
     pipe.capacity = static_cast<std::size_t>(granted);
   } else {
-    may_grow_ =
-        false;  // EPERM: above pipe-max-size or the user's pages; asking each time costs a call
+    grow_calls_to_skip_ = kRefusedCalls;  // EPERM: above pipe-max-size or the user's pages
   }
 }
 

@@ -20,14 +20,16 @@ struct Pipe {
 //
 // Without CAP_SYS_RESOURCE all pipes of a user together may have 16,384 pages (pipe(7):
 // pipe-user-pages-soft); beyond that the kernel makes new ones of two pages and refuses to grow
-// any. What is granted is taken.
+// any. What is granted is taken, and asked for again now and then, as a shortage passes.
 class PipePool {
  public:
   // A pipe of this many bytes takes whatever one copying read brings, see Pump.
   static constexpr std::size_t kSpareCapacity = 16 * 1024;
   static constexpr std::size_t kGrownCapacity = 1024 * 1024;
-  static constexpr std::size_t kKept =
-      16;  // at rest in the pool; more are closed when they come back
+  // At rest in the pool; of more, the smallest are closed.
+  static constexpr std::size_t kKept = 16;
+  // Calls that do without the kernel after it refused; asking each time costs two system calls.
+  static constexpr unsigned kRefusedCalls = 256;
 
   PipePool() = default;
   PipePool(const PipePool&) = delete;
@@ -47,7 +49,8 @@ class PipePool {
 
  private:
   std::vector<Pipe> at_rest_;  // by capacity, the largest last
-  bool may_grow_ = true;       // until the kernel refuses
+  unsigned spare_calls_to_skip_ = 0;
+  unsigned grow_calls_to_skip_ = 0;
 };
 
 }  // namespace sc::relay

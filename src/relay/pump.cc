@@ -109,7 +109,9 @@ bool Pump::splice_in(int from, int to) {
     resources_.pipes->give_back(std::move(*pipe));
     errno = error;
     bulk_ = false;
-    return on_no_read(got, to);
+    // 0 is the end, or an urgent byte in front of the end, which splice does not pass
+    // (tcp_read_sock): copying tells which.
+    return got == 0 || on_no_read(got, to);
   }
   buffered_ = static_cast<std::size_t>(got);
   // Small segments fill the pipe's slots long before its bytes: that is no reason to grow it.

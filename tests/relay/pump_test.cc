@@ -89,6 +89,24 @@ TEST_CASE_METHOD(PumpFixture,
   CHECK(out == bytes);
 }
 
+// splice(2) stops before an urgent byte, and answers 0 there once the end has arrived as well.
+TEST_CASE_METHOD(PumpFixture, "an urgent byte in the middle of bulk is not taken for the end") {
+  const std::string before = carry(pattern(4 * Pump::kBuffer));
+  std::string bulk = pattern(3 * Pump::kBuffer);
+  send_all(source.far, bulk);
+  REQUIRE(::send(source.far.get(), "!", 1, MSG_OOB) == 1);
+  send_all(source.far, "after");
+  end_writes(source.far);
+  std::string out;
+  for (int turns = 0; turns < 1000 && !pump.is_over(); ++turns) {
+    step();
+    out += receive_some(sink.far).bytes;
+  }
+  CHECK(pump.state() == Pump::State::finished);
+  out += receive_some(sink.far).bytes;
+  CHECK(out == bulk + "!after");
+}
+
 TEST_CASE_METHOD(PumpFixture, "a sink that is full stops the reading, and takes the rest later") {
   const std::string bytes = pattern(64 * 1024 * 1024);
   std::string_view rest = bytes;
@@ -204,6 +222,29 @@ TEST_CASE("a pool lends its largest pipe first and keeps only so many") {
   }
   for (auto& pipe : many) pool.give_back(std::move(pipe));
   CHECK(pool.at_rest() == relay::PipePool::kKept);
+}
+
+TEST_CASE("a pool keeps its largest pipes when more come back than it keeps") {
+  relay::PipePool pool;
+  std::vector<relay::Pipe> many;
+  for (std::size_t i = 0; i <= relay::PipePool::kKept; ++i) many.push_back(*pool.take());
+  pool.grow(many.back());
+  const std::size_t grown = many.back().capacity;
+  REQUIRE(grown > many.front().capacity);
+  for (auto& pipe : many) pool.give_back(std::move(pipe));
+  CHECK(pool.at_rest() == relay::PipePool::kKept);
+  CHECK(pool.take()->capacity == grown);
+}
+
+TEST_CASE("a pool that was refused a pipe asks again after a while") {
+  relay::PipePool pool;
+  {
+    const NoMoreDescriptors shortage;
+    CHECK_FALSE(pool.has_spare());
+  }
+  unsigned calls = 0;
+  while (!pool.has_spare()) REQUIRE(++calls <= relay::PipePool::kRefusedCalls);
+  CHECK(calls == relay::PipePool::kRefusedCalls);
 }
 
 }  // namespace
