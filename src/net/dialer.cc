@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
 
 namespace sc::net {
 
@@ -51,13 +52,23 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
     addresses_.push_back(*literal);
     start_next();
   } else {
-    lookup_.emplace(loop_, target_.host, [this](base::Result<loop::Lookup::Addresses> found) {
-      on_addresses(std::move(found));
-    });
+    start_lookup();
   }
 }
 
 Dialer::~Dialer() = default;
+
+void Dialer::start_lookup() {
+  try {
+    lookup_.emplace(loop_, target_.host, [this](base::Result<loop::Lookup::Addresses> found) {
+      on_addresses(std::move(found));
+    });
+  } catch (const std::runtime_error& failure) {  // out of memory, or a name that is none
+    last_failure_ = failure.what();
+    kind_ = DialFailure::exhausted;
+    attempt_due_.start(std::chrono::milliseconds{0});  // told a turn later
+  }
+}
 
 void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
   if (!found) {
@@ -93,8 +104,14 @@ void Dialer::start_next() {
       if (started.error().code == base::Errc::internal) kind_ = DialFailure::exhausted;
       continue;
     }
-    attempts_.push_back(std::make_unique<Attempt>(
-        loop_, std::move(*started), address, [this](Attempt& attempt) { on_writable(attempt); }));
+    try {
+      attempts_.push_back(std::make_unique<Attempt>(
+          loop_, std::move(*started), address, [this](Attempt& attempt) { on_writable(attempt); }));
+    } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
+      last_failure_ = failure.what();
+      kind_ = DialFailure::exhausted;
+      continue;
+    }
     if (next_ < addresses_.size()) attempt_due_.start(kAttemptDelay);
     return;
   }

@@ -64,6 +64,7 @@ class Dialer {
  private:
   struct Attempt;
 
+  void start_lookup();
   void on_addresses(base::Result<loop::Lookup::Addresses> found);
   void on_attempt_due();
   void on_writable(Attempt& attempt);

@@ -1,5 +1,6 @@
 #include "relay/relay.h"
 
+#include <exception>
 #include <utility>
 
 #include "net/socket.h"
@@ -34,9 +35,15 @@ Relay::Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Re
       counters_(counters),
       idle_timeout_(idle_timeout),
       last_byte_at_(loop.now()),
-      on_done_(std::move(on_done)),
-      client_poll_(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); }),
-      backend_poll_(loop, backend_.get(), [this](loop::Ready ready) { on_backend(ready); }) {
+      on_done_(std::move(on_done)) {
+  try {
+    client_poll_.emplace(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); });
+    backend_poll_.emplace(loop, backend_.get(), [this](loop::Ready ready) { on_backend(ready); });
+  } catch (const std::exception&) {
+    net::reset_on_close(client_.get());
+    net::reset_on_close(backend_.get());
+    throw;
+  }
   if (idle_timeout_.count() > 0) {
     idle_check_ = std::make_unique<loop::Timer>(loop_, [this] { on_idle_check(); });
     idle_check_->start(idle_timeout_);
@@ -46,7 +53,7 @@ Relay::Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Re
 
 void Relay::on_client(loop::Ready ready) {
   if (ready.broken && !up_.wants_read() && !down_.wants_write()) {
-    on_broken(client_.get(), EndReason::client_reset);
+    on_broken(client_.get(), EndReason::client_reset, watches_client_broken_);
     return;
   }
   if (ready.read) pump_up();
@@ -56,7 +63,7 @@ void Relay::on_client(loop::Ready ready) {
 
 void Relay::on_backend(loop::Ready ready) {
   if (ready.broken && !down_.wants_read() && !up_.wants_write()) {
-    on_broken(backend_.get(), EndReason::backend_reset);
+    on_broken(backend_.get(), EndReason::backend_reset, watches_backend_broken_);
     return;
   }
   if (ready.write) pump_up();
@@ -65,12 +72,12 @@ void Relay::on_backend(loop::Ready ready) {
 }
 
 // A side that nothing was expected of has broken.
-void Relay::on_broken(int fd, EndReason reason) {
+void Relay::on_broken(int fd, EndReason reason, bool& watches_broken) {
   if (const int error = net::take_error(fd); error != 0) {
     finish(reason, error);
     return;
   }
-  watches_broken_ = false;  // out-of-band data: it would be reported for ever
+  watches_broken = false;  // urgent data: it would be told for ever
   update();
 }
 
@@ -106,8 +113,8 @@ void Relay::update() {
     up_.withhold_end();
   }
   if (up_.is_over() && down_.is_over()) return finish(EndReason::finished, 0);
-  set_poll(client_poll_, up_, down_, watches_broken_);
-  set_poll(backend_poll_, down_, up_, watches_broken_);
+  set_poll(*client_poll_, up_, down_, watches_client_broken_);
+  set_poll(*backend_poll_, down_, up_, watches_backend_broken_);
 }
 
 void Relay::on_idle_check() {
@@ -127,8 +134,8 @@ void Relay::finish(EndReason reason, int error) {
     net::reset_on_close(backend_.get());
   }
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  client_poll_.watch(false, false);
-  backend_poll_.watch(false, false);
+  client_poll_->watch(false, false);
+  backend_poll_->watch(false, false);
   idle_check_.reset();
   done(RelayEnd{reason, error, bytes_in_, bytes_out_});
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "base/callback.h"
 #include "base/fd.h"
@@ -30,7 +31,8 @@ class Relay {
   // At most once, never from inside the constructor. May destroy the Relay.
   using OnDone = base::Callback<void(RelayEnd)>;
 
-  // idle_timeout: without a byte either way for so long it ends; zero: never.
+  // idle_timeout: without a byte either way for so long it ends; zero: never. Throws
+  // std::runtime_error, after both sides were reset, when the host cannot poll one more descriptor.
   Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Resources& resources,
         std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
   Relay(const Relay&) = delete;
@@ -43,7 +45,7 @@ class Relay {
  private:
   void on_client(loop::Ready ready);
   void on_backend(loop::Ready ready);
-  void on_broken(int fd, EndReason reason);
+  void on_broken(int fd, EndReason reason, bool& watches_broken);
   void on_idle_check();
   void pump_up();
   void pump_down();
@@ -60,11 +62,13 @@ class Relay {
   std::uint64_t bytes_out_ = 0;
   std::chrono::milliseconds idle_timeout_;
   std::chrono::milliseconds last_byte_at_;  // in the loop's time
-  bool watches_broken_ = true;
+  // Until it turns out that something else than a reset would be told for ever.
+  bool watches_client_broken_ = true;
+  bool watches_backend_broken_ = true;
   OnDone on_done_;
   std::unique_ptr<loop::Timer> idle_check_;  // only with an idle timeout
-  loop::Poll client_poll_;
-  loop::Poll backend_poll_;
+  std::optional<loop::Poll> client_poll_;
+  std::optional<loop::Poll> backend_poll_;
 };
 
 }  // namespace sc::relay

@@ -69,9 +69,15 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     return;
   }
   state_ = State::relaying;
-  relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(outcome.dialed->fd),
-                                   resources_, options_.idle_timeout, *stream_.counters,
-                                   [this](const RelayEnd& how) { end(how, {}); });
+  try {
+    relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(outcome.dialed->fd),
+                                     resources_, options_.idle_timeout, *stream_.counters,
+                                     [this](const RelayEnd& how) { end(how, {}); });
+  } catch (const std::exception& failure) {
+    told({});
+    end(RelayEnd{EndReason::internal, 0, 0, 0}, failure.what());
+    return;
+  }
   told({});
 }
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "net/fake_host.h"
 #include "support/catch.h"
+#include "support/fake_host.h"
 #include "support/fd_count.h"
 #include "support/full_fd_table.h"
 #include "support/loop_until.h"
@@ -208,6 +208,14 @@ TEST_CASE_METHOD(DialFixture, "out of descriptors a dial fails as exhausted") {
   const FullFdTable full;
   dial("127.0.0.1", 9);
   check_failed(DialFailure::exhausted, "EMFILE");
+}
+
+TEST_CASE_METHOD(DialFixture,
+                 "a host that polls no further descriptor fails the dial as exhausted") {
+  const TcpListener listener;
+  host.refuse_poll_after(0);
+  dial("127.0.0.1", listener.port());
+  check_failed(DialFailure::exhausted, "uv_poll_init");
 }
 
 TEST_CASE_METHOD(DialFixture, "a socket that reached itself counts as refused") {

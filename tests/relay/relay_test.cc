@@ -5,6 +5,7 @@
 
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
+#include "support/fake_host.h"
 
 namespace sc::test {
 namespace {
@@ -169,17 +170,41 @@ TEST_CASE_METHOD(RelayFixture,
   CHECK(got.reset);
 }
 
-TEST_CASE_METHOD(RelayFixture, "out-of-band bytes and a half-close do not make it spin") {
+TEST_CASE_METHOD(RelayFixture,
+                 "an urgent byte stays in its place, and with a half-close makes nothing spin") {
+  send_all(client.far, "before ");
   const char byte = '!';
-  ::send(client.far.get(), &byte, 1, MSG_OOB);
+  REQUIRE(::send(client.far.get(), &byte, 1, MSG_OOB) == 1);
+  send_all(client.far, " after");
   end_writes(client.far);
-  CHECK(receive_to_end(backend.far).ended);
+  const Received got = receive_to_end(backend.far);
+  CHECK(got.ended);
+  CHECK(got.bytes == "before ! after");
   int turns = 0;
   loop::Timer deadline(loop, [] {});
   deadline.start(100ms);
   while (deadline.is_active()) {
     loop.run_once(true);  // sleeps unless something is ready
     REQUIRE(++turns < 20);
+  }
+}
+
+TEST_CASE("a host that polls no further descriptor resets both sides") {
+  const int allowed = GENERATE(0, 1);
+  FakeHost host;
+  loop::Loop loop;
+  relay::PipePool pipes;
+  std::vector<std::byte> buffer{relay::Pump::kBuffer};
+  relay::StreamCounters counters;
+  TcpPair client = make_tcp_pair();
+  TcpPair backend = make_tcp_pair();
+  host.refuse_poll_after(allowed);
+  CHECK_THROWS_AS(relay::Relay(loop, std::move(client.near), std::move(backend.near),
+                               relay::Pump::Resources{buffer, &pipes}, 0ms, counters, [](auto) {}),
+                  std::runtime_error);
+  for (const base::Fd* side : {&client.far, &backend.far}) {
+    wait_for(side->get(), POLLIN);
+    CHECK(receive_some(*side).reset);
   }
 }
 

@@ -1,10 +1,12 @@
-#include "net/fake_host.h"
+#include "support/fake_host.h"
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -18,6 +20,7 @@ struct Table {
   std::condition_variable changed;
   std::map<std::string, std::vector<std::string>> names;
   std::set<std::string> hanging;
+  std::set<std::string> unknown;
 };
 
 Table& table() {
@@ -26,6 +29,7 @@ Table& table() {
 }
 
 std::atomic<bool> binds_to_target{false};
+std::atomic<int> polls_to_allow{-1};  // then one is refused; negative: all are allowed
 
 template <class Function>
 Function next_in_line(const char* name) {
@@ -56,15 +60,22 @@ int chain(const std::vector<std::string>& ips, const char* service, addrinfo hin
 
 FakeHost::~FakeHost() {
   binds_to_target = false;
+  polls_to_allow = -1;
   const std::lock_guard lock(table().mutex);
   table().names.clear();
   table().hanging.clear();
+  table().unknown.clear();
   table().changed.notify_all();
 }
 
 void FakeHost::add_name(const std::string& name, std::vector<std::string> ips) {
   const std::lock_guard lock(table().mutex);
   table().names.insert_or_assign(name, std::move(ips));
+}
+
+void FakeHost::forget_name(const std::string& name) {
+  const std::lock_guard lock(table().mutex);
+  table().unknown.insert(name);
 }
 
 void FakeHost::hang_name(const std::string& name) {
@@ -78,6 +89,8 @@ void FakeHost::answer_names() {
   table().changed.notify_all();
 }
 
+void FakeHost::refuse_poll_after(int allowed) { polls_to_allow = allowed; }
+
 void FakeHost::connect_from_target() { binds_to_target = true; }
 
 }  // namespace sc::test
@@ -89,10 +102,21 @@ extern "C" int getaddrinfo(const char* node, const char* service, const addrinfo
     Table& host = table();
     std::unique_lock lock(host.mutex);
     host.changed.wait(lock, [&] { return host.hanging.count(node) == 0; });
+    if (host.unknown.contains(node)) return EAI_NONAME;
     if (const auto known = host.names.find(node); known != host.names.end())
       return chain(known->second, service, *hints, found);
   }
   return real_getaddrinfo(node, service, hints, found);
+}
+
+extern "C" int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  static const auto real = sc::test::next_in_line<decltype(&::epoll_ctl)>("epoll_ctl");
+  if (operation == EPOLL_CTL_ADD && sc::test::polls_to_allow >= 0 &&
+      sc::test::polls_to_allow-- == 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return real(epoll, operation, fd, event);
 }
 
 extern "C" int connect(int fd, const sockaddr* address, socklen_t size) {
