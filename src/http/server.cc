@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -55,7 +56,12 @@ void Server::close_idle() {
 
 void Server::on_accept(net::Accepted accepted) {
   const std::uint64_t id = next_id_++;
-  connections_.emplace(id, std::make_unique<Connection>(service_, id, std::move(accepted)));
+  try {
+    connections_.emplace(id, std::make_unique<Connection>(service_, id, std::move(accepted)));
+  } catch (const std::runtime_error& failure) {  // the host polls no further descriptor
+    base::log::error("a client of the API was turned away", {{"reason", failure.what()}});
+    return;
+  }
   if (connections_.size() < max_clients_) return;
   update_acceptors();
   ++limit_hits_;

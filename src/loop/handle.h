@@ -2,7 +2,7 @@
 
 #include <uv.h>
 
-// For the .cc files of this folder; <uv.h> is included nowhere else.
+// For this folder; <uv.h> is included nowhere else.
 namespace sc::loop {
 
 // A libuv handle and the function it calls, in one allocation. The C++ owner dies at once, this

@@ -1,43 +1,106 @@
 #include "loop/loop.h"
 
 #include <cassert>
+#include <cerrno>
 #include <stdexcept>
 #include <string>
 
+#include "base/result.h"
 #include "loop/handle.h"
+#include "loop/poll.h"
+#include "loop/spare_timers.h"
 
 namespace sc::loop {
+namespace {
+
+// Taken from the kernel in one call. More that are ready wait for the next turn.
+constexpr std::size_t kEventsPerTurn = 256;
+
+}  // namespace
 
 void check(int status, const char* what) {
   if (status < 0) throw std::runtime_error(std::string(what) + ": " + uv_strerror(status));
 }
 
-Loop::Loop() : loop_(std::make_unique<uv_loop_t>()) {
+Loop::Loop()
+    : loop_(std::make_unique<uv_loop_t>()),
+      spare_timers_(std::make_unique<SpareTimers>()),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      events_(kEventsPerTurn) {
+  if (!epoll_) throw std::runtime_error(base::describe_errno("epoll_create1", errno));
   check(uv_loop_init(loop_.get()), "uv_loop_init");
+  epoll_event libuv{};
+  libuv.events = EPOLLIN;  // its pointer stays null
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, uv_backend_fd(loop_.get()), &libuv) != 0) {
+    const int error = errno;
+    uv_loop_close(loop_.get());
+    throw std::runtime_error(base::describe_errno("epoll_ctl", error));
+  }
 }
 
 Loop::~Loop() {
+  assert(polls_ == 0 && "a poll outlives its loop");
+  spare_timers_.reset();
   // Asked first, as an active handle would keep the turns below going for good.
   const auto check_closing = [](uv_handle_t* handle, void*) {
     assert(uv_is_closing(handle) && "a handle outlives its loop");
     static_cast<void>(handle);
   };
   uv_walk(loop_.get(), check_closing, nullptr);
-  while (uv_run(loop_.get(), UV_RUN_DEFAULT) != 0) {
-    // A stop() that came too late for a turn ended this one early.
-  }
+  uv_run(loop_.get(), UV_RUN_DEFAULT);
   [[maybe_unused]] const int status = uv_loop_close(loop_.get());
   assert(status == 0);
 }
 
-void Loop::run() { uv_run(loop_.get(), UV_RUN_DEFAULT); }
+void Loop::run() {
+  while (!stopped_ && is_alive()) run_once(true);
+  stopped_ = false;
+}
 
-void Loop::run_once(bool wait) { uv_run(loop_.get(), wait ? UV_RUN_ONCE : UV_RUN_NOWAIT); }
-
-void Loop::stop() { uv_stop(loop_.get()); }
+void Loop::run_once(bool wait) {
+  // Due timers and closing handles make libuv ask for no waiting at all.
+  uv_update_time(loop_.get());
+  int timeout = 0;
+  if (wait && !stopped_ && is_alive())
+    timeout = uv_loop_alive(loop_.get()) != 0 ? uv_backend_timeout(loop_.get()) : -1;
+  const int ready =
+      ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  uv_update_time(loop_.get());
+  const bool libuv_is_ready = ready > 0 && dispatch(static_cast<std::size_t>(ready));
+  // A timer may have become due meanwhile, or a handle have been closed.
+  const bool is_due = uv_loop_alive(loop_.get()) != 0 && uv_backend_timeout(loop_.get()) == 0;
+  if (libuv_is_ready || is_due) uv_run(loop_.get(), UV_RUN_NOWAIT);
+}
 
 std::chrono::milliseconds Loop::now() const {
   return std::chrono::milliseconds(uv_now(loop_.get()));
+}
+
+bool Loop::is_alive() const { return polls_ > 0 || uv_loop_alive(loop_.get()) != 0; }
+
+bool Loop::dispatch(std::size_t count) {
+  count_ = count;
+  bool libuv_is_ready = false;
+  for (next_ = 0; next_ < count_;) {
+    const epoll_event event = events_[next_++];
+    if (auto* poll = static_cast<Poll*>(event.data.ptr); poll != nullptr) {
+      poll->deliver(event.events);
+    } else {
+      libuv_is_ready = true;
+    }
+  }
+  count_ = next_ = 0;
+  return libuv_is_ready;
+}
+
+void Loop::forget(const Poll& poll) {
+  for (std::size_t i = next_; i < count_;) {
+    if (events_[i].data.ptr == &poll) {
+      events_[i] = events_[--count_];
+    } else {
+      ++i;
+    }
+  }
 }
 
 }  // namespace sc::loop

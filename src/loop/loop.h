@@ -1,15 +1,29 @@
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <vector>
+
+#include "base/fd.h"
 
 struct uv_loop_s;
 
 namespace sc::loop {
 
+class Poll;
+struct SpareTimers;
+
 // One event loop, for one thread. Everything made on it must be gone before it is: the destructor
 // runs the loop once more for the closing handles and asserts that none is left, so a leak fails
 // the test that made it.
+//
+// Timers, signals, look-ups and mail are libuv's. Descriptors are in an epoll set of the loop's
+// own, with libuv's among them (uv_backend_fd): a uv_poll_t costs an ioctl and two epoll_ctl before
+// it watches anything, and two more with every change of its mask (libuv 1.44); a Poll costs one
+// each.
 class Loop {
  public:
   Loop();
@@ -22,15 +36,33 @@ class Loop {
   // One turn; waits for at least one event if `wait`. For tests and for shutting down.
   void run_once(bool wait);
   // From this loop's thread. The present turn is finished first.
-  void stop();
+  void stop() { stopped_ = true; }
 
   // Monotonic, taken at the start of the present turn: no system call.
   std::chrono::milliseconds now() const;
 
+  // For this folder.
   uv_loop_s* raw() { return loop_.get(); }
+  SpareTimers& spare_timers() { return *spare_timers_; }
 
  private:
+  friend class Poll;
+
+  bool is_alive() const;
+  // Whether libuv's descriptor was among them.
+  bool dispatch(std::size_t count);
+  // A Poll is going: what was reported for it in this turn is dropped.
+  void forget(const Poll& poll);
+
   std::unique_ptr<uv_loop_s> loop_;
+  std::unique_ptr<SpareTimers> spare_timers_;
+  base::Fd epoll_;
+  std::size_t polls_ = 0;  // in the epoll set
+  // The present turn's events from next_ on are still to be delivered.
+  std::vector<epoll_event> events_;
+  std::size_t next_ = 0;
+  std::size_t count_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace sc::loop

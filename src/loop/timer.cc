@@ -1,38 +1,60 @@
 #include "loop/timer.h"
 
 #include <algorithm>
+#include <utility>
 
-#include "loop/handle.h"
+#include "loop/spare_timers.h"
 
 namespace sc::loop {
+namespace {
 
-struct Timer::TimerWatcher : Watcher<uv_timer_t, base::Callback<void()>> {
-  static void on_due(uv_timer_t* handle) noexcept {
-    if (handle->data != nullptr) reinterpret_cast<TimerWatcher*>(handle)->function();
+// The function runs on the stack: it may destroy its Timer, and make another one from this handle.
+void on_due(uv_timer_t* raw) noexcept {
+  auto* handle = reinterpret_cast<TimerHandle*>(raw);
+  const std::uint64_t use = handle->use;
+  auto function = std::move(handle->function);
+  function();
+  if (handle->use == use) handle->function = std::move(function);
+}
+
+TimerHandle* take_handle(Loop& loop) {
+  auto& spare = loop.spare_timers().at_rest;
+  if (!spare.empty()) {
+    TimerHandle* handle = spare.back().release();
+    spare.pop_back();
+    return handle;
   }
-};
-
-void Timer::Close::operator()(TimerWatcher* watcher) const noexcept { close_watcher(watcher); }
-
-Timer::Timer(Loop& loop, base::Callback<void()> on_due) {
-  auto fresh = std::make_unique<TimerWatcher>();
-  fresh->function = std::move(on_due);
+  auto fresh = std::make_unique<TimerHandle>();
   check(uv_timer_init(loop.raw(), &fresh->handle), "uv_timer_init");
-  fresh->handle.data = this;
-  watcher_.reset(fresh.release());
+  return fresh.release();
+}
+
+}  // namespace
+
+Timer::Timer(Loop& loop, base::Callback<void()> on_due) : loop_(loop), handle_(take_handle(loop)) {
+  handle_->function = std::move(on_due);
+}
+
+Timer::~Timer() {
+  stop();
+  ++handle_->use;
+  handle_->function = {};
+  std::unique_ptr<TimerHandle, SpareTimers::Close> done(handle_);
+  auto& spare = loop_.spare_timers().at_rest;
+  if (spare.size() < SpareTimers::kKept) spare.push_back(std::move(done));
 }
 
 void Timer::start(std::chrono::milliseconds delay) {
   // libuv counts from the start of the turn; after long work in a turn that is in the past.
-  uv_update_time(watcher_->handle.loop);
+  uv_update_time(loop_.raw());
   // And a timer of 0 ms that is started by a timer runs in the same pass over the list (libuv issue
   // 4245, in 1.44), so that one which starts itself again would leave no turn to anybody else.
   const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(delay.count(), 1));
-  uv_timer_start(&watcher_->handle, &TimerWatcher::on_due, millis, 0);
+  uv_timer_start(&handle_->handle, &loop::on_due, millis, 0);
 }
 
-void Timer::stop() { uv_timer_stop(&watcher_->handle); }
+void Timer::stop() { uv_timer_stop(&handle_->handle); }
 
-bool Timer::is_active() const { return uv_is_active(as_handle(watcher_.get())) != 0; }
+bool Timer::is_active() const { return uv_is_active(as_handle(handle_)) != 0; }
 
 }  // namespace sc::loop

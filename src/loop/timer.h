@@ -1,12 +1,13 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 
 #include "base/callback.h"
 #include "loop/loop.h"
 
 namespace sc::loop {
+
+struct TimerHandle;
 
 // Calls back once for each start(), never from inside it. Loop's thread only.
 class Timer {
@@ -15,6 +16,7 @@ class Timer {
   Timer(Loop& loop, base::Callback<void()> on_due);
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
+  ~Timer();
 
   // Replaces what was started before. Counted from now; zero or less is taken for 1 ms, so that
   // turns of the loop lie between a timer and what it starts.
@@ -23,12 +25,8 @@ class Timer {
   bool is_active() const;
 
  private:
-  struct TimerWatcher;
-  struct Close {
-    void operator()(TimerWatcher* watcher) const noexcept;
-  };
-
-  std::unique_ptr<TimerWatcher, Close> watcher_;
+  Loop& loop_;
+  TimerHandle* handle_;  // ours until it goes back to the loop's spare ones
 };
 
 }  // namespace sc::loop

@@ -1,5 +1,6 @@
 #include "net/acceptor.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
@@ -26,16 +27,17 @@ void Acceptor::pause() {
 void Acceptor::update() { poll_.watch(running_ && !back_off_.is_active(), false); }
 
 void Acceptor::on_ready() {
-  for (int i = 0; i < kAcceptsPerTurn && running_; ++i) {
+  for (int i = 0; i < quota_ && running_; ++i) {
     AcceptResult result = accept(listener_.get());
     if (result.error == 0) {
       on_accept_(std::move(result.accepted));
       continue;
     }
-    if (result.error == EAGAIN || result.error == EWOULDBLOCK) return;
-    rest(result.error);
+    quota_ = 1;
+    if (result.error != EAGAIN && result.error != EWOULDBLOCK) rest(result.error);
     return;
   }
+  quota_ = std::min(quota_ * 2, kAcceptsPerTurn);
 }
 
 // EMFILE, ENFILE, ENOBUFS, ENOMEM: nothing here can be freed by trying again at once.

@@ -4,23 +4,43 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <stdexcept>
 
 namespace sc::net {
+namespace {
+
+// May the kernel pick this port as a source? Read once: net.ipv4.ip_local_port_range is set at
+// boot, if ever. Without an answer: yes, which costs a getsockname(2) and no more.
+bool is_ephemeral(std::uint16_t port) {
+  struct Range {
+    int first = 0;
+    int last = 65535;
+  };
+  static const Range range = [] {
+    Range read;
+    std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+    return file >> read.first >> read.last ? read : Range{};
+  }();
+  return port >= range.first && port <= range.last;
+}
+
+}  // namespace
 
 struct Dialer::Attempt {
   Attempt(loop::Loop& loop, base::Fd connecting, const Address& to,
           base::Callback<void(Attempt&)> on_writable)
       : address(to),
         fd(std::move(connecting)),
-        poll(loop, fd.get(),
-             [this, done = std::move(on_writable)](loop::Ready) mutable { done(*this); }) {
-    poll.watch(false, true);
+        poll(std::make_unique<loop::Poll>(
+            loop, fd.get(),
+            [this, done = std::move(on_writable)](loop::Ready) mutable { done(*this); })) {
+    poll->watch(false, true);
   }
 
   Address address;
   base::Fd fd;
-  loop::Poll poll;
+  std::unique_ptr<loop::Poll> poll;
 };
 
 std::vector<Address> interleave_families(const std::vector<Address>& addresses) {
@@ -132,9 +152,12 @@ void Dialer::on_writable(Attempt& attempt) {
   // ip_local_port_range and nobody listens there. The socket is then connected to itself (RFC 9293
   // section 3.5, simultaneous open): the client would get its own bytes back, and the backend could
   // not bind its port.
-  if (error == 0 && local_address(attempt.fd.get()) == attempt.address) error = ECONNREFUSED;
+  if (error == 0 && is_ephemeral(attempt.address.port()) &&
+      local_address(attempt.fd.get()) == attempt.address)
+    error = ECONNREFUSED;
   if (error == 0) {
-    finish({Dialed{std::move(attempt.fd), attempt.address}, {}});
+    attempt.poll->set_on_ready({});  // the next owner's to set
+    finish({Dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll)}, {}});
     return;
   }
   last_failure_ = base::describe_errno(attempt.address.to_string(), error);

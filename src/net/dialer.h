@@ -29,6 +29,8 @@ enum class DialFailure : unsigned char {
 struct Dialed {
   base::Fd fd;
   Address address;
+  // Watches fd already: one call to the kernel less than another one would cost. Dies before it.
+  std::unique_ptr<loop::Poll> poll;
 };
 
 struct DialError {

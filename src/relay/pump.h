@@ -46,7 +46,8 @@ class Pump {
   // the sink took.
   std::size_t step(int from, int to);
 
-  // The sink has broken for writing: when the source ends, do not tell it an orderly end.
+  // When the source ends, do not tell the sink: it has broken for writing, or is about to be
+  // closed.
   void withhold_end() { withhold_end_ = true; }
 
   bool wants_read() const { return state_ == State::flowing && !waits_for_sink(); }

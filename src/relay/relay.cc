@@ -13,10 +13,10 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // One function decides what an end waits for; nobody else touches the masks. An end that waits for
 // nothing is not polled, except that one whose end has been read is watched for a reset: nothing
 // else would tell of it before the other side speaks.
-void set_poll(loop::Poll& poll, const Pump& from_it, const Pump& to_it, bool watches_broken) {
+void set_poll(loop::Poll& poll, const Pump& from_it, const Pump& to_it) {
   const bool read = from_it.wants_read();
   const bool write = to_it.wants_write();
-  if (!read && !write && from_it.state() == Pump::State::finished && watches_broken) {
+  if (!read && !write && from_it.state() == Pump::State::finished) {
     poll.watch_broken();
   } else {
     poll.watch(read, write);
@@ -25,20 +25,23 @@ void set_poll(loop::Poll& poll, const Pump& from_it, const Pump& to_it, bool wat
 
 }  // namespace
 
-Relay::Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Resources& resources,
-             std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done)
+Relay::Relay(loop::Loop& loop, base::Fd client, net::Dialed backend,
+             const Pump::Resources& resources, std::chrono::milliseconds idle_timeout,
+             StreamCounters& counters, OnDone on_done)
     : loop_(loop),
       client_(std::move(client)),
-      backend_(std::move(backend)),
+      backend_(std::move(backend.fd)),
       up_(resources),
       down_(resources),
       counters_(counters),
       idle_timeout_(idle_timeout),
       last_byte_at_(loop.now()),
-      on_done_(std::move(on_done)) {
+      on_done_(std::move(on_done)),
+      backend_poll_(std::move(backend.poll)) {
+  client_poll_.emplace(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); });
+  backend_poll_->set_on_ready([this](loop::Ready ready) { on_backend(ready); });
   try {
-    client_poll_.emplace(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); });
-    backend_poll_.emplace(loop, backend_.get(), [this](loop::Ready ready) { on_backend(ready); });
+    update();
   } catch (const std::exception&) {
     net::reset_on_close(client_.get());
     net::reset_on_close(backend_.get());
@@ -48,12 +51,11 @@ Relay::Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Re
     idle_check_ = std::make_unique<loop::Timer>(loop_, [this] { on_idle_check(); });
     idle_check_->start(idle_timeout_);
   }
-  update();
 }
 
 void Relay::on_client(loop::Ready ready) {
   if (ready.broken && !up_.wants_read() && !down_.wants_write()) {
-    on_broken(client_.get(), EndReason::client_reset, watches_client_broken_);
+    on_broken(client_.get(), EndReason::client_reset);
     return;
   }
   if (ready.read) pump_up();
@@ -63,7 +65,7 @@ void Relay::on_client(loop::Ready ready) {
 
 void Relay::on_backend(loop::Ready ready) {
   if (ready.broken && !down_.wants_read() && !up_.wants_write()) {
-    on_broken(backend_.get(), EndReason::backend_reset, watches_backend_broken_);
+    on_broken(backend_.get(), EndReason::backend_reset);
     return;
   }
   if (ready.write) pump_up();
@@ -71,18 +73,15 @@ void Relay::on_backend(loop::Ready ready) {
   update();  // may destroy this
 }
 
-// A side that nothing was expected of has broken.
-void Relay::on_broken(int fd, EndReason reason, bool& watches_broken) {
-  if (const int error = net::take_error(fd); error != 0) {
-    finish(reason, error);
-    return;
-  }
-  watches_broken = false;  // urgent data: it would be told for ever
-  update();
+// A side that nothing was expected of has broken. Without an error it was a hang-up, which the
+// pumps find out.
+void Relay::on_broken(int fd, EndReason reason) {
+  if (const int error = net::take_error(fd); error != 0) finish(reason, error);
 }
 
 void Relay::pump_up() {
   if (!up_.wants_read() && !up_.wants_write()) return;
+  if (down_.is_over()) up_.withhold_end();  // close(2) comes next and tells it
   const std::size_t moved = up_.step(client_.get(), backend_.get());
   if (moved == 0) return;
   bytes_in_ += moved;
@@ -92,6 +91,7 @@ void Relay::pump_up() {
 
 void Relay::pump_down() {
   if (!down_.wants_read() && !down_.wants_write()) return;
+  if (up_.is_over()) down_.withhold_end();
   const std::size_t moved = down_.step(backend_.get(), client_.get());
   if (moved == 0) return;
   bytes_out_ += moved;
@@ -113,8 +113,8 @@ void Relay::update() {
     up_.withhold_end();
   }
   if (up_.is_over() && down_.is_over()) return finish(EndReason::finished, 0);
-  set_poll(*client_poll_, up_, down_, watches_client_broken_);
-  set_poll(*backend_poll_, down_, up_, watches_backend_broken_);
+  set_poll(*client_poll_, up_, down_);
+  set_poll(*backend_poll_, down_, up_);
 }
 
 void Relay::on_idle_check() {
@@ -134,8 +134,8 @@ void Relay::finish(EndReason reason, int error) {
     net::reset_on_close(backend_.get());
   }
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  client_poll_->watch(false, false);
-  backend_poll_->watch(false, false);
+  client_poll_.reset();
+  backend_poll_.reset();
   idle_check_.reset();
   done(RelayEnd{reason, error, bytes_in_, bytes_out_});
 }

@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
+#include "net/dialer.h"
 #include "relay/counters.h"
 #include "relay/end_reason.h"
 #include "relay/pump.h"
@@ -33,7 +34,7 @@ class Relay {
 
   // idle_timeout: without a byte either way for so long it ends; zero: never. Throws
   // std::runtime_error, after both sides were reset, when the host cannot poll one more descriptor.
-  Relay(loop::Loop& loop, base::Fd client, base::Fd backend, const Pump::Resources& resources,
+  Relay(loop::Loop& loop, base::Fd client, net::Dialed backend, const Pump::Resources& resources,
         std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
@@ -45,7 +46,7 @@ class Relay {
  private:
   void on_client(loop::Ready ready);
   void on_backend(loop::Ready ready);
-  void on_broken(int fd, EndReason reason, bool& watches_broken);
+  void on_broken(int fd, EndReason reason);
   void on_idle_check();
   void pump_up();
   void pump_down();
@@ -62,13 +63,10 @@ class Relay {
   std::uint64_t bytes_out_ = 0;
   std::chrono::milliseconds idle_timeout_;
   std::chrono::milliseconds last_byte_at_;  // in the loop's time
-  // Until it turns out that something else than a reset would be told for ever.
-  bool watches_client_broken_ = true;
-  bool watches_backend_broken_ = true;
   OnDone on_done_;
   std::unique_ptr<loop::Timer> idle_check_;  // only with an idle timeout
-  std::optional<loop::Poll> client_poll_;
-  std::optional<loop::Poll> backend_poll_;
+  std::optional<loop::Poll> client_poll_;    // both until it has ended
+  std::unique_ptr<loop::Poll> backend_poll_;
 };
 
 }  // namespace sc::relay

@@ -70,7 +70,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   }
   state_ = State::relaying;
   try {
-    relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(outcome.dialed->fd),
+    relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed),
                                      resources_, options_.idle_timeout, *stream_.counters,
                                      [this](const RelayEnd& how) { end(how, {}); });
   } catch (const std::exception& failure) {

@@ -172,6 +172,38 @@ TEST_CASE_METHOD(PollFixture, "a poll for what breaks hears neither bytes nor th
   CHECK(seen.back().broken);
 }
 
+TEST_CASE_METHOD(PollFixture, "what broke is told once to a poll for what breaks") {
+  far.reset();
+  poll.watch_broken();
+  REQUIRE(wait_for_event());
+  turn(loop);
+  CHECK(seen.size() == 1);
+}
+
+TEST_CASE_METHOD(PollFixture, "an urgent byte breaks nothing") {
+  poll.watch_broken();
+  REQUIRE(::send(far.fd(), "!", 1, MSG_OOB) == 1);
+  turn(loop);
+  CHECK(seen.empty());
+}
+
+TEST_CASE_METHOD(PollFixture, "more descriptors than one turn takes are all served") {
+  constexpr int kMany = 600;
+  int heard = 0;
+  std::vector<base::Fd> copies;
+  std::vector<std::unique_ptr<loop::Poll>> polls(kMany);
+  for (int i = 0; i < kMany; ++i) {
+    copies.emplace_back(::dup(near.fd()));
+    const auto self = static_cast<std::size_t>(i);
+    polls[self] = std::make_unique<loop::Poll>(loop, copies.back().get(), [&, self](Ready) {
+      ++heard;
+      polls[self].reset();
+    });
+    polls[self]->watch(false, true);
+  }
+  REQUIRE(loop_until(loop, [&] { return heard == kMany; }));
+}
+
 TEST_CASE_METHOD(PollFixture, "a poll for what breaks hears that both directions have ended") {
   poll.watch_broken();
   near.half_close();
@@ -180,6 +212,35 @@ TEST_CASE_METHOD(PollFixture, "a poll for what breaks hears that both directions
   far.half_close();
   REQUIRE(wait_for_event());
   CHECK(seen.back().broken);
+}
+
+TEST_CASE_METHOD(PollFixture, "a poll may be handed on in its own callback") {
+  const base::Fd copy(::dup(near.fd()));
+  std::vector<int> heard;
+  std::unique_ptr<loop::Poll> first;
+  std::unique_ptr<loop::Poll> second;
+  first = std::make_unique<loop::Poll>(loop, copy.get(), [&](Ready) {
+    heard.push_back(1);
+    second = std::move(first);
+    second->set_on_ready([&](Ready) {
+      heard.push_back(2);
+      second.reset();
+    });
+  });
+  first->watch(false, true);
+  REQUIRE(loop_until(loop, [&] { return heard.size() == 2; }));
+  CHECK(heard == std::vector<int>{1, 2});
+}
+
+TEST_CASE_METHOD(PollFixture, "a poll that nobody took over falls silent") {
+  poll.watch(false, true);
+  poll.set_on_ready({});
+  turn(loop);
+  poll.set_on_ready([this](Ready ready) { seen.push_back(ready); });
+  turn(loop);
+  CHECK(seen.empty());
+  poll.watch(false, true);
+  CHECK(wait_for_event());
 }
 
 TEST_CASE_METHOD(PollFixture, "a poll may be destroyed in its own callback") {
@@ -236,7 +297,8 @@ TEST_CASE_METHOD(PollFixture, "a descriptor number used again is polled afresh")
 
 TEST_CASE("a descriptor that cannot be polled is refused") {
   loop::Loop loop;
-  CHECK_THROWS_AS(loop::Poll(loop, -1, [](Ready) {}), std::runtime_error);
+  loop::Poll poll(loop, -1, [](Ready) {});
+  CHECK_THROWS_AS(poll.watch(true, false), std::runtime_error);
 }
 
 }  // namespace

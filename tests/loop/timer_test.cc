@@ -115,6 +115,32 @@ TEST_CASE("a timer may be destroyed in its own callback, which keeps what it hol
   CHECK(seen == "still here");
 }
 
+TEST_CASE("a timer may be replaced by another one in its own callback") {
+  loop::Loop loop;
+  std::unique_ptr<loop::Timer> timer;
+  std::string seen;
+  timer = std::make_unique<loop::Timer>(loop, [&, held = std::make_unique<std::string>("first")] {
+    timer.reset();
+    timer = std::make_unique<loop::Timer>(loop, [&] { seen += " second"; });
+    timer->start(1ms);
+    seen = *held;
+  });
+  timer->start(1ms);
+  REQUIRE(loop_until(loop, [&] { return seen == "first second"; }));
+  timer->start(1ms);
+  CHECK(loop_until(loop, [&] { return seen == "first second second"; }));
+}
+
+TEST_CASE("what a timer's function holds is let go with the timer") {
+  loop::Loop loop;
+  const auto held = std::make_shared<int>(7);
+  {
+    const loop::Timer timer(loop, [held] {});
+    CHECK(held.use_count() == 2);
+  }
+  CHECK(held.use_count() == 1);
+}
+
 TEST_CASE("a timer destroyed by another one that is due in the same turn stays silent") {
   loop::Loop loop;
   bool fired = false;

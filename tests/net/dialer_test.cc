@@ -215,7 +215,7 @@ TEST_CASE_METHOD(DialFixture,
   const TcpListener listener;
   host.refuse_poll_after(0);
   dial("127.0.0.1", listener.port());
-  check_failed(DialFailure::exhausted, "uv_poll_init");
+  check_failed(DialFailure::exhausted, "epoll_ctl");
 }
 
 TEST_CASE_METHOD(DialFixture, "a socket that reached itself counts as refused") {

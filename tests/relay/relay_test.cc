@@ -13,6 +13,11 @@ namespace {
 using namespace std::chrono_literals;
 using relay::EndReason;
 
+net::Dialed dialed(loop::Loop& loop, base::Fd fd) {
+  const int number = fd.get();
+  return {std::move(fd), {}, std::make_unique<loop::Poll>(loop, number, [](loop::Ready) {})};
+}
+
 // client.far <-> client.near - relay - backend.near <-> backend.far
 struct RelayFixture {
   TcpPair client = make_tcp_pair();
@@ -25,7 +30,7 @@ struct RelayFixture {
   std::optional<relay::Relay> relay;
 
   explicit RelayFixture(std::chrono::milliseconds idle_timeout = 0ms) {
-    relay.emplace(loop, std::move(client.near), std::move(backend.near),
+    relay.emplace(loop, std::move(client.near), dialed(loop, std::move(backend.near)),
                   relay::Pump::Resources{buffer, &pipes}, idle_timeout, counters,
                   [this](const relay::RelayEnd& how) {
                     end = how;
@@ -199,7 +204,7 @@ TEST_CASE("a host that polls no further descriptor resets both sides") {
   TcpPair client = make_tcp_pair();
   TcpPair backend = make_tcp_pair();
   host.refuse_poll_after(allowed);
-  CHECK_THROWS_AS(relay::Relay(loop, std::move(client.near), std::move(backend.near),
+  CHECK_THROWS_AS(relay::Relay(loop, std::move(client.near), dialed(loop, std::move(backend.near)),
                                relay::Pump::Resources{buffer, &pipes}, 0ms, counters, [](auto) {}),
                   std::runtime_error);
   for (const base::Fd* side : {&client.far, &backend.far}) {

@@ -121,6 +121,6 @@ extern "C" int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 
 extern "C" int connect(int fd, const sockaddr* address, socklen_t size) {
   static const auto real = sc::test::next_in_line<decltype(&::connect)>("connect");
-  if (sc::test::binds_to_target) ::bind(fd, address, size);
+  if (sc::test::binds_to_target) static_cast<void>(::bind(fd, address, size));
   return real(fd, address, size);
 }
