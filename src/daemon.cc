@@ -167,9 +167,7 @@ base::Result<void> Daemon::start_streams() {
   const base::Instant started_at = clock_.steady();
   auto stored = store_->load_now();
   if (!stored) return stored.error();
-  for (const core::UnreadableRow& row : stored->unreadable)
-    base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
-  conductor_.boot(stored->streams, [this, started_at](const core::BootReport& report) {
+  conductor_.boot(*stored, [this, started_at](const core::BootReport& report) {
     on_booted(report, started_at);
   });
   return {};

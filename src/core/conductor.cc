@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "core/unrecorded.h"
 
 namespace sc::core {
 namespace {
@@ -34,10 +35,19 @@ Conductor::Conductor(ConductorOptions options, StreamStore& store, DataPlane& pl
                      const base::Clock& clock)
     : options_(std::move(options)), store_(store), plane_(plane), clock_(clock) {}
 
-void Conductor::boot(const std::vector<Stream>& stored, base::Callback<void(BootReport)> on_done) {
+void Conductor::boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done) {
   BootReport report;
   std::vector<StoreWrite> writes;
-  for (Stream stream : stored) {
+  note_unreadable(stored.unreadable);
+  for (Event& change : unrecorded_changes(stored, clock_.wall())) {
+    base::log::info("stream was changed by hand",
+                    {{"port", port_text(change.port)},
+                     {"action", std::string(to_string(change.action))},
+                     {"before", change.backend_before},
+                     {"after", change.backend_after}});
+    writes.emplace_back(AppendEvent{std::move(change)});
+  }
+  for (Stream stream : stored.streams) {
     stream.reason.clear();
     open(stream);
     const bool opened = stream.state == StreamState::listening;
@@ -53,13 +63,21 @@ void Conductor::boot(const std::vector<Stream>& stored, base::Callback<void(Boot
     streams_.insert_or_assign(stream.spec.port, std::move(stream));
   }
   tell_retry_at();
-  store_.commit(std::move(writes), [this, stored, report,
+  store_.commit(std::move(writes), [this, opened = stored.streams, report,
                                     done = std::move(on_done)](base::Result<void> saved) mutable {
     if (!saved)
       base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
-    for (const Stream& stream : stored) queue_.leave(stream.spec.port);
+    for (const Stream& stream : opened) queue_.leave(stream.spec.port);
     done(report);
   });
+}
+
+void Conductor::note_unreadable(const std::vector<UnreadableRow>& rows) {
+  unreadable_.clear();
+  for (const UnreadableRow& row : rows) {
+    base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
+    if (row.port != 0) unreadable_.insert(row.port);
+  }
 }
 
 void Conductor::create(const StreamSpec& spec, const std::string& actor,
@@ -77,7 +95,7 @@ void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
     return;
   }
   if (const auto known = streams_.find(spec.port); known != streams_.end()) {
-    create_again(known->second, spec, std::move(on_done));
+    create_again(known->second, spec, actor, std::move(on_done));
     return;
   }
   auto in_range = check_in_range(spec.port, options_.ports);
@@ -96,12 +114,10 @@ void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
                                     done = std::move(on_done)](base::Result<void> saved) mutable {
     base::Result<Stream> answer = stream;
     if (saved && stopping_) {
-      answer = base::Error{base::Errc::unavailable,
-                           "the stream is saved, but the service is stopping: its port opens when "
-                           "the service starts again"};
-      base::log::info("stream saved for the next start",
-                      {{"port", port_text(stream.spec.port)}, {"actor", actor}});
-    } else if (saved) {
+      undo_create(stream, std::move(done));
+      return;
+    }
+    if (saved) {
       plane_.activate(std::move(held), stream.spec);
       streams_.emplace(stream.spec.port, stream);
       log_change("stream created", stream, actor);
@@ -117,9 +133,24 @@ void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
   });
 }
 
-// The port has a stream. The row is on disk already, so all that can be left to do is to open a
-// failed one.
-void Conductor::create_again(Stream& stream, const StreamSpec& spec,
+// The row is on disk, but no worker takes its listener any more.
+void Conductor::undo_create(const Stream& stream,
+                            base::Callback<void(base::Result<Stream>)> on_done) {
+  const std::uint16_t port = stream.spec.port;
+  store_.commit(
+      {EraseStream{port}, event(EventAction::removed, stream, std::string(kService))},
+      [this, port, done = std::move(on_done)](base::Result<void> saved) mutable {
+        queue_.leave(port);
+        done(base::Error{base::Errc::unavailable,
+                         saved ? "the service is stopping"
+                               : "the stream is saved, but the service is stopping: its port opens "
+                                 "when the service starts again"});
+      });
+}
+
+// The port has a stream, and its row is on disk if nobody has changed that by hand: which is asked
+// for before the answer.
+void Conductor::create_again(Stream& stream, const StreamSpec& spec, const std::string& actor,
                              base::Callback<void(base::Result<Stream>)> on_done) {
   const std::uint16_t port = spec.port;
   if (stream.spec != spec) {
@@ -129,36 +160,41 @@ void Conductor::create_again(Stream& stream, const StreamSpec& spec,
     on_done(std::move(taken));
     return;
   }
-  base::Result<Stream> answer = stream;
+  std::vector<StoreWrite> writes;
   if (stream.state == StreamState::failed) {
-    if (auto opened = open_failed(stream)) {
-      answer = stream;
-    } else {
-      answer = with_prefix("the stream exists, but its port cannot be opened: ", opened.error());
+    const std::string reason_before = stream.reason;
+    open(stream);
+    tell_retry_at();
+    if (stream.state == StreamState::failed) {
+      base::Error error{base::Errc::conflict,
+                        "the stream exists, but its port cannot be opened: " + stream.reason};
+      note_failure(stream, reason_before);
+      on_done(std::move(error));
+      return;
     }
+    log_change("stream opened", stream, actor);
+    writes = {AddStream{stream}, NoteStream{stream}, event(EventAction::opened, stream, actor)};
   } else {
-    queue_.leave(port);
+    writes = {AddStream{stream}};
   }
-  on_done(std::move(answer));
+  store_.commit(std::move(writes),
+                [this, stream, done = std::move(on_done)](base::Result<void> saved) mutable {
+                  queue_.leave(stream.spec.port);
+                  if (saved) {
+                    done(std::move(stream));
+                  } else {
+                    done(with_prefix("the stream runs, but is not stored so: ", saved.error()));
+                  }
+                });
 }
 
-// Tries a failed stream's port. Leaves the port, at once or when the store has taken what changed.
-base::Result<void> Conductor::open_failed(Stream& stream) {
-  const std::string reason_before = stream.reason;
-  open(stream);
-  tell_retry_at();
-  const std::uint16_t port = stream.spec.port;
-  if (stream.state == StreamState::listening) {
-    record(port, {NoteStream{stream}, event(EventAction::opened, stream, std::string(kService))});
-    return {};
-  }
-  base::Error error{base::Errc::conflict, stream.reason};
+// It is still failed. Leaves the port, at once or when the store has taken another reason.
+void Conductor::note_failure(const Stream& stream, const std::string& reason_before) {
   if (stream.reason != reason_before) {
-    record(port, {NoteStream{stream}});
+    record(stream.spec.port, {NoteStream{stream}});
   } else {
-    queue_.leave(port);
+    queue_.leave(stream.spec.port);
   }
-  return error;
 }
 
 void Conductor::remove(std::uint16_t port, const std::string& actor,
@@ -172,6 +208,7 @@ void Conductor::remove_at_port(std::uint16_t port, const std::string& actor,
                                base::Callback<void(base::Result<void>)> on_done) {
   const auto known = streams_.find(port);
   if (known == streams_.end()) {
+    if (unreadable_.contains(port)) return remove_row(port, actor, std::move(on_done));
     queue_.leave(port);
     on_done(base::Error{base::Errc::not_found, "no stream has port " + port_text(port)});
     return;
@@ -207,6 +244,22 @@ void Conductor::remove_at_port(std::uint16_t port, const std::string& actor,
   });
 }
 
+// A row that is no stream: nothing runs.
+void Conductor::remove_row(std::uint16_t port, const std::string& actor,
+                           base::Callback<void(base::Result<void>)> on_done) {
+  Stream unknown;
+  unknown.spec.port = port;
+  AppendEvent removed = event(EventAction::removed, unknown, actor);
+  removed.event.backend_before.clear();
+  removed.event.detail = "its row was no stream";
+  store_.commit({EraseStream{port}, std::move(removed)},
+                [this, port, done = std::move(on_done)](base::Result<void> saved) mutable {
+                  if (saved) unreadable_.erase(port);
+                  queue_.leave(port);
+                  done(std::move(saved));
+                });
+}
+
 void Conductor::reload(const std::string& actor,
                        base::Callback<void(base::Result<ReloadReport>)> on_done) {
   store_.load([this, actor, done = std::move(on_done)](base::Result<StoredStreams> stored) mutable {
@@ -216,10 +269,9 @@ void Conductor::reload(const std::string& actor,
     }
     // A row that was spoilt by hand ends nothing: its stream stays as it runs.
     std::vector<Stream> running = list();
-    for (const UnreadableRow& row : stored->unreadable) {
-      base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
-      std::erase_if(running, [&](const Stream& stream) { return stream.spec.port == row.port; });
-    }
+    note_unreadable(stored->unreadable);
+    std::erase_if(running,
+                  [&](const Stream& stream) { return unreadable_.contains(stream.spec.port); });
     ReloadReport report;
     for (const ReconcileAction& action : reconcile(stored->streams, running)) {
       if (const auto* closing = std::get_if<CloseStream>(&action)) {
@@ -244,7 +296,7 @@ void Conductor::reload(const std::string& actor,
 
 void Conductor::open_stored(const Stream& wanted, const std::string& actor) {
   const std::uint16_t port = wanted.spec.port;
-  if (streams_.contains(port)) {  // created meanwhile
+  if (stopping_ || streams_.contains(port)) {  // created meanwhile
     queue_.leave(port);
     return;
   }
@@ -263,7 +315,7 @@ void Conductor::open_stored(const Stream& wanted, const std::string& actor) {
 void Conductor::change_backend(const Stream& wanted, const Stream& seen, const std::string& actor) {
   const std::uint16_t port = wanted.spec.port;
   const auto known = streams_.find(port);
-  if (known == streams_.end() || !is_same(known->second, seen)) {  // removed meanwhile
+  if (stopping_ || known == streams_.end() || !is_same(known->second, seen)) {  // not any more
     queue_.leave(port);
     return;
   }
@@ -284,7 +336,7 @@ void Conductor::change_backend(const Stream& wanted, const Stream& seen, const s
 void Conductor::close_unstored(const Stream& seen, const std::string& actor) {
   const std::uint16_t port = seen.spec.port;
   const auto known = streams_.find(port);
-  if (known == streams_.end() || !is_same(known->second, seen)) {  // removed meanwhile
+  if (stopping_ || known == streams_.end() || !is_same(known->second, seen)) {  // not any more
     queue_.leave(port);
     return;
   }
@@ -320,7 +372,7 @@ base::Result<std::uint16_t> Conductor::free_port() {
     // An int, as a range may end at 65535.
     for (int candidate = range.first; candidate <= range.last; ++candidate) {
       const auto port = static_cast<std::uint16_t>(candidate);
-      if (streams_.contains(port) || queue_.is_busy(port)) continue;
+      if (streams_.contains(port) || unreadable_.contains(port) || queue_.is_busy(port)) continue;
       if (plane_.prepare(port)) return port;  // bound and let go again
     }
   }
@@ -378,7 +430,15 @@ void Conductor::retry_at_port(std::uint16_t port) {
     queue_.leave(port);
     return;
   }
-  if (open_failed(known->second)) log_change("stream opened", known->second, std::string(kService));
+  Stream& stream = known->second;
+  const std::string reason_before = stream.reason;
+  open(stream);  // tell_retry_at() is the caller's, once for all
+  if (stream.state == StreamState::failed) {
+    note_failure(stream, reason_before);
+    return;
+  }
+  log_change("stream opened", stream, std::string(kService));
+  record(port, {NoteStream{stream}, event(EventAction::opened, stream, std::string(kService))});
 }
 
 void Conductor::open(Stream& stream) {

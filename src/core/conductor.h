@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,17 +53,19 @@ class Conductor {
   Conductor& operator=(const Conductor&) = delete;
 
   // Opens what the store held, once, before anything else. Streams outside of the range are opened
-  // too: the range is for new ones. on_done: all are open or `failed`, and the store has their
-  // events, or has failed to take them.
-  void boot(const std::vector<Stream>& stored, base::Callback<void(BootReport)> on_done);
+  // too: the range is for new ones. What was changed by hand since the service ran last becomes
+  // history. on_done: all are open or `failed`, and the store has their events, or has failed to
+  // take them.
+  void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
 
   // Same port and backend again: ok, and a failed one is tried at once. conflict: the port has
-  // another backend, or something else on the host has it. invalid: outside of the range.
-  // unavailable: the store failed, or the service is stopping.
+  // another backend, in memory or in the store, or something else on the host has it. invalid:
+  // outside of the range. unavailable: the store failed, or the service is stopping.
   void create(const StreamSpec& spec, const std::string& actor,
               base::Callback<void(base::Result<Stream>)> on_done);
 
-  // Answers once the port is free again; running sessions have `drain_timeout` to end. not_found;
+  // Answers once the port is free again; running sessions have `drain_timeout` to end. Takes a row
+  // away too that is no stream. not_found;
   // unavailable: the store failed, and the stream goes on.
   void remove(std::uint16_t port, const std::string& actor,
               base::Callback<void(base::Result<void>)> on_done);
@@ -94,12 +97,16 @@ class Conductor {
  private:
   void create_at_port(const StreamSpec& spec, const std::string& actor,
                       base::Callback<void(base::Result<Stream>)> on_done);
-  void create_again(Stream& stream, const StreamSpec& spec,
+  void create_again(Stream& stream, const StreamSpec& spec, const std::string& actor,
                     base::Callback<void(base::Result<Stream>)> on_done);
+  void undo_create(const Stream& stream, base::Callback<void(base::Result<Stream>)> on_done);
   void remove_at_port(std::uint16_t port, const std::string& actor,
                       base::Callback<void(base::Result<void>)> on_done);
   void retry_at_port(std::uint16_t port);
-  base::Result<void> open_failed(Stream& stream);
+  void note_failure(const Stream& stream, const std::string& reason_before);
+  void remove_row(std::uint16_t port, const std::string& actor,
+                  base::Callback<void(base::Result<void>)> on_done);
+  void note_unreadable(const std::vector<UnreadableRow>& rows);
 
   // Reload's steps, each at its port, which it leaves when the store has answered.
   void open_stored(const Stream& wanted, const std::string& actor);
@@ -119,6 +126,7 @@ class Conductor {
   DataPlane& plane_;
   const base::Clock& clock_;
   std::map<std::uint16_t, Stream> streams_;
+  std::set<std::uint16_t> unreadable_;  // ports whose rows are no streams
   PortQueue queue_;
   RetrySchedule retries_;
   OnRetryAt on_retry_at_;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -11,7 +14,8 @@
 
 namespace sc::core {
 
-// Inserts the row; conflict when the port has one, which somebody wrote by hand.
+// Makes sure of the row: inserts it, or finds one that leads to the same backend. conflict: the
+// port has another one, which somebody wrote by hand.
 struct AddStream {
   Stream stream;
 };
@@ -38,6 +42,8 @@ struct UnreadableRow {
 struct StoredStreams {
   std::vector<Stream> streams;  // by port
   std::vector<UnreadableRow> unreadable;
+  // Where the last event of each port left it leading to; none for a port that was removed.
+  std::map<std::uint16_t, std::string> recorded;
 };
 
 // Where mappings and their history are kept. Called from the control thread; its answers come there

@@ -50,7 +50,12 @@ StreamTable::StreamTable(SQLite::Database& connection)
               " detail) VALUES (?, ?, ?, ?, ?, ?, ?)"),
       select_(connection,
               "SELECT port, backend, state, reason, created_at, updated_at, created_by, revision"
-              " FROM streams ORDER BY port") {}
+              " FROM streams ORDER BY port"),
+      find_(connection, "SELECT backend FROM streams WHERE port = ?"),
+      recorded_(connection,
+                "SELECT port, backend_after FROM stream_events"
+                " WHERE id IN (SELECT max(id) FROM stream_events GROUP BY port)"
+                " AND action <> 'removed' AND backend_after IS NOT NULL") {}
 
 base::Result<void> StreamTable::write(const core::StoreWrite& write) {
   if (const auto* add = std::get_if<core::AddStream>(&write)) return this->add(add->stream);
@@ -77,9 +82,18 @@ base::Result<void> StreamTable::add(const core::Stream& stream) {
   add_.bind(7, stream.created_by);
   add_.bind(8, stream.revision);
   if (add_.exec() > 0) return {};
-  return base::Error{base::Errc::conflict, "the database has a row for port " +
-                                               std::to_string(stream.spec.port) +
-                                               " that was written by hand; a reload would open it"};
+  const Use lookup(find_);
+  find_.bind(1, static_cast<int>(stream.spec.port));
+  const std::string present = find_.executeStep() ? find_.getColumn(0).getString() : "";
+  const std::string port = std::to_string(stream.spec.port);
+  const auto spec = core::make_spec(port, present);
+  if (spec && *spec == stream.spec) return {};
+  const std::string what =
+      "the database has a row for port " + port + " that was written by hand, ";
+  return base::Error{base::Errc::conflict,
+                     what + (spec ? "to " + present + "; a reload takes it up"
+                                  : base::quoted(present) + ", and is no stream; removing the port "
+                                                            "takes it away")};
 }
 
 void StreamTable::note(const core::Stream& stream) {
@@ -108,6 +122,10 @@ void StreamTable::append(const core::Event& event) {
 core::StoredStreams StreamTable::read() {
   const Use use(select_);
   core::StoredStreams out;
+  const Use recorded(recorded_);
+  while (recorded_.executeStep())
+    out.recorded.emplace(static_cast<std::uint16_t>(recorded_.getColumn(0).getInt()),
+                         recorded_.getColumn(1).getString());
   while (select_.executeStep()) {
     const std::string port = select_.getColumn(0).getString();
     const std::string backend = select_.getColumn(1).getString();

@@ -31,6 +31,8 @@ class StreamTable {
   SQLite::Statement erase_;
   SQLite::Statement append_;
   SQLite::Statement select_;
+  SQLite::Statement find_;      // a port's backend
+  SQLite::Statement recorded_;  // where history left each port
 };
 
 }  // namespace sc::store

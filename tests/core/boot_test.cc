@@ -22,6 +22,22 @@ TEST_CASE_METHOD(ConductorFixture, "boot opens every stored stream and writes it
         std::vector<std::string>{"reopened 9000 by service", "reopened 9002 by service"});
 }
 
+TEST_CASE_METHOD(ConductorFixture, "what was changed by hand before the start becomes history") {
+  core::StoredStreams held;
+  held.streams = {stored(9000), stored(9001), stored(9002)};
+  held.unreadable = {{"9005 -> x", "no port", 9005}};
+  held.recorded = {{9000, "backend:1"}, {9002, "other:2"}, {9003, "gone:3"}, {9005, "spoilt:5"}};
+  boot(held);
+  CHECK(store.story() ==
+        std::vector<std::string>{"created 9001 by sqlite3", "changed 9002 by sqlite3",
+                                 "removed 9003 by sqlite3", "reopened 9000 by service",
+                                 "reopened 9001 by service", "reopened 9002 by service"});
+  CHECK(store.events[1].backend_before == "other:2");
+  CHECK(store.events[1].backend_after == "backend:1");
+  CHECK(store.events[2].backend_before == "gone:3");
+  CHECK(store.events[2].backend_after.empty());
+}
+
 TEST_CASE_METHOD(ConductorFixture, "one stream that cannot open keeps no other from opening") {
   plane.taken.insert(9000);
   const core::BootReport report = boot({stored(9000), stored(9001)});

@@ -16,11 +16,19 @@ inline core::StreamSpec spec(std::uint16_t port, const std::string& backend = "b
 
 // A conductor for ports 9000 to 9002 on the fakes.
 struct ConductorFixture {
-  ConductorFixture() { boot({}); }
+  ConductorFixture() { boot(core::StoredStreams{}); }
 
   // As at a start of the service: what the store holds is opened.
-  core::BootReport boot(const std::vector<core::Stream>& stored) {
-    for (const core::Stream& stream : stored) store.rows.insert_or_assign(stream.spec.port, stream);
+  core::BootReport boot(const std::vector<core::Stream>& streams) {
+    core::StoredStreams stored;
+    stored.streams = streams;
+    for (const core::Stream& stream : streams)
+      stored.recorded.emplace(stream.spec.port, base::to_string(stream.spec.backend));
+    return boot(stored);
+  }
+  core::BootReport boot(const core::StoredStreams& stored) {
+    for (const core::Stream& stream : stored.streams)
+      store.rows.insert_or_assign(stream.spec.port, stream);
     core::BootReport report;
     conductor.boot(stored, [&](core::BootReport done) { report = done; });
     store.answer_all();

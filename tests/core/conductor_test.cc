@@ -53,11 +53,58 @@ TEST_CASE_METHOD(ConductorFixture, "a store that fails undoes the create") {
 
 TEST_CASE_METHOD(ConductorFixture, "the same create again is ok and stores nothing new") {
   create_now(spec(9000));
-  create(spec(9000));
+  create_now(spec(9000));
   REQUIRE(created);
   CHECK(*created);
-  CHECK(store.waiting() == 0);
+  CHECK(store.rows.size() == 1);
+  CHECK(store.events.size() == 1);
   CHECK(plane.prepared == 1);
+}
+
+TEST_CASE_METHOD(ConductorFixture, "the same create again brings back a row deleted by hand") {
+  create_now(spec(9000));
+  store.rows.clear();
+  create_now(spec(9000));
+  CHECK(*created);
+  CHECK(store.rows.contains(9000));
+}
+
+TEST_CASE_METHOD(ConductorFixture, "the same create again is no success where the row says other") {
+  create_now(spec(9000, "mine:1"));
+  store.rows.at(9000).spec = spec(9000, "hand:1");
+  create_now(spec(9000, "mine:1"));
+  REQUIRE_FALSE(*created);
+  CHECK(created->error().code == Errc::conflict);
+  CHECK(store.rows.at(9000).spec.backend.host == "hand");
+  CHECK(plane.open.at(9000).backend.host == "mine");
+}
+
+TEST_CASE_METHOD(ConductorFixture, "who opens a failed stream by creating it again is its actor") {
+  plane.taken.insert(9000);
+  core::Stream row;
+  row.spec = spec(9000);
+  boot({row});
+  plane.taken.clear();
+  create_now(spec(9000));
+  CHECK(*created);
+  CHECK(store.story().back() == "opened 9000 by tester");
+}
+
+TEST_CASE_METHOD(ConductorFixture,
+                 "a row that is no stream is offered to nobody, and can be removed") {
+  core::StoredStreams stored;
+  stored.unreadable.push_back({"9000 -> nonsense", "no port", 9000});
+  boot(stored);
+  CHECK(*conductor.free_port() == 9001);
+  remove(9001);
+  REQUIRE(removed);
+  CHECK_FALSE(*removed);
+  remove(9000);
+  store.answer_all();
+  REQUIRE(removed);
+  CHECK(*removed);
+  CHECK(store.story().back() == "removed 9000 by tester");
+  CHECK(*conductor.free_port() == 9000);
 }
 
 TEST_CASE_METHOD(ConductorFixture,
@@ -235,8 +282,21 @@ TEST_CASE_METHOD(ConductorFixture, "a create that is being stored at a stop is n
   REQUIRE(created);
   REQUIRE_FALSE(*created);
   CHECK((*created).error().code == base::Errc::unavailable);
-  CHECK_THAT((*created).error().message, Catch::Contains("when the service starts again"));
   CHECK(plane.open.empty());
+  CHECK(store.rows.empty());
+  CHECK(store.story() ==
+        std::vector<std::string>{"created 9000 by tester", "removed 9000 by service"});
+}
+
+TEST_CASE_METHOD(ConductorFixture,
+                 "a create that a stop cannot undo says what the next start does") {
+  create(spec(9000));
+  conductor.stop();
+  store.answer_one();
+  store.failure = base::Error{Errc::unavailable, "the disk is full"};
+  store.answer_all();
+  REQUIRE_FALSE(*created);
+  CHECK_THAT((*created).error().message, Catch::Contains("when the service starts again"));
   CHECK(store.rows.contains(9000));  // so it does
 }
 

@@ -47,6 +47,38 @@ TEST_CASE("a port that has a row takes no other, erasing takes it away") {
   CHECK(open.database->load()->streams.empty());
 }
 
+TEST_CASE("adding a row that is there already, to the same backend, changes nothing") {
+  Open open;
+  const core::Stream one = stream(9000, "a");
+  core::Stream again = one;
+  again.created_by = "somebody else";
+  REQUIRE(commit(*open.database, {core::AddStream{one}}));
+  CHECK(commit(*open.database, {core::AddStream{again}}));
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{one});
+}
+
+TEST_CASE("a port whose row is no stream takes no other until it is erased") {
+  Open open;
+  execute(open.file, "INSERT INTO streams (port, backend) VALUES (9000, 'bad')");
+  const auto refused = commit(*open.database, {core::AddStream{stream(9000, "a")}});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == base::Errc::conflict);
+  CHECK_THAT(refused.error().message, Catch::Contains("no stream"));
+  CHECK(commit(*open.database, {core::EraseStream{9000}, core::AddStream{stream(9000, "a")}}));
+}
+
+TEST_CASE("what was loaded says where history left each port") {
+  Open open;
+  REQUIRE(commit(*open.database, {event(0, EventAction::created, 9000, "", "a:1"),
+                                  event(1, EventAction::changed, 9000, "a:1", "b:1"),
+                                  event(2, EventAction::created, 9001, "", "c:1"),
+                                  event(3, EventAction::removed, 9001, "c:1", ""),
+                                  event(4, EventAction::created, 9002, "", "d:1"),
+                                  event(5, EventAction::failed, 9002, "d:1", "d:1")}));
+  CHECK(open.database->load()->recorded ==
+        std::map<std::uint16_t, std::string>{{9000, "b:1"}, {9002, "d:1"}});
+}
+
 TEST_CASE("a note updates what the service finds out, and nothing that a person wrote") {
   Open open;
   core::Stream one = stream(9000, "a");

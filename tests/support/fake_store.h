@@ -22,7 +22,9 @@ class FakeStore final : public core::StreamStore {
       }
       for (const core::StoreWrite& write : held) {
         const auto* add = std::get_if<core::AddStream>(&write);
-        if (add == nullptr || !rows.contains(add->stream.spec.port)) continue;
+        if (add == nullptr) continue;
+        const auto row = rows.find(add->stream.spec.port);
+        if (row == rows.end() || row->second.spec == add->stream.spec) continue;
         done(base::Error{base::Errc::conflict, "the database has a row for the port"});
         return;
       }
