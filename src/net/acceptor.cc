@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <stdexcept>
 
 #include "base/log.h"
 
@@ -24,7 +25,13 @@ void Acceptor::pause() {
   update();
 }
 
-void Acceptor::update() { poll_.watch(running_ && !back_off_.is_active(), false); }
+void Acceptor::update() {
+  try {
+    poll_.watch(running_ && !back_off_.is_active(), false);
+  } catch (const std::runtime_error& failure) {
+    rest(failure.what());
+  }
+}
 
 void Acceptor::on_ready() {
   for (int i = 0; i < quota_ && running_; ++i) {
@@ -34,19 +41,21 @@ void Acceptor::on_ready() {
       continue;
     }
     quota_ = 1;
-    if (result.error != EAGAIN && result.error != EWOULDBLOCK) rest(result.error);
+    if (result.error != EAGAIN && result.error != EWOULDBLOCK)
+      rest(base::describe_errno("accept", result.error));
     return;
   }
   quota_ = std::min(quota_ * 2, kAcceptsPerTurn);
 }
 
-// EMFILE, ENFILE, ENOBUFS, ENOMEM: nothing here can be freed by trying again at once.
-void Acceptor::rest(int error) {
+// EMFILE, ENFILE, ENOBUFS, ENOMEM, or no room in the epoll set: nothing here can be freed by trying
+// again at once.
+void Acceptor::rest(const std::string& why) {
   back_off_.start(kAcceptBackOff);
   update();
   if (warned_ && loop_.now() - *warned_ < kWarnEvery) return;
   warned_ = loop_.now();
-  base::log::warning(base::describe_errno("clients wait: accept", error),
+  base::log::warning("clients wait: " + why,
                      {{"listener", local_address(listener_.get()).to_string()}});
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include "base/callback.h"
 #include "base/fd.h"
@@ -13,8 +14,8 @@
 namespace sc::net {
 
 // Takes clients from a listening socket that it owns. When the process or the host is out of
-// descriptors or memory it rests for kAcceptBackOff before it tries again, so that a full table is
-// no busy loop; clients wait in the backlog meanwhile. Loop's thread only.
+// descriptors, memory or room in the epoll set it rests for kAcceptBackOff before it tries again,
+// so that a full table is no busy loop; clients wait in the backlog meanwhile. Loop's thread only.
 class Acceptor {
  public:
   // Called once for each client, up to kAcceptsPerTurn in a turn. Must not destroy the Acceptor.
@@ -37,7 +38,7 @@ class Acceptor {
  private:
   void on_ready();
   void update();
-  void rest(int error);
+  void rest(const std::string& why);
 
   loop::Loop& loop_;
   base::Fd listener_;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <limits>
 
 namespace sc::relay {
 
@@ -12,7 +13,9 @@ struct StreamCounters {
   std::atomic<std::uint64_t> sessions_active{0};
   std::atomic<std::uint64_t> bytes_in{0};    // from clients, taken by backends
   std::atomic<std::uint64_t> bytes_out{0};   // from backends, taken by clients
-  std::atomic<bool> backend_trouble{false};  // the latest session did not reach the backend
+  std::atomic<bool> backend_trouble{false};  // as the control thread was told: it is not reached
+  // When it was told of trouble last, in the loops' milliseconds.
+  std::atomic<std::int64_t> trouble_told_at{std::numeric_limits<std::int64_t>::min()};
 };
 
 }  // namespace sc::relay

@@ -64,7 +64,8 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   dialer_.reset();
   auto told = std::exchange(on_dialed_, {});
   if (!outcome.dialed) {
-    told(outcome.error.message);
+    // Out of descriptors says nothing of the backend.
+    if (outcome.error.failure != net::DialFailure::exhausted) told(outcome.error.message);
     end(RelayEnd{to_reason(outcome.error.failure), 0, 0, 0}, outcome.error.message);
     return;
   }

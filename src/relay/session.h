@@ -42,7 +42,8 @@ class Session {
  public:
   enum class State : unsigned char { dialing, relaying, ended };
 
-  // How the dial went; an empty text: connected. At most once, never from inside the constructor.
+  // How the dial went; an empty text: connected. At most once, never from inside the constructor;
+  // not at all when it says nothing of the backend.
   using OnDialed = base::Callback<void(const std::string& trouble)>;
   // At most once, never from inside the constructor. May destroy the Session.
   using OnEnd = base::Callback<void(EndReason)>;

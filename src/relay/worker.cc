@@ -16,6 +16,8 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // a move costs a message and a wake-up.
 constexpr std::size_t kWorthMoving = 2;
 
+constexpr std::chrono::milliseconds kTroubleEvery{1000};
+
 }  // namespace
 
 Worker::Worker(std::size_t index, const SessionOptions& options,
@@ -115,9 +117,13 @@ void Worker::handle(const DrainStream& command) {
   drains_.insert_or_assign(id, std::move(timer));
 }
 
-void Worker::handle(const DrainAll& command) {
+void Worker::handle(const StopAccepting&) {
   listeners_.clear();  // new clients are refused rather than left to wait
   accepts_ = false;
+  report_(AcceptingStopped{});
+}
+
+void Worker::handle(const DrainAll& command) {
   draining_ = true;
   drain_all_ = std::make_unique<loop::Timer>(loop_, [this] { on_drain_limit(); });
   drain_all_->start(command.limit);
@@ -155,11 +161,20 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
 }
 
 // Tells the control thread when the stream's sessions begin or cease to reach the backend, not each
-// time.
+// time; and of trouble once a second at most, as each note is a line of the log and a row: a
+// backend that comes and goes with every session must not keep the disk busy.
 void Worker::on_dialed(const StreamContext& stream, const std::string& trouble) {
   const bool troubled = !trouble.empty();
   std::atomic<bool>& known = stream.counters->backend_trouble;
-  if (known.load(kRelaxed) == troubled || known.exchange(troubled) == troubled) return;
+  if (known.load(kRelaxed) == troubled) return;
+  if (troubled) {
+    const std::int64_t now = loop_.now().count();
+    std::int64_t told = stream.counters->trouble_told_at.load(kRelaxed);
+    if (told > now - kTroubleEvery.count() ||
+        !stream.counters->trouble_told_at.compare_exchange_strong(told, now))
+      return;
+  }
+  if (known.exchange(troubled) == troubled) return;
   report_(BackendNote{stream.id, trouble});
 }
 

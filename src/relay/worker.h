@@ -51,12 +51,14 @@ struct DrainStream {  // sessions still running after `limit` are cut
   std::uint64_t stream_id = 0;
   std::chrono::milliseconds limit{0};
 };
-struct DrainAll {  // no new sessions; answered by Drained
+struct StopAccepting {};  // for good; answered by AcceptingStopped
+struct DrainAll {         // after it, when no worker accepts; answered by Drained
   std::chrono::milliseconds limit{0};
 };
 struct Shutdown {};  // cut everything and leave the thread
-using WorkerCommand = std::variant<OpenListener, PauseListener, ResumeListener, CloseListener,
-                                   ChangeSpec, AdoptSession, DrainStream, DrainAll, Shutdown>;
+using WorkerCommand =
+    std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
+                 AdoptSession, DrainStream, StopAccepting, DrainAll, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -66,10 +68,11 @@ struct BackendNote {  // an empty text: sessions reach the backend again
   std::uint64_t stream_id = 0;
   std::string trouble;
 };
+struct AcceptingStopped {};
 struct Drained {
   std::size_t cut = 0;  // sessions that did not end by themselves
 };
-using WorkerEvent = std::variant<ListenerClosed, BackendNote, Drained>;
+using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained>;
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
 // destroyed on the control thread; send() and load() may be called from any, the rest is its own
@@ -107,6 +110,7 @@ class Worker {
   void handle(ChangeSpec command);
   void handle(AdoptSession command);
   void handle(const DrainStream& command);
+  void handle(const StopAccepting& command);
   void handle(const DrainAll& command);
   void handle(const Shutdown& command);
 

@@ -85,10 +85,11 @@ void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
 }
 
 void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t)> on_done) {
-  assert(still_draining_ == 0);
+  assert(!on_drained_);
   on_drained_ = std::move(on_done);
-  still_draining_ = workers_.size();
-  for (const auto& worker : workers_) worker->send(DrainAll{limit});
+  drain_limit_ = limit;
+  still_accepting_ = still_draining_ = workers_.size();
+  for (const auto& worker : workers_) worker->send(StopAccepting{});
 }
 
 std::size_t WorkerPool::sessions() const {
@@ -120,6 +121,13 @@ void WorkerPool::handle(const BackendNote& event) {
     on_backend_note_(port, event.trouble);
     return;
   }
+}
+
+// Only when none accepts any more: a session that one has given to another is in that one's mailbox
+// ahead of this, and so nobody who is told to drain gets more.
+void WorkerPool::handle(const AcceptingStopped&) {
+  if (--still_accepting_ > 0) return;
+  for (const auto& worker : workers_) worker->send(DrainAll{drain_limit_});
 }
 
 void WorkerPool::handle(const Drained& event) {

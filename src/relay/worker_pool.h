@@ -73,6 +73,7 @@ class WorkerPool final : public core::DataPlane {
 
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
+  void handle(const AcceptingStopped& event);
   void handle(const Drained& event);
 
   WorkerPoolOptions options_;
@@ -82,6 +83,8 @@ class WorkerPool final : public core::DataPlane {
   std::uint64_t next_id_ = 1;
   std::size_t next_home_ = 0;
   base::Callback<void(std::size_t)> on_drained_;
+  std::chrono::milliseconds drain_limit_{0};
+  std::size_t still_accepting_ = 0;  // workers, in a drain
   std::size_t still_draining_ = 0;
   std::size_t cut_ = 0;
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it

@@ -177,6 +177,32 @@ TEST_CASE_METHOD(PoolFixture,
   CHECK(notes.back() == std::to_string(port) + ": ");
 }
 
+TEST_CASE_METHOD(PoolFixture,
+                 "a backend that comes and goes with every session is not told of each") {
+  base::Fd gone = listen_on_loopback();
+  const std::uint16_t backend_port = port_of(gone);
+  gone.reset();
+  const auto port = open(backend_port);
+  const auto refused = [&] {
+    const auto client = net::start_connect(*net::Address::parse_ip("127.0.0.1", port), {});
+    REQUIRE(client);
+    wait_for(client->get(), POLLIN);
+  };
+  const auto started = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) {
+    refused();
+    const auto back = net::listen_tcp(*net::Address::parse_ip("127.0.0.1", backend_port), {});
+    REQUIRE(back);
+    const base::Fd client = connect_to(port);
+    const base::Fd accepted = accept_one(back->get()).fd;
+  }
+  turn_until([&] { return !notes.empty(); });
+  control.run_once(false);
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started);
+  CHECK(notes.size() <= 2 * (static_cast<std::size_t>(seconds.count()) + 1));
+}
+
 TEST_CASE_METHOD(PoolFixture, "sessions are shared among the workers") {
   const auto port = open(port_of(backend));
   std::vector<Pair> pairs;
