@@ -18,7 +18,7 @@ import scenarios
 import tables
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SMOKE_SECONDS = 0.1
+SMOKE_SECONDS = 0.05
 
 
 def parse_arguments(words):

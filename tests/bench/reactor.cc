@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <span>
 #include <system_error>
@@ -14,22 +15,23 @@ Reactor::Reactor() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-void Reactor::control(int operation, int fd, std::uint32_t events, Handler* handler) {
-  epoll_event event{.events = events, .data = {.ptr = handler}};
+void Reactor::control(int operation, int fd, std::uint32_t events, Handler& handler) {
+  epoll_event event{.events = events, .data = {.ptr = &handler}};
   if (::epoll_ctl(epoll_.get(), operation, fd, &event) != 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
 }
 
 void Reactor::add(int fd, std::uint32_t events, Handler& handler) {
-  control(EPOLL_CTL_ADD, fd, events, &handler);
+  control(EPOLL_CTL_ADD, fd, events, handler);
 }
 
 void Reactor::change(int fd, std::uint32_t events, Handler& handler) {
-  control(EPOLL_CTL_MOD, fd, events, &handler);
+  control(EPOLL_CTL_MOD, fd, events, handler);
 }
 
 void Reactor::remove(int fd, const Handler& handler) {
-  control(EPOLL_CTL_DEL, fd, 0, nullptr);
+  [[maybe_unused]] const int done = ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  assert(done == 0);
   for (epoll_event& event : std::span(ready_).first(static_cast<std::size_t>(count_)))
     if (event.data.ptr == &handler) event.data.ptr = nullptr;
 }

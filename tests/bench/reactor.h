@@ -39,7 +39,7 @@ class Reactor {
  private:
   static constexpr int kBatch = 256;
 
-  void control(int operation, int fd, std::uint32_t events, Handler* handler);
+  void control(int operation, int fd, std::uint32_t events, Handler& handler);
 
   base::Fd epoll_;
   std::array<epoll_event, kBatch> ready_{};

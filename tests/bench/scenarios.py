@@ -71,7 +71,7 @@ class Bulk(Scenario):
 
     def measure(self, context, proxy):
         if context.smoke:
-            amount = {"bytes": 9_999_991, "verify": True}
+            amount = {"bytes": 8_388_617 // self.sessions, "verify": True}
         else:
             amount = {"seconds": context.seconds}
         before = procfs.cpu_seconds(proxy.pids())
@@ -96,9 +96,10 @@ class PingPong(Scenario):
         self.size, self.sessions = size, sessions
 
     def measure(self, context, proxy):
+        sessions = min(self.sessions, 100) if context.smoke else self.sessions
         before = procfs.cpu_seconds(proxy.pids())
         found = context.load.run("ping-pong", proxy.ports["echo"], size=self.size,
-                                 sessions=self.sessions, seconds=context.seconds)
+                                 sessions=sessions, seconds=context.seconds)
         spent = procfs.cpu_seconds(proxy.pids()) - before
         figures = {REQUESTS.key: found["requests_per_second"], P50.key: found["p50_us"],
                    P99.key: found["p99_us"]}
