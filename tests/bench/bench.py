@@ -72,7 +72,7 @@ def build():
                     "tests/bench/stream-conductor-load"], check=True, stdout=sys.stderr)
 
 
-def preface(chosen, classes, cores, command):
+def preface(chosen, classes, cores, busy, command):
     revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False,
                               capture_output=True, text=True).stdout.strip()
     versions = [f"{each.name} {each.version()}" for each in classes if each.name != "direct"]
@@ -86,18 +86,21 @@ def preface(chosen, classes, cores, command):
         "",
         f"- {now:%Y-%m-%d}; {procfs.cpu_model()}, {os.cpu_count()} cores; {procfs.distribution()}, "
         f"{system.sysname} {system.release}.",
-        f"- {', '.join(versions)}; each with {chosen.workers} worker(s).",
+        f"- {', '.join(versions)}; each with {chosen.workers} worker{'s' * (chosen.workers > 1)}.",
+        f"- Load average of the machine before the start: {busy:.2f}. Where it is far from 0, others had a "
+        "share of the cores.",
         f"- Over loopback. The proxy on core {proxy_cores}, the load and its backend on core "
         f"{load_cores}. Where the load's core is busy all the time, throughput and requests/s say how "
         "fast both are together, and CPU per byte, request or session tells more of the proxy.",
-        f"- {chosen.rounds} round(s) of {chosen.seconds:g} s for each figure; within a round every "
+        f"- Rounds: {chosen.rounds}, of {chosen.seconds:g} s for each figure; within a round every "
         "proxy has its turn in each scenario, in an order that rotates. Median, and in brackets the "
         "lowest and the highest.",
         "- CPU is what the scheduler counted for all threads and processes of the proxy. Bulk counts "
         "bytes that reached the far end. The load sends "
         + ("by sendfile, in pages of 4 KiB." if chosen.sendfile else "by copying."),
         "- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's (sockets, "
-        "pipes) is not in it. direct: without any proxy.",
+        "pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside it got. direct: without "
+        "any proxy.",
     ]
 
 
@@ -105,6 +108,7 @@ class Bench:
     def __init__(self, chosen, folder):
         self.chosen = chosen
         self.folder = pathlib.Path(folder)
+        self.busy = os.getloadavg()[0]
         self.cores = launch.split_cores(chosen.workers)
         self.load = launch.Load(chosen.load, self.cores[1], ["--sendfile"] if chosen.sendfile else [])
         self.context = scenarios.Context(self.load, chosen.seconds, chosen.smoke)
@@ -164,7 +168,7 @@ class Bench:
         command = shlex.join(["tools/bench", *words])
         names = [each.name for each in self.classes]
         return tables.document(self.results, self.scenarios, names,
-                               preface(self.chosen, self.classes, self.cores, command),
+                               preface(self.chosen, self.classes, self.cores, self.busy, command),
                                self.context.notes)
 
 

@@ -131,7 +131,7 @@ class Idle(Scenario):
     DESCRIPTORS = 6  # of a session: two sockets and, with systemd-socket-proxyd, two pipes
 
     def __init__(self):
-        super().__init__("idle", "idle sessions", [MEMORY])
+        super().__init__("idle", "after one exchange each", [MEMORY])
 
     def wants(self, proxy_class):
         return proxy_class.name != "direct"
