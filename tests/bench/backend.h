@@ -1,0 +1,19 @@
+#pragma once
+
+#include <netinet/in.h>
+
+#include "bench/pattern.h"
+
+namespace sc::bench {
+
+struct BackendOptions {
+  sockaddr_in listen{};  // the port is chosen by the kernel for each kind
+  bool verify = false;   // the sink looks at every byte in place of discarding it
+  SendMode send = SendMode::copy;
+};
+
+// Serves as the sink, the source and the echo of wire.h, says their ports on standard output, and
+// returns when standard input ends.
+void run_backend(const BackendOptions& options);
+
+}  // namespace sc::bench

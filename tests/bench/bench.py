@@ -1,0 +1,202 @@
+"""stream-conductor beside nginx, HAProxy and systemd-socket-proxyd in one run: tools/bench."""
+
+import argparse
+import datetime
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+import launch
+import procfs
+import proxies
+import scenarios
+import tables
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMOKE_SECONDS = 0.05
+
+
+def parse_arguments(words):
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    parser.add_argument("--peers", default="nginx,haproxy,systemd-socket-proxyd,direct",
+                        help="what to compare with (default: %(default)s)")
+    parser.add_argument("--only", default=",".join(scenarios.GROUPS),
+                        help="groups of scenarios (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--workers", type=int, default=1,
+                        help="threads or processes of each proxy, and its cores")
+    parser.add_argument("--sendfile", action="store_true",
+                        help="the load sends without a copy, in pages of 4 KiB")
+    parser.add_argument("--binary", type=pathlib.Path,
+                        default=os.environ.get("STREAM_CONDUCTOR", ROOT / "build/stream-conductor"))
+    parser.add_argument("--compare-binary", type=pathlib.Path, metavar="BINARY",
+                        help="another build of stream-conductor, beside the first")
+    parser.add_argument("--load", type=pathlib.Path, default=os.environ.get(
+        "STREAM_CONDUCTOR_LOAD", ROOT / "build/tests/bench/stream-conductor-load"),
+        help="the load generator")
+    parser.add_argument("--output", type=pathlib.Path, help="a file in place of standard output")
+    parser.add_argument("--no-build", action="store_true", help="install and build nothing")
+    parser.add_argument("--smoke", action="store_true",
+                        help="once and short, to see that it runs and that the bytes are right")
+    chosen = parser.parse_args(words)
+    chosen.peers = [name for name in chosen.peers.split(",") if name]
+    chosen.only = [name for name in chosen.only.split(",") if name]
+    for name in chosen.peers:
+        if name not in proxies.ALL or name in (tables.OURS, proxies.OtherBuild.name):
+            parser.error(f"--peers: no {name!r}")
+    for name in chosen.only:
+        if name not in scenarios.GROUPS:
+            parser.error(f"--only: no {name!r}; there are {', '.join(scenarios.GROUPS)}")
+    if chosen.rounds < 1 or not 0 < chosen.seconds <= 600 or chosen.workers < 1:
+        parser.error("--rounds and --workers are at least 1, --seconds above 0 and at most 600")
+    if chosen.smoke:
+        chosen.rounds, chosen.seconds, chosen.output = 1, SMOKE_SECONDS, None
+    return chosen
+
+
+def build():
+    """Output goes to stderr: stdout is for the tables."""
+    folder = ROOT / "build"
+    subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
+    configure = ["meson", "configure", folder] if (folder / "build.ninja").exists() else [
+        "meson", "setup", folder]
+    subprocess.run([*configure, "--buildtype=release", "-Dtests=enabled"], cwd=ROOT, check=True,
+                   stdout=sys.stderr)
+    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor",
+                    "tests/bench/stream-conductor-load"], check=True, stdout=sys.stderr)
+
+
+def preface(chosen, classes, cores, busy, command):
+    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False,
+                              capture_output=True, text=True).stdout.strip()
+    versions = [f"{each.name} {each.version()}" for each in classes if each.name != "direct"]
+    if revision:
+        versions[0] += f" ({revision})"
+    system = os.uname()
+    proxy_cores, load_cores = (",".join(map(str, sorted(each))) for each in cores)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return [
+        f"Made by `{command}`.",
+        "",
+        f"- {now:%Y-%m-%d}; {procfs.cpu_model()}, {os.cpu_count()} cores; {procfs.distribution()}, "
+        f"{system.sysname} {system.release}.",
+        f"- {', '.join(versions)}; each with {chosen.workers} worker{'s' * (chosen.workers > 1)}.",
+        f"- Load average of the machine before the start: {busy:.2f}. Where it is far from 0, others had a "
+        "share of the cores.",
+        f"- Over loopback. The proxy on core {proxy_cores}, the load and its backend on core "
+        f"{load_cores}. Where the load's core is busy all the time, throughput and requests/s say how "
+        "fast both are together, and CPU per byte, request or session tells more of the proxy.",
+        f"- Rounds: {chosen.rounds}, of {chosen.seconds:g} s for each figure; within a round every "
+        "proxy has its turn in each scenario, in an order that rotates. Median, and in brackets the "
+        "lowest and the highest.",
+        "- CPU is what the scheduler counted for all threads and processes of the proxy. Bulk counts "
+        "bytes that reached the far end. The load sends "
+        + ("by sendfile, in pages of 4 KiB." if chosen.sendfile else "by copying."),
+        "- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's (sockets, "
+        "pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside it got. direct: without "
+        "any proxy.",
+    ]
+
+
+class Bench:
+    def __init__(self, chosen, folder):
+        self.chosen = chosen
+        self.folder = pathlib.Path(folder)
+        self.busy = os.getloadavg()[0]
+        self.cores = launch.split_cores(chosen.workers)
+        self.load = launch.Load(chosen.load, self.cores[1], ["--sendfile"] if chosen.sendfile else [])
+        self.context = scenarios.Context(self.load, chosen.seconds, chosen.smoke)
+        self.results = tables.Results()
+        proxies.StreamConductor.binary = chosen.binary
+        proxies.OtherBuild.binary = chosen.compare_binary
+        names = [tables.OURS]
+        if chosen.compare_binary:
+            names.append(proxies.OtherBuild.name)
+        self.classes = [proxies.ALL[name] for name in names + chosen.peers]
+        self.scenarios = [each for each in scenarios.make_all() if each.group in chosen.only]
+        self.started = 0
+        self.running = {}
+
+    def make(self, proxy_class):
+        self.started += 1
+        return proxy_class(self.folder / f"{self.started}", self.load.ports, self.cores[0],
+                           self.chosen.workers)
+
+    def run(self):
+        try:
+            self.load.start_backend(verify=self.chosen.smoke)
+            for proxy_class in self.classes:
+                proxy = self.running[proxy_class.name] = self.make(proxy_class)
+                proxy.start()
+            for number in range(self.chosen.rounds):
+                self.run_round(number)
+        finally:
+            for proxy in self.running.values():
+                proxy.stop()
+            self.load.stop()
+
+    def run_round(self, number):
+        turn = number % len(self.classes)
+        order = self.classes[turn:] + self.classes[:turn]
+        for scenario in self.scenarios:
+            for proxy_class in order:
+                if scenario.wants(proxy_class):
+                    print(f"round {number + 1}: {scenario.group}: {scenario.name}: "
+                          f"{proxy_class.name}", file=sys.stderr, flush=True)
+                    self.measure(scenario, proxy_class)
+
+    def measure(self, scenario, proxy_class):
+        try:
+            if scenario.fresh:
+                with scenarios.running(self.make(proxy_class)) as proxy:
+                    figures = scenario.measure(self.context, proxy)
+            else:
+                figures = scenario.measure(self.context, self.running[proxy_class.name])
+            self.results.add(scenario, proxy_class.name, figures)
+        except launch.Failed as error:
+            sentence = f"{proxy_class.name}, {scenario.group}, {scenario.name}: {error}"
+            print(sentence, file=sys.stderr)
+            self.results.failures.append(sentence)
+
+    def document(self, words):
+        command = shlex.join(["tools/bench", *words])
+        names = [each.name for each in self.classes]
+        return tables.document(self.results, self.scenarios, names,
+                               preface(self.chosen, self.classes, self.cores, self.busy, command),
+                               self.context.notes)
+
+
+def main(words):
+    chosen = parse_arguments(words)
+    # So that what was started is ended also then.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    launch.raise_descriptor_limit()
+    folder = None
+    try:
+        if not chosen.no_build:
+            build()
+        folder = tempfile.mkdtemp(prefix="sc-bench-")
+        os.chmod(folder, 0o755)  # nginx's workers have a user of their own
+        bench = Bench(chosen, folder)
+        for each in bench.classes:
+            each.version()  # is it there?
+        bench.run()
+        text = bench.document(words)
+    except (launch.Failed, subprocess.CalledProcessError, OSError) as error:
+        print(f"tools/bench: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+    if chosen.output:
+        chosen.output.parent.mkdir(parents=True, exist_ok=True)
+        chosen.output.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")
+    return 1 if bench.results.failures else 0

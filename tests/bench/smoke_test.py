@@ -1,0 +1,119 @@
+"""The benchmark runs, its bytes are right, it notices those that are not, and it leaves nothing."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/bench"), str(ROOT / "tests/e2e")]
+
+import launch  # pylint: disable=wrong-import-position
+import procfs  # pylint: disable=wrong-import-position
+
+LOAD = os.environ.get("STREAM_CONDUCTOR_LOAD",
+                      str(ROOT / "build/tests/bench/stream-conductor-load"))
+SPOILT_AT = 100_000  # a position in each direction
+
+
+class SpoilingRelay:
+    """Leads one client to a port and gives `spoil` the bytes around a position, each way."""
+
+    def __init__(self, target, spoil):
+        self.spoil = spoil
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.target = target
+        self.threads = [threading.Thread(target=self._accept)]
+        self.threads[0].start()
+
+    def _accept(self):
+        client, _ = self.listener.accept()
+        backend = socket.create_connection(("127.0.0.1", self.target))
+        pumps = [threading.Thread(target=self._pump, args=ends)
+                 for ends in ((client, backend), (backend, client))]
+        for pump in pumps:
+            pump.start()
+        for pump in pumps:
+            pump.join()
+        client.close()
+        backend.close()
+
+    def _pump(self, source, sink):
+        position = 0
+        try:
+            while chunk := source.recv(65536):
+                at = SPOILT_AT - position
+                position += len(chunk)
+                sink.sendall(self.spoil(chunk, at) if 0 <= at < len(chunk) else chunk)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.threads[0].join(20)
+        self.listener.close()
+
+
+def changed(chunk, at):
+    """Not a flipped bit: an echo comes by twice."""
+    return chunk[:at] + bytes([(chunk[at] + 1) % 256]) + chunk[at + 1:]
+
+
+def moved(chunk, at):
+    """One byte lost, another one doubled: the count is right."""
+    return chunk[:at] + chunk[at + 1:] + chunk[-1:]
+
+
+class Notices(unittest.TestCase):
+    def setUp(self):
+        self.load = launch.Load(LOAD, os.sched_getaffinity(0))
+        self.addCleanup(self.load.stop)
+        self.load.start_backend(verify=True)
+
+    def check(self, kind, spoil, command, **options):
+        relay = SpoilingRelay(self.load.ports[kind], spoil)
+        try:
+            with self.assertRaisesRegex(launch.Failed, "wrong byte"):
+                self.load.run(command, relay.port, **options)
+        finally:
+            relay.close()
+
+    def test_a_wrong_byte_on_the_way_up(self):
+        self.check("sink", changed, "bulk", direction="up", bytes=1_000_000, verify=True)
+
+    def test_a_wrong_byte_on_the_way_down(self):
+        self.check("source", changed, "bulk", direction="down", bytes=1_000_000, verify=True)
+
+    def test_a_byte_that_is_lost_and_one_that_is_doubled(self):
+        self.check("source", moved, "bulk", direction="down", bytes=1_000_000, verify=True)
+
+    def test_a_wrong_byte_in_a_reply(self):
+        self.check("echo", changed, "ping-pong", size=4096, seconds=5)
+
+
+class Smoke(unittest.TestCase):
+    def test_every_scenario_with_every_proxy(self):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = dict(os.environ, TMPDIR=folder)
+            done = subprocess.run(
+                [ROOT / "tools/bench", "--smoke", "--no-build"], env=environment,
+                capture_output=True, text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(os.listdir(folder), [])
+        for text in ("up, 16 sessions", "64 B, 16 at a time", "after one exchange", "create, list",
+                     "nginx", "haproxy", "systemd-socket-proxyd", "direct"):
+            self.assertIn(text, done.stdout)
+        self.assertEqual(procfs.family([os.getpid()]), [os.getpid()], "it left processes")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
