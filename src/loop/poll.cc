@@ -26,6 +26,15 @@ Poll::~Poll() {
   // Not left to close(2): a copy of the descriptor, in another process even, keeps the registration
   // alive (epoll(7)).
   ::epoll_ctl(loop_.epoll_.get(), EPOLL_CTL_DEL, fd_, nullptr);
+  leave_loop();
+}
+
+void Poll::abandon() {
+  if (is_registered_) leave_loop();
+}
+
+void Poll::leave_loop() {
+  is_registered_ = false;
   --loop_.polls_;
   loop_.forget(*this);
 }

@@ -38,6 +38,10 @@ class Poll {
   // already, which would be readable all the time. Throws as watch() does.
   void watch_broken();
 
+  // Ends the watching for a descriptor that is closed next and of which there is no copy: close(2)
+  // takes it out of the epoll set, which saves a call. Nothing is told any more.
+  void abandon();
+
   // Hands the watching, with its mask, to somebody else; also from inside on_ready. Nothing: the
   // next event is dropped and the mask with it.
   void set_on_ready(OnReady on_ready);
@@ -45,6 +49,7 @@ class Poll {
  private:
   friend class Loop;
 
+  void leave_loop();
   void set_mask(std::uint32_t mask);
   void deliver(std::uint32_t events);
   void let_go_of_running();

@@ -118,7 +118,7 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
 void Dialer::start_next() {
   while (next_ < addresses_.size()) {
     const Address& address = addresses_[next_++];
-    auto started = start_connect(address, options_.keepalive);
+    auto started = start_connect(address);
     if (!started) {
       last_failure_ = started.error().message;
       if (started.error().code == base::Errc::internal) kind_ = DialFailure::exhausted;

@@ -40,7 +40,6 @@ struct DialError {
 
 struct DialOptions {
   std::chrono::milliseconds timeout{5000};  // look-up and all attempts together
-  Keepalive keepalive;
 };
 
 // host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the

@@ -62,7 +62,7 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   return fd;
 }
 
-base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive) {
+base::Result<base::Fd> start_connect(const Address& address) {
   base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) {
     const int number = errno;
@@ -73,7 +73,6 @@ base::Result<base::Fd> start_connect(const Address& address, const Keepalive& ke
                        base::describe_errno(address.to_string() + ": socket", number)};
   }
   set_nodelay(fd.get());
-  set_keepalive(fd.get(), keepalive);
   keep_urgent_inline(fd.get());
   // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
   if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&

@@ -29,10 +29,10 @@ struct ListenOptions {
 // wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
-// Starts to connect with TCP_NODELAY and keepalive set, urgent bytes inline. Writable: ask
+// Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
 // take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
 // host refused at once (no route, no such family).
-base::Result<base::Fd> start_connect(const Address& address, const Keepalive& keepalive);
+base::Result<base::Fd> start_connect(const Address& address);
 
 struct Accepted {
   base::Fd fd;

@@ -134,8 +134,10 @@ void Relay::finish(EndReason reason, int error) {
     net::reset_on_close(backend_.get());
   }
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  client_poll_.reset();
-  backend_poll_.reset();
+  client_poll_->abandon();
+  backend_poll_->abandon();
+  client_.reset();
+  backend_.reset();
   idle_check_.reset();
   done(RelayEnd{reason, error, bytes_in_, bytes_out_});
 }

@@ -11,6 +11,7 @@
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/dialer.h"
+#include "net/socket.h"
 #include "relay/counters.h"
 #include "relay/end_reason.h"
 #include "relay/pump.h"
@@ -38,6 +39,12 @@ class Relay {
         std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
+
+  // Finds the backend dead when it falls silent; the client's socket has it from its listener.
+  // Asked for only when the session has lived for a while, as it takes four calls.
+  void keep_alive(const net::Keepalive& keepalive) {
+    net::set_keepalive(backend_.get(), keepalive);
+  }
 
   // Ends it now, both sides by a reset: half a transfer must not look like a whole one. Calls
   // on_done.

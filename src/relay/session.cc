@@ -51,7 +51,7 @@ Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
       dialer_(std::make_unique<net::Dialer>(
-          loop, stream_.spec->backend, net::DialOptions{options.connect_timeout, options.keepalive},
+          loop, stream_.spec->backend, net::DialOptions{options.connect_timeout},
           [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); })) {
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   stream_.counters->sessions_active.fetch_add(1, kRelaxed);
@@ -79,7 +79,13 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     end(RelayEnd{EndReason::internal, 0, 0, 0}, failure.what());
     return;
   }
+  if (keeps_alive_) relay_->keep_alive(options_.keepalive);
   told({});
+}
+
+void Session::keep_alive() {
+  keeps_alive_ = true;
+  if (relay_) relay_->keep_alive(options_.keepalive);
 }
 
 void Session::cut(EndReason reason) {

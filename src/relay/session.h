@@ -56,6 +56,9 @@ class Session {
   Session& operator=(const Session&) = delete;
   ~Session();
 
+  // From now on a backend that falls silent is found dead.
+  void keep_alive();
+
   // Ends it now, the client by a reset. Calls on_end.
   void cut(EndReason reason);
 
@@ -74,6 +77,7 @@ class Session {
   Pump::Resources resources_;
   std::chrono::milliseconds started_at_;  // in the loop's time
   State state_ = State::dialing;
+  bool keeps_alive_ = false;
   OnDialed on_dialed_;
   OnEnd on_end_;
   std::unique_ptr<net::Dialer> dialer_;  // while dialing

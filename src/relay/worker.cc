@@ -16,6 +16,10 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // a move costs a message and a wake-up.
 constexpr std::size_t kWorthMoving = 2;
 
+// A session that has lived for so long gets TCP keepalive on its backend's side; most end before,
+// and the first probe would come much later.
+constexpr std::chrono::milliseconds kKeepaliveDelay{1000};
+
 constexpr std::chrono::milliseconds kTroubleEvery{1000};
 
 }  // namespace
@@ -27,6 +31,7 @@ Worker::Worker(std::size_t index, const SessionOptions& options,
       peers_(peers),
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
+      keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       inbox_(loop_, [this](WorkerCommand command) {
         std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
                    std::move(command));
@@ -101,6 +106,18 @@ void Worker::handle(AdoptSession command) {
                         Pump::Resources{buffer_, &pipes_},
                         [this, stream](const std::string& trouble) { on_dialed(stream, trouble); },
                         [this, session_id](EndReason) { on_session_end(session_id); }));
+  if (options_.keepalive.idle.count() == 0) return;
+  young_.push_back({loop_.now() + kKeepaliveDelay, session_id});
+  if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
+}
+
+void Worker::on_keepalive_due() {
+  while (!young_.empty() && young_.front().until <= loop_.now()) {
+    const auto found = sessions_.find(young_.front().session_id);
+    if (found != sessions_.end()) found->second->keep_alive();
+    young_.pop_front();
+  }
+  if (!young_.empty()) keepalive_due_.start(young_.front().until - loop_.now());
 }
 
 void Worker::handle(const DrainStream& command) {
@@ -144,6 +161,8 @@ void Worker::handle(const Shutdown&) {
   cut_sessions(std::nullopt, EndReason::drained);
   drains_.clear();
   drain_all_.reset();
+  young_.clear();
+  keepalive_due_.stop();
   loop_.stop();
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -116,6 +117,7 @@ class Worker {
 
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
+  void on_keepalive_due();
   void on_session_end(std::uint64_t session_id);
   void on_drain_limit();
   void cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
@@ -136,6 +138,12 @@ class Worker {
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;
   std::uint64_t next_session_ = 1;
+  struct Young {
+    std::chrono::milliseconds until;  // in the loop's time
+    std::uint64_t session_id;
+  };
+  std::deque<Young> young_;  // without keepalive yet, the oldest first
+  loop::Timer keepalive_due_;
   bool accepts_ = true;
   bool draining_ = false;  // until Drained is told
   bool drain_is_over_ = false;

@@ -41,7 +41,7 @@ struct Answer {
 class Client {
  public:
   Client(loop::Loop& loop, const net::Address& address)
-      : fd_(net::start_connect(address, {})->release()),
+      : fd_(net::start_connect(address)->release()),
         poll_(loop, fd_.get(), [this](loop::Ready ready) { on_ready(ready); }) {
     update();
   }

@@ -37,7 +37,7 @@ inline net::Accepted accept_one(int listener) {
 }
 
 inline base::Fd connect_to(std::uint16_t port) {
-  auto fd = net::start_connect(*net::Address::parse_ip("127.0.0.1", port), {});
+  auto fd = net::start_connect(*net::Address::parse_ip("127.0.0.1", port));
   if (!fd) throw std::runtime_error(fd.error().message);
   wait_for(fd->get(), POLLOUT);
   if (const int error = net::take_error(fd->get()); error != 0)

@@ -1,5 +1,8 @@
 #include "relay/worker_pool.h"
 
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <optional>
 #include <vector>
 
@@ -75,6 +78,43 @@ TEST_CASE_METHOD(PoolFixture, "a client of a stream reaches its backend") {
   CHECK(pool.sessions() == 1);
   CHECK(pool.counters(port)->sessions_total == 1);
   CHECK(pool.counters(port)->sessions_active == 1);
+}
+
+// The pool's own socket, found in this process: the one that the backend sees as its peer.
+int socket_bound_to(std::uint16_t port) {
+  for (int fd = 3; fd < 256; ++fd)
+    if (net::local_address(fd).port() == port && net::peer_address(fd).port() != 0) return fd;
+  return -1;
+}
+
+TEST_CASE("a session that lives for a while finds a silent backend dead") {
+  loop::Loop control;
+  relay::SessionOptions session;
+  session.keepalive.idle = 44s;
+  relay::WorkerPool pool(
+      control, relay::WorkerPoolOptions{1, session, *net::Address::parse_ip("127.0.0.1", 0)},
+      [](std::uint16_t, const std::string&) {});
+  const base::Fd backend = listen_on_loopback();
+  auto listener = pool.prepare(0);
+  REQUIRE(listener);
+  const std::uint16_t port = port_of(*listener);
+  pool.activate(std::move(*listener),
+                core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+  const base::Fd client = connect_to(port);
+  const net::Accepted accepted = accept_one(backend.get());
+  const int fd = socket_bound_to(accepted.peer.port());
+  REQUIRE(fd >= 0);
+  const auto option = [&](int level, int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    ::getsockopt(fd, level, name, &value, &size);
+    return value;
+  };
+  loop::Timer tick(control, [&] { tick.start(10ms); });
+  tick.start(10ms);
+  for (int i = 0; i < 1000 && option(SOL_SOCKET, SO_KEEPALIVE) == 0; ++i) control.run_once(true);
+  CHECK(option(SOL_SOCKET, SO_KEEPALIVE) == 1);
+  CHECK(option(IPPROTO_TCP, TCP_KEEPIDLE) == 44);
 }
 
 TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once it is active") {
@@ -160,7 +200,7 @@ TEST_CASE_METHOD(PoolFixture,
   const auto port = open(backend_port);
   for (int i = 0; i < 3; ++i) {
     // Not connect_to: the reset may be there before it looks whether the connect went well.
-    const auto client = net::start_connect(*net::Address::parse_ip("127.0.0.1", port), {});
+    const auto client = net::start_connect(*net::Address::parse_ip("127.0.0.1", port));
     REQUIRE(client);
     wait_for(client->get(), POLLIN);
     CHECK(receive_some(*client).reset);
@@ -184,7 +224,7 @@ TEST_CASE_METHOD(PoolFixture,
   gone.reset();
   const auto port = open(backend_port);
   const auto refused = [&] {
-    const auto client = net::start_connect(*net::Address::parse_ip("127.0.0.1", port), {});
+    const auto client = net::start_connect(*net::Address::parse_ip("127.0.0.1", port));
     REQUIRE(client);
     wait_for(client->get(), POLLIN);
   };
