@@ -280,7 +280,8 @@ class KnownFaults(harness.EndToEnd):
         service.create(port, "127.0.0.1:7000")
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
                         {"Origin": "http://evil.example"}, {"Origin": "null"},
-                        {"Host": "evil.example"}, {"Host": "evil.example:5000"}):
+                        {"Host": "evil.example"}, {"Host": "evil.example:5000"},
+                        {"Host": "0.0.0.0:5000"}, {"Host": "edge7:5000"}):
             for path in (f"/createstream/{port + 1}/127.0.0.1:1", f"/removestream/{port}"):
                 with self.subTest(headers=headers, path=path):
                     reply = service.get(path, headers=headers)
