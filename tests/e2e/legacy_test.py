@@ -288,6 +288,13 @@ class KnownFaults(harness.EndToEnd):
                     self.assertEqual((reply.status, reply.json["status"]), (403, 403))
         self.assertEqual(service.streams(), {port: "127.0.0.1:7000"})
 
+    def test_who_is_refused_does_not_keep_a_connection(self):
+        service = self.start_service(10)
+        request = b"GET /status HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+        replies = service.raw(request * 2)  # returns when the service ends it
+        self.assertEqual(replies.count(b"HTTP/1.1 403 "), 1, replies)
+        self.assertIn(b"\r\nConnection: close\r\n", replies)
+
     def test_fault_7_a_change_disturbs_no_session_of_another_stream(self):
         service = self.start_service(10)
         echo = self.backend(peers.echo)
