@@ -1,9 +1,6 @@
 #include "daemon.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <future>
 #include <thread>
@@ -42,8 +39,6 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
 api::AuthOptions auth_options(const config::Settings& settings) {
   api::AuthOptions options;
   options.remote_needs_token = settings.api_auth == config::ApiAuth::remote;
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) == 0) options.host_name = name.data();
   return options;
 }
 

@@ -29,17 +29,21 @@ int fail(const std::string& why) {
   return kExitFailed;
 }
 
+using Streams = std::map<std::uint16_t, core::Stream>;
+
+bool is_known(const core::StreamSpec& spec, const Streams& present) {
+  const auto known = present.find(spec.port);
+  return known != present.end() && known->second.spec == spec;
+}
+
 // Why the stream cannot be taken beside what the database and the settings say; empty: it can.
-std::string fault_of(const config::ImportedStream& imported, const config::Settings& settings,
-                     const std::map<std::uint16_t, core::Stream>& present) {
-  if (auto in_range = core::check_in_range(imported.spec.port, settings.port_range); !in_range)
+std::string fault_of(const core::StreamSpec& spec, const config::Settings& settings,
+                     const Streams& present) {
+  if (auto in_range = core::check_in_range(spec.port, settings.port_range); !in_range)
     return in_range.error().message;
-  const auto known = present.find(imported.spec.port);
+  const auto known = present.find(spec.port);
   if (known == present.end()) return "";
-  return known->second.spec == imported.spec
-             ? "is in the database already"
-             : "the port has a stream to " + base::to_string(known->second.spec.backend) +
-                   " already";
+  return "the port has a stream to " + base::to_string(known->second.spec.backend) + " already";
 }
 
 }  // namespace
@@ -54,7 +58,7 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
   if (!store) return fail(store.error().message);
   auto stored = (*store)->load_now();
   if (!stored) return fail(stored.error().message);
-  std::map<std::uint16_t, core::Stream> present;
+  Streams present;
   for (core::Stream& stream : stored->streams) present.emplace(stream.spec.port, stream);
 
   std::vector<core::StoreWrite> writes;
@@ -62,7 +66,11 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
   for (const config::ImportedStream& imported : found->streams) {
     const std::string text =
         std::to_string(imported.spec.port) + " -> " + base::to_string(imported.spec.backend);
-    if (const std::string fault = fault_of(imported, settings, present); !fault.empty()) {
+    if (is_known(imported.spec, present)) {
+      found->ignored.push_back({imported.file, imported.line, text, "is in the database already"});
+      continue;
+    }
+    if (const std::string fault = fault_of(imported.spec, settings, present); !fault.empty()) {
       found->rejected.push_back({imported.file, imported.line, text, fault});
       continue;
     }
@@ -89,7 +97,7 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
       return fail("nothing was imported: " + saved.error().message);
   std::printf("%zu streams %s, %zu lines not taken\n", taken,
               import.dry_run ? "would be imported" : "imported", found->rejected.size());
-  return config::kExitDone;
+  return found->rejected.empty() ? config::kExitDone : kExitFailed;
 }
 
 }  // namespace sc

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
+#include <utility>
 
 #include "base/log.h"
 #include "config/command_line.h"
@@ -30,6 +32,14 @@ void raise_descriptor_limit() {
 // servers are silent would hold up all others. Read at libuv's first use; the operator's own value
 // wins.
 void widen_resolver() { ::setenv("UV_THREADPOOL_SIZE", "32", 0); }
+
+// What the host refuses only when threads and loops are made comes as an exception.
+sc::base::Result<std::unique_ptr<sc::Daemon>> make_daemon(sc::DaemonOptions options,
+                                                          const sc::base::Clock& clock) try {
+  return sc::Daemon::make(std::move(options), clock);
+} catch (const std::exception& failure) {
+  return sc::base::Error{sc::base::Errc::unavailable, failure.what()};
+}
 
 int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
           const char* const* argv) {
@@ -56,7 +66,7 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
     return std::nullopt;
   };
   const sc::base::SystemClock clock;
-  auto daemon = sc::Daemon::make(std::move(options), clock);
+  auto daemon = make_daemon(std::move(options), clock);
   if (!daemon) {
     sc::base::log::error("cannot start", {{"reason", daemon.error().message}});
     return kExitFailed;

@@ -20,13 +20,16 @@ std::string host_of(std::string_view authority) {
   return base::to_lower(authority.substr(0, authority.find(':')));
 }
 
-bool is_name_of_this_host(std::string_view host, const AuthOptions& options) {
-  return base::is_ip_literal(host) || host == "localhost" || host.ends_with(".localhost") ||
-         (!options.host_name.empty() && host == base::to_lower(options.host_name));
+// Those of plain HTTP that browsers trust (W3C Secure Contexts, section 3.1) and so mark requests
+// to. Under any other that leads to loopback - 0.0.0.0, the host's own name, a name that somebody
+// points here - a page's <img> looks like a request of curl.
+bool is_marked_by_browsers(std::string_view host) {
+  return host == "localhost" || host.ends_with(".localhost") || host == "::1" ||
+         (host.starts_with("127.") && base::is_ip_literal(host));
 }
 
-// Fetch Metadata (W3C): browsers say from where a request comes; programs send no such header. A
-// browser without it still sends Origin with what a script posts.
+// Fetch Metadata (W3C): browsers say from where a request comes, to the hosts above; programs send
+// no such header. A browser without it still sends Origin with what a script posts.
 std::optional<Error> check_page(const http::Request& request) {
   const std::string* site = request.header("Sec-Fetch-Site");
   if (site != nullptr && *site != "same-origin" && *site != "none")
@@ -54,9 +57,10 @@ base::Result<std::string> authorize(const http::Request& request, const AuthOpti
                  "tokens yet, and API_AUTH=off lets everybody in"};
   }
   const std::string* host = request.header("Host");
-  if (host != nullptr && !is_name_of_this_host(host_of(*host), options))
-    return Error{Errc::forbidden, "the Host " + base::quoted(*host) +
-                                      " is neither an IP address, localhost nor this host's name"};
+  // None at all, in HTTP/1.0, is no browser's.
+  if (host != nullptr && !is_marked_by_browsers(host_of(*host)))
+    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
+                                      " a web page could ask: ask localhost or 127.0.0.1"};
   return request.peer.ip();
 }
 

@@ -36,6 +36,8 @@ http::Response problem(int status, const std::string& detail) {
   response.body = problem_json(status, http::reason_phrase(status), detail);
   // RFC 9110 section 11.6.1: a 401 names a scheme.
   if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  // Who may not use the API keeps no place of those who may.
+  response.close = status == 401 || status == 403;
   return response;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -15,10 +16,17 @@
 
 namespace sc::http {
 
+// On a loopback address, or of a unix socket.
+bool is_local(const net::Address& peer);
+
 struct ServerOptions {
   ParserLimits limits;
   ConnectionTimeouts timeouts;
   std::size_t max_clients = 512;  // more wait in the backlog
+  // Of these, kept for clients that is_trusted: others beyond the rest are closed at once, so that
+  // they cannot lock out the operator.
+  std::size_t reserved_clients = 64;
+  std::function<bool(const net::Address& peer)> is_trusted = is_local;
   ErrorBody error_body = plain_error;
 };
 
@@ -46,24 +54,37 @@ class Server {
   // and says so.
   void close_idle();
 
-  std::size_t client_count() const { return connections_.size(); }
+  std::size_t client_count() const { return clients_.size(); }
   // How often max_clients was reached.
   std::uint64_t limit_hits() const { return limit_hits_; }
+  // How many clients found only reserved places, and were closed.
+  std::uint64_t turned_away() const { return turned_away_; }
 
  private:
+  struct Client {
+    bool is_trusted = false;
+    std::unique_ptr<Connection> connection;
+  };
+
   void on_accept(net::Accepted accepted);
   void on_closed(std::uint64_t id);
   void update_acceptors();
+  bool is_time_to_log(std::optional<base::Instant>& last) const;
 
   const base::Clock& clock_;
   const std::size_t max_clients_;
+  const std::size_t max_others_;  // that are not trusted
+  const std::function<bool(const net::Address&)> is_trusted_;
   Service service_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   bool accepting_ = false;
   std::uint64_t next_id_ = 1;
   std::uint64_t limit_hits_ = 0;
   std::optional<base::Instant> limit_logged_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::uint64_t turned_away_ = 0;
+  std::optional<base::Instant> turned_away_logged_;
+  std::size_t others_ = 0;  // of clients_, those that are not trusted
+  std::unordered_map<std::uint64_t, Client> clients_;
 };
 
 }  // namespace sc::http

@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 
-#include <csignal>
+#include <stdexcept>
+#include <system_error>
 #include <utility>
 
+#include "base/blocked_signals.h"
 #include "base/log.h"
+#include "base/result.h"
 
 namespace sc::relay {
 namespace {
@@ -40,13 +43,13 @@ Worker::Worker(std::size_t index, const SessionOptions& options,
 Worker::~Worker() { join(); }
 
 void Worker::start() {
-  // Signals are the control thread's: in a worker they would only interrupt its splices.
-  sigset_t all{};
-  sigset_t before{};
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const base::BlockedSignals blocked;  // in a worker they would only interrupt its splices
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& failure) {
+    throw std::runtime_error(base::describe_errno(
+        "the host gives no thread for worker " + std::to_string(index_), failure.code().value()));
+  }
 }
 
 void Worker::join() {

@@ -30,7 +30,12 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
     workers_.push_back(
         std::make_unique<Worker>(i, options_.session, workers_,
                                  [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
-  for (const auto& worker : workers_) worker->start();
+  try {
+    for (const auto& worker : workers_) worker->start();
+  } catch (...) {
+    shutdown();  // those that run; they would never end by themselves
+    throw;
+  }
 }
 
 WorkerPool::~WorkerPool() { shutdown(); }

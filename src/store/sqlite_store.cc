@@ -2,10 +2,11 @@
 
 #include <pthread.h>
 
-#include <csignal>
 #include <future>
+#include <system_error>
 #include <utility>
 
+#include "base/blocked_signals.h"
 #include "store/database.h"
 
 namespace sc::store {
@@ -13,18 +14,19 @@ namespace sc::store {
 base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& file, Post post) {
   auto database = Database::open(file);
   if (!database) return database.error();
-  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*database), std::move(post)));
+  try {
+    return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*database), std::move(post)));
+  } catch (const std::system_error& failure) {
+    return base::Error{
+        base::Errc::unavailable,
+        base::describe_errno("the host gives no thread for the store", failure.code().value())};
+  }
 }
 
 SqliteStore::SqliteStore(std::unique_ptr<Database> database, Post post)
     : post_(std::move(post)), database_(std::move(database)) {
-  // Signals are the control thread's.
-  sigset_t all{};
-  sigset_t before{};
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  const base::BlockedSignals blocked;
   thread_ = std::thread([this] { serve(); });
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 SqliteStore::~SqliteStore() {

@@ -34,6 +34,12 @@ TEST_CASE("a 401 names a scheme") {
   CHECK(*http::find_header(response.headers, "www-authenticate") == "Bearer");
 }
 
+TEST_CASE("who may not use the API does not keep a connection to it") {
+  CHECK(problem(401, "who are you").close);
+  CHECK(problem(base::Error{base::Errc::forbidden, "no"}).close);
+  CHECK_FALSE(problem(404, "what").close);
+}
+
 TEST_CASE("the range is shown as the original did and as its manual said") {
   const json one = json::parse(legacy_status_json(*core::PortRanges::parse("9000-9009")));
   CHECK(one == json{{"version", "0.1"},

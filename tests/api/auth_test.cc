@@ -26,8 +26,8 @@ http::Request request_of(const Asker& asker) {
   return request;
 }
 
-const AuthOptions kRemote{true, "edge7"};
-const AuthOptions kOff{false, "edge7"};
+const AuthOptions kRemote{true};
+const AuthOptions kOff{false};
 
 TEST_CASE("loopback peers may, and are known by their address") {
   for (const char* peer : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) {
@@ -86,7 +86,7 @@ TEST_CASE("what the user types into the browser's address line, and our own page
                 kRemote));
 }
 
-TEST_CASE("a foreign name that points to this host is refused from loopback") {
+TEST_CASE("from loopback only a Host counts under which browsers mark what a page asks") {
   struct Row {
     const char* host;
     bool may;
@@ -94,24 +94,55 @@ TEST_CASE("a foreign name that points to this host is refused from loopback") {
   const Row rows[] = {
       {"localhost", true},
       {"LOCALHOST:5000", true},
+      {"x.localhost:5000", true},
+      {"X.LocalHost", true},
       {"127.0.0.1:5000", true},
+      {"127.9.8.7", true},
       {"[::1]:5000", true},
       {"[::1]", true},
-      {"edge7:5000", true},
-      {"EDGE7", true},
-      {"", true},
-      {"x.localhost:5000", true},
+      {"", true},  // no header, as HTTP/1.0 may
+      // They lead to loopback, and no browser marks what a page asks there.
+      {"0.0.0.0:5000", false},
+      {"[::]:5000", false},
+      {"[::ffff:127.0.0.1]:5000", false},
+      {"edge7:5000", false},
+      {"192.0.2.1:5000", false},
+      {"[2001:db8::1]:5000", false},
+      {"0", false},
+      {"127.1", false},
+      {"localhost.", false},
       {"evil.example:5000", false},
       {"localhost.evil", false},
-      {"edge7.evil.example", false},
+      {"localhost.localdomain", false},
+      {"evillocalhost", false},
       {"127.0.0.1.evil", false},
+      {"127.evil.example", false},
       {"[evil", false},
       {":5000", false},
   };
   for (const Row& row : rows) {
     INFO(row.host);
-    CHECK(authorize(request_of({"127.0.0.1", row.host}), kRemote).has_value() == row.may);
+    for (const char* peer : {"127.0.0.1", "::1"}) {
+      const auto answer = authorize(request_of({peer, row.host}), kRemote);
+      CHECK(answer.has_value() == row.may);
+      if (answer) continue;
+      CHECK(answer.error().code == base::Errc::forbidden);
+      CHECK_THAT(answer.error().message, Catch::Contains("ask localhost or 127.0.0.1"));
+    }
   }
+}
+
+TEST_CASE("a Host header without a value is no missing one") {
+  http::Request request = request_of({"127.0.0.1", ""});
+  request.headers.push_back({"Host", ""});
+  CHECK_FALSE(authorize(request, kRemote));
+}
+
+TEST_CASE("a page's own origin does not open a Host that browsers do not mark") {
+  CHECK_FALSE(authorize(request_of({"127.0.0.1", "0.0.0.0:5000", "http://0.0.0.0:5000"}), kRemote));
+  CHECK_FALSE(authorize(
+      request_of({"127.0.0.1", "evil.example:5000", "http://evil.example:5000", "same-origin"}),
+      kRemote));
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ class Import(harness.EndToEnd):
         return harness.run(harness.BINARY, "import", *arguments, *flags,
                            env=harness.clean_environment(**environment))
 
-    def imported(self, *arguments, **environment):
+    def imported(self, *arguments, exit_code=0, **environment):
         done = self.run_import(*arguments, **environment)
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done)
+        self.assertEqual((done.returncode, done.stderr), (exit_code, ""), done)
         return done.stdout.splitlines()
 
     def test_the_originals_streams_are_open_after_the_import(self):
@@ -59,7 +59,7 @@ class Import(harness.EndToEnd):
         self.write("_conductor_f", f"server {{\n  listen {port + 4};\n  deny all;\n"
                                    "  proxy_pass a:1;\n}\n")
         self.write("_conductor_g", f"server {{\n  listen {port + 5}\n  proxy_pass")
-        lines = self.imported(self.folder)
+        lines = self.imported(self.folder, exit_code=1)
         refused = [line for line in lines if line.startswith("not taken: ")]
         places = {line.split(": ")[1].rpartition("/")[2] for line in refused}
         self.assertTrue({"_conductor_a:2", "_conductor_b:3", "_conductor_c:1", "_conductor_d:2",
@@ -78,11 +78,23 @@ class Import(harness.EndToEnd):
         self.write_stream(self.first, "a:1")
         self.imported(self.folder)
         lines = self.imported(self.folder)
-        self.assertEqual(lines[-1], "0 streams imported, 1 lines not taken")
+        self.assertEqual(lines[-1], "0 streams imported, 0 lines not taken")
         self.assertIn("already", lines[0])
         self.service.start()
         self.assertEqual(self.service.streams(), {self.first: "a:1"})
         self.assertEqual(self.service.history(self.first), ["created", "reopened"])
+
+    def test_a_stream_that_is_not_taken_makes_the_exit_code_1(self):
+        self.write_stream(self.first, "a:1")
+        self.imported(self.folder)
+        for port, why in ((self.first, "has a stream to a:1 already"), (99, "99")):
+            with self.subTest(port=port):
+                self.write_stream(port, "b:2")
+                for flags in ((), ("--dry-run",)):
+                    lines = self.imported(self.folder, *flags, exit_code=1)
+                    self.assertTrue(lines[-1].endswith(", 1 lines not taken"), lines)
+                    self.assertTrue(any(line.startswith("not taken: ") and why in line for line in lines), lines)
+                (self.folder / f"_conductor_{port}").unlink()
 
     def test_a_dry_run_writes_nothing(self):
         self.write_stream(self.first, "a:1")

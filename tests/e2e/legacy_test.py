@@ -280,12 +280,20 @@ class KnownFaults(harness.EndToEnd):
         service.create(port, "127.0.0.1:7000")
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
                         {"Origin": "http://evil.example"}, {"Origin": "null"},
-                        {"Host": "evil.example"}, {"Host": "evil.example:5000"}):
+                        {"Host": "evil.example"}, {"Host": "evil.example:5000"},
+                        {"Host": "0.0.0.0:5000"}, {"Host": "edge7:5000"}):
             for path in (f"/createstream/{port + 1}/127.0.0.1:1", f"/removestream/{port}"):
                 with self.subTest(headers=headers, path=path):
                     reply = service.get(path, headers=headers)
                     self.assertEqual((reply.status, reply.json["status"]), (403, 403))
         self.assertEqual(service.streams(), {port: "127.0.0.1:7000"})
+
+    def test_who_is_refused_does_not_keep_a_connection(self):
+        service = self.start_service(10)
+        request = b"GET /status HTTP/1.1\r\nHost: evil.example\r\n\r\n"
+        replies = service.raw(request * 2)  # returns when the service ends it
+        self.assertEqual(replies.count(b"HTTP/1.1 403 "), 1, replies)
+        self.assertIn(b"\r\nConnection: close\r\n", replies)
 
     def test_fault_7_a_change_disturbs_no_session_of_another_stream(self):
         service = self.start_service(10)

@@ -1,7 +1,7 @@
 """What systemd thinks of our units: unit_exposure.py SERVICE SOCKET, or --self-test
 
-Fails when the service's exposure (systemd-analyze(1), `security`) is over 2.0, or when `verify` finds fault with a
-line of either unit.
+Fails when the service's exposure (systemd-analyze(1), `security`) is over 2.0, when `verify` finds fault with a line
+of either unit, or when the service brings a socket unit along that the operator has disabled.
 """
 
 import re
@@ -39,13 +39,19 @@ def verify_faults(units):
             if any(unit.name in line for unit in units) and not NOT_INSTALLED.search(line)]
 
 
+def drawn_in(service):
+    """What starts or enables the socket unit wherever the service is."""
+    return [f"{line}: a disabled socket unit would be started all the same" for line in service.splitlines()
+            if re.match(r"(Wants|Requires|BindsTo|Upholds|Sockets|Also)=.*\.socket", line)]
+
+
 def faults(service, socket):
     """Both are looked at under their own names in one folder, as they are installed."""
     with tempfile.TemporaryDirectory() as folder:
         units = [Path(folder) / SERVICE, Path(folder) / SOCKET]
         units[0].write_text(service)
         units[1].write_text(socket)
-        return [*filter(None, [exposure_fault(units[0])]), *verify_faults(units)]
+        return [*filter(None, [exposure_fault(units[0])]), *verify_faults(units), *drawn_in(service)]
 
 
 def self_test():
@@ -61,6 +67,9 @@ def self_test():
         ("everything shut", bare + shut, socket, None),
         ("a key that does not exist", bare + shut + "RestartSeconds=1\n", socket, "RestartSeconds"),
         ("a socket unit without a socket", bare + shut, "[Socket]\n", SOCKET),
+        ("a socket unit that is wanted", bare + shut + "[Unit]\nWants=" + SOCKET, socket, "Wants="),
+        ("a socket unit that is enabled along", bare + shut + "[Install]\nAlso=" + SOCKET, socket, "Also="),
+        ("a socket unit that is waited for", bare + shut + "[Unit]\nAfter=" + SOCKET, socket, None),
     ]
     failed = 0
     for title, service, socket_text, wanted in cases:

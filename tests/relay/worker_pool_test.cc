@@ -1,13 +1,16 @@
 #include "relay/worker_pool.h"
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <csignal>
 #include <optional>
 #include <vector>
 
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
+#include "support/fake_host.h"
 
 namespace sc::test {
 namespace {
@@ -293,6 +296,20 @@ TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
   }
   wait_for(pair->client.get(), POLLIN);
   CHECK(receive_some(pair->client).reset);
+}
+
+TEST_CASE("a host without threads for all workers ends those that run, and says so") {
+  const int allowed = GENERATE(0, 1, 3);
+  FakeHost host;
+  loop::Loop control;
+  host.refuse_threads_after(allowed);
+  CHECK_THROWS_WITH(
+      relay::WorkerPool(control, relay::WorkerPoolOptions{4, {}, {}}, [](auto, const auto&) {}),
+      "the host gives no thread for worker " + std::to_string(allowed) +
+          ": Resource temporarily unavailable (EAGAIN)");
+  sigset_t blocked{};
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  CHECK(::sigismember(&blocked, SIGTERM) == 0);
 }
 
 }  // namespace

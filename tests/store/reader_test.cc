@@ -65,12 +65,9 @@ TEST_CASE("the service stops at once although a reader is in the middle of somet
   CHECK(reader.execAndGet("SELECT count(*) FROM streams").getInt() == 2);
 }
 
-TEST_CASE(
-    "a user of the group reads while the service runs, when it is stopped and after a crash") {
-  if (::getuid() != 0) {
-    WARN("skipped: needs root to become another user");
-    return;
-  }
+TEST_CASE("a user of the group reads while the service runs, when it is stopped and after a crash",
+          "[root-reader]") {
+  REQUIRE(::getuid() == 0);  // to become another user
   const TempFolder folder;
   const std::string state = folder / "state";
   const std::string file = state + "/s.db";

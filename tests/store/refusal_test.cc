@@ -178,11 +178,9 @@ TEST_CASE("a file where the folder should be is named") {
   CHECK_THAT(why_not(folder / "state/below/s.db"), Catch::Contains("ENOTDIR"));
 }
 
-TEST_CASE("a database that the service may not write is refused and keeps its bytes") {
-  if (::getuid() != 0) {
-    WARN("skipped: needs root to become another user");
-    return;
-  }
+TEST_CASE("a database that the service may not write is refused and keeps its bytes",
+          "[root-refusal]") {
+  REQUIRE(::getuid() == 0);  // to become another user
   const TempFolder folder;
   const std::filesystem::path state = folder.path() / "state";
   const std::string file = (state / "s.db").string();

@@ -12,6 +12,7 @@
 #include "store/database.h"
 #include "store/fixture.h"
 #include "support/catch.h"
+#include "support/fake_host.h"
 
 namespace sc::test {
 namespace {
@@ -231,6 +232,24 @@ TEST_CASE("what was answered is there after a kill -9 in the middle") {
   CHECK(stored->streams.size() <= acknowledged + 1);
   CHECK(query(file, "SELECT count(*) FROM stream_events") ==
         std::vector<std::string>{std::to_string(stored->streams.size())});
+}
+
+TEST_CASE("a host that gives no thread refuses the store, and leaves signals and file usable") {
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  ControlThread control;
+  {
+    FakeHost host;
+    host.refuse_threads_after(0);
+    const auto refused = SqliteStore::open(file, control.post());
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().message ==
+          "the host gives no thread for the store: Resource temporarily unavailable (EAGAIN)");
+  }
+  sigset_t blocked{};
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  CHECK(::sigismember(&blocked, SIGTERM) == 0);
+  CHECK(SqliteStore::open(file, control.post()));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -29,7 +30,8 @@ Table& table() {
 }
 
 std::atomic<bool> binds_to_target{false};
-std::atomic<int> polls_to_allow{-1};  // then one is refused; negative: all are allowed
+std::atomic<int> polls_to_allow{-1};    // then one is refused; negative: all are allowed
+std::atomic<int> threads_to_allow{-1};  // then all are refused; negative: all are allowed
 
 template <class Function>
 Function next_in_line(const char* name) {
@@ -61,6 +63,7 @@ int chain(const std::vector<std::string>& ips, const char* service, addrinfo hin
 FakeHost::~FakeHost() {
   binds_to_target = false;
   polls_to_allow = -1;
+  threads_to_allow = -1;
   const std::lock_guard lock(table().mutex);
   table().names.clear();
   table().hanging.clear();
@@ -91,6 +94,8 @@ void FakeHost::answer_names() {
 
 void FakeHost::refuse_poll_after(int allowed) { polls_to_allow = allowed; }
 
+void FakeHost::refuse_threads_after(int allowed) { threads_to_allow = allowed; }
+
 void FakeHost::connect_from_target() { binds_to_target = true; }
 
 }  // namespace sc::test
@@ -117,6 +122,14 @@ extern "C" int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
     return -1;
   }
   return real(epoll, operation, fd, event);
+}
+
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
+                              void* (*run)(void*), void* argument) noexcept {
+  static const auto real = sc::test::next_in_line<decltype(&::pthread_create)>("pthread_create");
+  if (sc::test::threads_to_allow == 0) return EAGAIN;
+  if (sc::test::threads_to_allow > 0) --sc::test::threads_to_allow;
+  return real(thread, attributes, run, argument);
 }
 
 extern "C" int connect(int fd, const sockaddr* address, socklen_t size) {

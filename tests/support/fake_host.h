@@ -6,8 +6,8 @@
 namespace sc::test {
 
 // Plays parts of the host that a test cannot bring about otherwise. This binary's own
-// getaddrinfo(), connect() and epoll_ctl() stand in front of libc's, for libuv as well; what is not
-// asked for here passes through. One at a time; any thread.
+// getaddrinfo(), connect(), epoll_ctl() and pthread_create() stand in front of libc's, for libuv as
+// well; what is not asked for here passes through. One at a time; any thread.
 class FakeHost {
  public:
   FakeHost() = default;
@@ -27,6 +27,9 @@ class FakeHost {
   // After so many more descriptors that it takes to poll, the kernel refuses one, as it does beyond
   // fs.epoll.max_user_watches.
   void refuse_poll_after(int allowed);
+
+  // After so many more threads the host gives none, as at TasksMax=.
+  void refuse_threads_after(int allowed);
 
   // The kernel picks for each connect the very address and port that it leads to, as it may on
   // loopback when nobody listens there.
