@@ -1,8 +1,8 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <utility>
+
+#include "base/direct_call.h"
 
 namespace sc::base {
 
@@ -29,7 +29,7 @@ class Fd {
 
   // EINTR from close(2) is not retried: Linux has released the descriptor by then.
   void reset(int fd = -1) {
-    if (fd_ >= 0) ::close(fd_);
+    if (fd_ >= 0) direct::close(fd_);
     fd_ = fd;
   }
 

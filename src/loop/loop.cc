@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/direct_call.h"
 #include "base/result.h"
 #include "loop/handle.h"
 #include "loop/poll.h"
@@ -63,8 +64,8 @@ void Loop::run_once(bool wait) {
   int timeout = 0;
   if (wait && !stopped_ && is_alive())
     timeout = uv_loop_alive(loop_.get()) != 0 ? uv_backend_timeout(loop_.get()) : -1;
-  const int ready =
-      ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  const int ready = base::direct::epoll_wait(epoll_.get(), events_.data(),
+                                             static_cast<int>(events_.size()), timeout);
   uv_update_time(loop_.get());
   const bool libuv_is_ready = ready > 0 && dispatch(static_cast<std::size_t>(ready));
   // A timer may have become due meanwhile, or a handle have been closed.

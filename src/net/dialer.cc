@@ -29,12 +29,13 @@ bool is_ephemeral(std::uint16_t port) {
 
 struct Dialer::Attempt {
   Attempt(loop::Loop& loop, base::Fd connecting, const Address& to,
-          base::Callback<void(Attempt&)> on_writable)
+          base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
         fd(std::move(connecting)),
         poll(std::make_unique<loop::Poll>(
-            loop, fd.get(),
-            [this, done = std::move(on_writable)](loop::Ready) mutable { done(*this); })) {
+            loop, fd.get(), [this, done = std::move(on_writable)](loop::Ready ready) mutable {
+              done(*this, ready);
+            })) {
     poll->watch(false, true);
   }
 
@@ -126,7 +127,8 @@ void Dialer::start_next() {
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(*started), address, [this](Attempt& attempt) { on_writable(attempt); }));
+          loop_, std::move(*started), address,
+          [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
       last_failure_ = failure.what();
       kind_ = DialFailure::exhausted;
@@ -146,8 +148,10 @@ void Dialer::on_attempt_due() {
   }
 }
 
-void Dialer::on_writable(Attempt& attempt) {
-  int error = take_error(attempt.fd.get());
+void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
+  // A connect that failed is told as an error (tcp_poll in the kernel), so only then is it asked
+  // for.
+  int error = ready.broken ? take_error(attempt.fd.get()) : 0;
   // On loopback the kernel may pick as source the very port it dials, if that is in
   // ip_local_port_range and nobody listens there. The socket is then connected to itself (RFC 9293
   // section 3.5, simultaneous open): the client would get its own bytes back, and the backend could

@@ -68,7 +68,7 @@ class Dialer {
   void start_lookup();
   void on_addresses(base::Result<loop::Lookup::Addresses> found);
   void on_attempt_due();
-  void on_writable(Attempt& attempt);
+  void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
   void fail(DialFailure failure, std::string why);
   void finish(Outcome outcome);

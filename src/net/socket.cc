@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "base/direct_call.h"
+
 namespace sc::net {
 namespace {
 
@@ -85,8 +87,8 @@ AcceptResult accept(int listener) {
   sockaddr_storage storage{};
   while (true) {
     socklen_t size = sizeof storage;
-    base::Fd fd(::accept4(listener, reinterpret_cast<sockaddr*>(&storage), &size,
-                          SOCK_NONBLOCK | SOCK_CLOEXEC));
+    base::Fd fd(base::direct::accept4(listener, reinterpret_cast<sockaddr*>(&storage), &size,
+                                      SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd) return {{std::move(fd), Address(reinterpret_cast<const sockaddr*>(&storage), size)}, 0};
     // accept(2): a client that gave up meanwhile is reported here, and the next may wait behind it.
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;

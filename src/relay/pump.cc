@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/direct_call.h"
+
 namespace sc::relay {
 namespace {
 
@@ -24,7 +26,8 @@ ssize_t retried(Call call) {
 ssize_t splice_some(int from, int to, std::size_t size) {
   assert(size > 0 && "splice of length 0 answers 0, which reads as the end");
   return retried([&] {
-    return ::splice(from, nullptr, to, nullptr, size, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    return base::direct::splice(from, nullptr, to, nullptr, size,
+                                SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   });
 }
 
@@ -53,10 +56,12 @@ std::size_t Pump::step(int from, int to) {
 bool Pump::copy(int from, int to) {
   if (!resources_.pipes->has_spare()) return copy_without_pipe(from, to);
   const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
-  const ssize_t got = retried([&] { return ::recv(from, buffer.data(), buffer.size(), 0); });
+  const ssize_t got =
+      retried([&] { return base::direct::recv(from, buffer.data(), buffer.size(), 0); });
   if (got <= 0) return on_no_read(got, to);
   const auto size = static_cast<std::size_t>(got);
-  const ssize_t sent = retried([&] { return ::send(to, buffer.data(), size, MSG_NOSIGNAL); });
+  const ssize_t sent =
+      retried([&] { return base::direct::send(to, buffer.data(), size, MSG_NOSIGNAL); });
   if (sent < 0 && !is_again(errno)) return on_no_write(errno);
   const std::size_t taken = sent < 0 ? 0 : static_cast<std::size_t>(sent);
   taken_ += taken;
@@ -79,15 +84,17 @@ bool Pump::copy(int from, int to) {
 // what the sink took (recv(2): MSG_PEEK; tcp(7): MSG_TRUNC discards).
 bool Pump::copy_without_pipe(int from, int to) {
   const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
-  const ssize_t got = retried([&] { return ::recv(from, buffer.data(), buffer.size(), MSG_PEEK); });
+  const ssize_t got =
+      retried([&] { return base::direct::recv(from, buffer.data(), buffer.size(), MSG_PEEK); });
   if (got <= 0) return on_no_read(got, to);
   const auto size = static_cast<std::size_t>(got);
-  const ssize_t sent = retried([&] { return ::send(to, buffer.data(), size, MSG_NOSIGNAL); });
+  const ssize_t sent =
+      retried([&] { return base::direct::send(to, buffer.data(), size, MSG_NOSIGNAL); });
   if (sent < 0 && !is_again(errno)) return on_no_write(errno);
   if (sent > 0) {
     taken_ += static_cast<std::size_t>(sent);
     const auto take = static_cast<std::size_t>(sent);
-    if (retried([&] { return ::recv(from, nullptr, take, MSG_TRUNC); }) != sent) {
+    if (retried([&] { return base::direct::recv(from, nullptr, take, MSG_TRUNC); }) != sent) {
       fail(Fault::source, EIO);  // the kernel showed these bytes a moment ago
       return false;
     }
