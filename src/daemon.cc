@@ -1,5 +1,7 @@
 #include "daemon.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <csignal>
 #include <future>
@@ -22,6 +24,19 @@ constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
 // At a stop, the answers of requests that are being carried out have this long to go out.
 constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
+// Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
+constexpr std::size_t kOtherDescriptors = 128;
+
+// What the process may open, less a reserve: for all clients of the API, for the pipes that workers
+// keep, and for the rest, the database and name look-ups above all. Of a small limit a quarter.
+std::size_t descriptors_for_streams(std::size_t workers) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
+  const std::size_t all = limit.rlim_cur;
+  const std::size_t reserve =
+      http::ServerOptions{}.max_clients + 2 * relay::PipePool::kKept * workers + kOtherDescriptors;
+  return all - std::min(reserve, all / 4);
+}
 
 relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
   relay::WorkerPoolOptions options;
@@ -33,6 +48,10 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
       std::chrono::duration_cast<std::chrono::seconds>(settings.keepalive);
   if (auto address = net::Address::parse_ip(settings.stream_address, 0))
     options.listen_address = *address;
+  if (settings.max_sessions > 0) options.limits.sessions = settings.max_sessions;
+  if (settings.max_sessions_per_stream > 0)
+    options.limits.sessions_per_stream = settings.max_sessions_per_stream;
+  options.limits.descriptors = descriptors_for_streams(options.workers);
   return options;
 }
 

@@ -18,6 +18,8 @@ constexpr std::int64_t kDay = 24 * 60 * kMinute;
 constexpr std::int64_t kMaxKeepalive = 32767 * kSecond;
 // Each worker is a thread with a loop, so more than this is a slip of the hand.
 constexpr unsigned kMaxWorkers = 256;
+// More than descriptors can be had for (fs.nr_open).
+constexpr std::uint32_t kMaxSessions = 10'000'000;
 
 bool has_control(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) {
@@ -85,6 +87,19 @@ bool parse_workers(std::string_view text, Settings& into) {
   return true;
 }
 
+// The word for 0 has a meaning of its own in each.
+template <std::uint32_t Settings::*Member>
+bool parse_sessions(std::string_view text, std::string_view word_for_zero, Settings& into) {
+  const auto count = base::parse_unsigned(text, 1, kMaxSessions);
+  if (!count && text != word_for_zero) return false;
+  into.*Member = static_cast<std::uint32_t>(count.value_or(0));
+  return true;
+}
+
+std::string print_sessions(std::uint32_t count, std::string_view word_for_zero) {
+  return count == 0 ? std::string(word_for_zero) : std::to_string(count);
+}
+
 bool parse_log_level(std::string_view text, Settings& into) {
   const auto level = base::log::parse_level(text);
   if (!level) return false;
@@ -101,7 +116,7 @@ bool parse_api_auth(std::string_view text, Settings& into) {
   return false;
 }
 
-constexpr std::array<Setting, 12> kTable{{
+constexpr std::array<Setting, 14> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -124,6 +139,19 @@ constexpr std::array<Setting, 12> kTable{{
      [](const Settings& from) {
        return from.workers == 0 ? std::string("auto") : std::to_string(from.workers);
      }},
+    {"max_sessions", "COUNT",
+     "auto, which is as many as there are descriptors for, or a number from 1 to 10000000",
+     "sessions of all streams together; more clients wait",
+     [](std::string_view text, Settings& into) {
+       return parse_sessions<&Settings::max_sessions>(text, "auto", into);
+     },
+     [](const Settings& from) { return print_sessions(from.max_sessions, "auto"); }},
+    {"max_sessions_per_stream", "COUNT", "none, or a number from 1 to 10000000",
+     "sessions of one stream; more of its clients wait",
+     [](std::string_view text, Settings& into) {
+       return parse_sessions<&Settings::max_sessions_per_stream>(text, "none", into);
+     },
+     [](const Settings& from) { return print_sessions(from.max_sessions_per_stream, "none"); }},
     {"connect_timeout", "DURATION", "a duration from 100ms to 5m, as in 250ms or 5s",
      "how long a backend may take to answer a connect",
      parse_duration<&Settings::connect_timeout, false, 100, 5 * kMinute>,

@@ -8,10 +8,11 @@
 
 namespace sc::net {
 
-Acceptor::Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept)
+Acceptor::Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept, Gate gate)
     : loop_(loop),
       listener_(std::move(listener)),
       on_accept_(std::move(on_accept)),
+      gate_(std::move(gate)),
       back_off_(loop, [this] { update(); }),
       poll_(loop, listener_.get(), [this](loop::Ready) { on_ready(); }) {}
 
@@ -35,12 +36,14 @@ void Acceptor::update() {
 
 void Acceptor::on_ready() {
   for (int i = 0; i < quota_ && running_; ++i) {
+    if (gate_.may_accept && !gate_.may_accept()) return;
     AcceptResult result = accept(listener_.get());
     if (result.error == 0) {
       on_accept_(std::move(result.accepted));
       continue;
     }
     quota_ = 1;
+    if (gate_.nobody_came) gate_.nobody_came();
     if (result.error != EAGAIN && result.error != EWOULDBLOCK)
       rest(base::describe_errno("accept", result.error));
     return;

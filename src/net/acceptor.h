@@ -25,8 +25,14 @@ class Acceptor {
   static constexpr std::chrono::milliseconds kWarnEvery{1000};
   static constexpr int kAcceptsPerTurn = 16;  // leaves turns to the sessions that run
 
+  // Who may refuse clients. Neither call may destroy the Acceptor.
+  struct Gate {
+    base::Callback<bool()> may_accept;   // before each one; false: it has paused the Acceptor
+    base::Callback<void()> nobody_came;  // it said true, and no client was there to be taken
+  };
+
   // Starts paused.
-  Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept);
+  Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept, Gate gate = {});
 
   void resume();
   // Clients wait in the backlog until resume(); what waits when the Acceptor dies is reset by the
@@ -43,6 +49,7 @@ class Acceptor {
   loop::Loop& loop_;
   base::Fd listener_;
   OnAccept on_accept_;
+  Gate gate_;
   bool running_ = false;
   // How many to take in the next turn. The call that finds nobody waiting costs as much as one that
   // takes a client, so it begins with one and doubles for as long as none finds nobody.

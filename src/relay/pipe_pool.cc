@@ -7,21 +7,39 @@
 #include <array>
 #include <utility>
 
-namespace sc::relay {
-namespace {
+#include "relay/admission.h"
 
-std::optional<Pipe> make_pipe() {
+namespace sc::relay {
+
+PipeCount::~PipeCount() {
+  if (pool_ != nullptr) pool_->on_closed();
+}
+
+std::optional<Pipe> PipePool::make_pipe() {
+  const bool counts = admission_ != nullptr && alive_ >= kKept;
+  if (counts && !admission_->take_pipe()) return std::nullopt;
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return std::nullopt;
-  Pipe pipe{base::Fd(ends[0]), base::Fd(ends[1]), 0};
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) {
+    if (counts) admission_->give_pipe();
+    return std::nullopt;
+  }
+  ++alive_;
+  Pipe pipe{base::Fd(ends[0]), base::Fd(ends[1]), 0, PipeCount(*this)};
   const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
   pipe.capacity = size > 0 ? static_cast<std::size_t>(size) : 0;
   return pipe;
 }
 
-}  // namespace
+void PipePool::on_closed() {
+  if (--alive_ >= kKept && admission_ != nullptr) admission_->give_pipe();
+}
+
+void PipePool::trim() {
+  if (!std::exchange(used_, false)) at_rest_.clear();
+}
 
 std::optional<Pipe> PipePool::take() {
+  used_ = true;
   if (at_rest_.empty()) return make_pipe();
   Pipe pipe = std::move(at_rest_.back());
   at_rest_.pop_back();
@@ -29,6 +47,7 @@ std::optional<Pipe> PipePool::take() {
 }
 
 bool PipePool::has_spare() {
+  used_ = true;
   if (!at_rest_.empty() && at_rest_.back().capacity >= kSpareCapacity) return true;
   if (spare_calls_to_skip_ > 0) {
     --spare_calls_to_skip_;

@@ -2,21 +2,44 @@
 
 #include <cstddef>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
 
 namespace sc::relay {
 
+class Admission;
+class PipePool;
+
+// Counts a pipe for as long as it lives.
+class PipeCount {
+ public:
+  PipeCount() = default;
+  explicit PipeCount(PipePool& pool) : pool_(&pool) {}
+  PipeCount(PipeCount&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)) {}
+  PipeCount& operator=(PipeCount&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    return *this;
+  }
+  PipeCount(const PipeCount&) = delete;
+  PipeCount& operator=(const PipeCount&) = delete;
+  ~PipeCount();
+
+ private:
+  PipePool* pool_ = nullptr;
+};
+
 // A kernel pipe as a place for bytes on their way between two sockets.
 struct Pipe {
   base::Fd read;
   base::Fd write;
   std::size_t capacity = 0;  // bytes, when filled with whole pages
+  PipeCount count{};
 };
 
-// The pipes of one worker: lent while there are bytes to hold, so sessions at rest have none. One
-// thread.
+// The pipes of one worker: lent while there are bytes to hold, so sessions at rest have none.
+// Outlives them. One thread.
 //
 // Without CAP_SYS_RESOURCE all pipes of a user together may have 16,384 pages (pipe(7):
 // pipe-user-pages-soft); beyond that the kernel makes new ones of two pages and refuses to grow
@@ -31,7 +54,9 @@ class PipePool {
   // Calls that do without the kernel after it refused; asking each time costs two system calls.
   static constexpr unsigned kRefusedCalls = 256;
 
-  PipePool() = default;
+  // `admission`, if any, is asked for the descriptors of pipes beyond the first kKept, for which
+  // the service keeps a reserve.
+  explicit PipePool(Admission* admission = nullptr) : admission_(admission) {}
   PipePool(const PipePool&) = delete;
   PipePool& operator=(const PipePool&) = delete;
 
@@ -45,9 +70,20 @@ class PipePool {
   // Up to kGrownCapacity, as far as the kernel lets us. The bytes in it stay.
   void grow(Pipe& pipe);
 
+  // Closes what is at rest, if nothing was taken since the last call.
+  void trim();
+
   std::size_t at_rest() const { return at_rest_.size(); }
 
  private:
+  friend class PipeCount;
+
+  std::optional<Pipe> make_pipe();
+  void on_closed();
+
+  Admission* admission_;
+  std::size_t alive_ = 0;      // before at_rest_, whose pipes count until they die
+  bool used_ = false;          // since the last trim()
   std::vector<Pipe> at_rest_;  // by capacity, the largest last
   unsigned spare_calls_to_skip_ = 0;
   unsigned grow_calls_to_skip_ = 0;

@@ -8,13 +8,13 @@
 
 #include "base/callback.h"
 #include "base/fd.h"
-#include "core/stream.h"
 #include "loop/loop.h"
 #include "net/dialer.h"
 #include "net/socket.h"
 #include "relay/counters.h"
 #include "relay/end_reason.h"
 #include "relay/relay.h"
+#include "relay/stream_context.h"
 
 namespace sc::relay {
 
@@ -23,14 +23,6 @@ struct SessionOptions {
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds idle_timeout{0};  // zero: none
   net::Keepalive keepalive;
-};
-
-// A stream as the workers see it. The spec is replaced as a whole when the backend changes;
-// sessions keep theirs.
-struct StreamContext {
-  std::uint64_t id = 0;  // a port that is removed and created again is another stream
-  std::shared_ptr<const core::StreamSpec> spec;
-  std::shared_ptr<StreamCounters> counters;
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.

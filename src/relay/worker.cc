@@ -23,18 +23,28 @@ constexpr std::size_t kWorthMoving = 2;
 // and the first probe would come much later.
 constexpr std::chrono::milliseconds kKeepaliveDelay{1000};
 
+// Pipes that nobody took for so long are closed.
+constexpr std::chrono::milliseconds kPipesIdle{10'000};
+
 constexpr std::chrono::milliseconds kTroubleEvery{1000};
 
 }  // namespace
 
-Worker::Worker(std::size_t index, const SessionOptions& options,
+Worker::Worker(std::size_t index, const SessionOptions& options, Admission& admission,
                const std::vector<std::unique_ptr<Worker>>& peers, Report report)
     : index_(index),
       options_(options),
+      admission_(admission),
       peers_(peers),
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
+      pipes_(&admission),
+      listeners_(loop_, admission,
+                 [this](const StreamContext& stream, net::Accepted client) {
+                   place(stream, std::move(client));
+                 }),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
+      pipes_due_(loop_, [this] { on_pipes_due(); }),
       inbox_(loop_, [this](WorkerCommand command) {
         std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
                    std::move(command));
@@ -63,41 +73,33 @@ void Worker::run() {
 }
 
 void Worker::handle(OpenListener command) {
-  if (!accepts_) return;
-  const std::uint64_t id = command.stream.id;
-  Listener listener{std::move(command.stream),
-                    std::make_unique<net::Acceptor>(
-                        loop_, std::move(command.listener), [this, id](net::Accepted client) {
-                          place(listeners_.at(id).stream, std::move(client));
-                        })};
-  auto& placed = listeners_.insert_or_assign(id, std::move(listener)).first->second;
-  placed.acceptor->resume();
+  if (accepts_) listeners_.open(std::move(command.stream), std::move(command.listener));
 }
 
-void Worker::handle(const PauseListener& command) {
-  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
-    found->second.acceptor->pause();
-}
+void Worker::handle(const PauseListener& command) { listeners_.pause(command.stream_id); }
 
-void Worker::handle(const ResumeListener& command) {
-  const auto found = listeners_.find(command.stream_id);
-  if (found != listeners_.end()) found->second.acceptor->resume();
-}
+void Worker::handle(const ResumeListener& command) { listeners_.resume(command.stream_id); }
 
 void Worker::handle(const CloseListener& command) {
-  listeners_.erase(command.stream_id);
+  listeners_.close(command.stream_id);
   report_(ListenerClosed{command.stream_id});
 }
 
 void Worker::handle(ChangeSpec command) {
-  if (const auto found = listeners_.find(command.stream_id); found != listeners_.end())
-    found->second.stream.spec = std::move(command.spec);
+  listeners_.change(command.stream_id, std::move(command.spec));
+}
+
+void Worker::handle(const LookForRoom&) { listeners_.on_room(); }
+
+void Worker::handle(const LookForStreamRoom& command) {
+  listeners_.on_stream_room(command.stream_id);
 }
 
 void Worker::handle(AdoptSession command) {
   if (drain_is_over_) {
     load_.fetch_sub(1, kRelaxed);
     net::reset_on_close(command.client.fd.get());
+    leave(command.stream);
     report_if_drained();
     return;
   }
@@ -109,6 +111,7 @@ void Worker::handle(AdoptSession command) {
                         Pump::Resources{buffer_, &pipes_},
                         [this, stream](const std::string& trouble) { on_dialed(stream, trouble); },
                         [this, session_id](EndReason) { on_session_end(session_id); }));
+  if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
   if (options_.keepalive.idle.count() == 0) return;
   young_.push_back({loop_.now() + kKeepaliveDelay, session_id});
   if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
@@ -121,6 +124,16 @@ void Worker::on_keepalive_due() {
     young_.pop_front();
   }
   if (!young_.empty()) keepalive_due_.start(young_.front().until - loop_.now());
+}
+
+void Worker::on_pipes_due() {
+  pipes_.trim();
+  if (pipes_.at_rest() > 0 || !sessions_.empty()) pipes_due_.start(kPipesIdle);
+}
+
+// Who waits for this room may be another worker's listener.
+void Worker::leave(const StreamContext& stream) {
+  if (admission_.leave(*stream.counters)) peers_[stream.home]->send(LookForStreamRoom{stream.id});
 }
 
 void Worker::handle(const DrainStream& command) {
@@ -138,7 +151,7 @@ void Worker::handle(const DrainStream& command) {
 }
 
 void Worker::handle(const StopAccepting&) {
-  listeners_.clear();  // new clients are refused rather than left to wait
+  listeners_.close_all();  // new clients are refused rather than left to wait
   accepts_ = false;
   report_(AcceptingStopped{});
 }
@@ -160,12 +173,13 @@ void Worker::handle(const Shutdown&) {
   accepts_ = false;
   draining_ = false;
   drain_is_over_ = true;
-  listeners_.clear();
+  listeners_.close_all();
   cut_sessions(std::nullopt, EndReason::drained);
   drains_.clear();
   drain_all_.reset();
   young_.clear();
   keepalive_due_.stop();
+  pipes_due_.stop();
   loop_.stop();
 }
 
@@ -201,7 +215,9 @@ void Worker::on_dialed(const StreamContext& stream, const std::string& trouble) 
 }
 
 void Worker::on_session_end(std::uint64_t session_id) {
-  sessions_.erase(session_id);
+  const auto found = sessions_.find(session_id);
+  leave(found->second->stream());
+  sessions_.erase(found);
   load_.fetch_sub(1, kRelaxed);
   report_if_drained();
 }

@@ -19,7 +19,8 @@
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
-#include "net/acceptor.h"
+#include "relay/admission.h"
+#include "relay/listeners.h"
 #include "relay/pipe_pool.h"
 #include "relay/pump.h"
 #include "relay/session.h"
@@ -48,6 +49,10 @@ struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;
   net::Accepted client;
 };
+struct LookForRoom {};  // clients that were refused for want of a session or a descriptor
+struct LookForStreamRoom {
+  std::uint64_t stream_id = 0;
+};
 struct DrainStream {  // sessions still running after `limit` are cut
   std::uint64_t stream_id = 0;
   std::chrono::milliseconds limit{0};
@@ -57,9 +62,9 @@ struct DrainAll {         // after it, when no worker accepts; answered by Drain
   std::chrono::milliseconds limit{0};
 };
 struct Shutdown {};  // cut everything and leave the thread
-using WorkerCommand =
-    std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
-                 AdoptSession, DrainStream, StopAccepting, DrainAll, Shutdown>;
+using WorkerCommand = std::variant<OpenListener, PauseListener, ResumeListener, CloseListener,
+                                   ChangeSpec, AdoptSession, LookForRoom, LookForStreamRoom,
+                                   DrainStream, StopAccepting, DrainAll, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -83,7 +88,7 @@ class Worker {
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
 
   // `peers` are all workers, this one among them; complete by start().
-  Worker(std::size_t index, const SessionOptions& options,
+  Worker(std::size_t index, const SessionOptions& options, Admission& admission,
          const std::vector<std::unique_ptr<Worker>>& peers, Report report);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -98,11 +103,6 @@ class Worker {
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
 
  private:
-  struct Listener {
-    StreamContext stream;
-    std::unique_ptr<net::Acceptor> acceptor;
-  };
-
   void run();
   void handle(OpenListener command);
   void handle(const PauseListener& command);
@@ -110,6 +110,8 @@ class Worker {
   void handle(const CloseListener& command);
   void handle(ChangeSpec command);
   void handle(AdoptSession command);
+  void handle(const LookForRoom& command);
+  void handle(const LookForStreamRoom& command);
   void handle(const DrainStream& command);
   void handle(const StopAccepting& command);
   void handle(const DrainAll& command);
@@ -118,6 +120,8 @@ class Worker {
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   void on_keepalive_due();
+  void on_pipes_due();
+  void leave(const StreamContext& stream);
   void on_session_end(std::uint64_t session_id);
   void on_drain_limit();
   void cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
@@ -125,6 +129,7 @@ class Worker {
 
   const std::size_t index_;
   const SessionOptions options_;
+  Admission& admission_;  // shared, any thread
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;
   std::atomic<std::size_t> load_{0};  // shared, relaxed
@@ -133,7 +138,7 @@ class Worker {
   loop::Loop loop_;
   std::vector<std::byte> buffer_;
   PipePool pipes_;
-  std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
+  Listeners listeners_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;
@@ -144,6 +149,7 @@ class Worker {
   };
   std::deque<Young> young_;  // without keepalive yet, the oldest first
   loop::Timer keepalive_due_;
+  loop::Timer pipes_due_;
   bool accepts_ = true;
   bool draining_ = false;  // until Drained is told
   bool drain_is_over_ = false;

@@ -22,13 +22,17 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                        OnBackendNote on_backend_note)
     : options_(options),
       on_backend_note_(std::move(on_backend_note)),
+      admission_(options.limits,
+                 [this] {
+                   for (const auto& worker : workers_) worker->send(LookForRoom{});
+                 }),
       inbox_(control, [this](WorkerEvent event) {
         std::visit([this](const auto& each) { handle(each); }, event);
       }) {
   assert(options_.workers > 0);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
-        std::make_unique<Worker>(i, options_.session, workers_,
+        std::make_unique<Worker>(i, options_.session, admission_, workers_,
                                  [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
   try {
     for (const auto& worker : workers_) worker->start();
@@ -46,6 +50,10 @@ void WorkerPool::shutdown() {
 }
 
 base::Result<base::Fd> WorkerPool::prepare(std::uint16_t port) {
+  if (!admission_.has_descriptors(1))
+    return base::Error{base::Errc::unavailable,
+                       "port " + std::to_string(port) +
+                           ": the service has as many descriptors open as its limit allows"};
   const net::ListenOptions listen{options_.session.keepalive};
   if (!options_.listen_address) return listen_everywhere(port, listen);
   net::Address address = *options_.listen_address;
@@ -57,7 +65,9 @@ void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
   assert(!active_.contains(spec.port));
   const Active active{next_id_++, next_home_++ % workers_.size(),
                       std::make_shared<StreamCounters>()};
-  StreamContext context{active.id, std::make_shared<const core::StreamSpec>(spec), active.counters};
+  admission_.add_listener();
+  StreamContext context{active.id, active.home, std::make_shared<const core::StreamSpec>(spec),
+                        active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
   active_.emplace(spec.port, active);
 }
@@ -113,6 +123,7 @@ std::shared_ptr<const StreamCounters> WorkerPool::counters(std::uint16_t port) c
 void WorkerPool::handle(const ListenerClosed& event) {
   auto closing = closing_.extract(event.stream_id);
   assert(!closing.empty());
+  admission_.remove_listener();
   for (const auto& worker : workers_)
     worker->send(DrainStream{event.stream_id, closing.mapped().drain});
   closing.mapped().on_free();

@@ -25,6 +25,7 @@ struct WorkerPoolOptions {
   // Where streams listen: an IP; nothing: everywhere, dual-stack, or IPv4 alone where the host has
   // no IPv6.
   std::optional<net::Address> listen_address;
+  AdmissionLimits limits;
 };
 
 // The data plane: N workers. Each stream has a home worker that accepts; sessions stay there or go
@@ -54,6 +55,7 @@ class WorkerPool final : public core::DataPlane {
   // Accepts nobody any more; on_done with the number of sessions that had to be cut at the limit.
   // Once.
   void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
+  const Admission& admission() const { return admission_; }
   // Sessions of all workers.
   std::size_t sessions() const;
   std::size_t worker_count() const { return workers_.size(); }
@@ -87,6 +89,7 @@ class WorkerPool final : public core::DataPlane {
   std::size_t still_accepting_ = 0;  // workers, in a drain
   std::size_t still_draining_ = 0;
   std::size_t cut_ = 0;
+  Admission admission_;               // outlives the workers, as the inbox does
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;
 };

@@ -80,6 +80,8 @@ TEST_CASE("--print-config shows each setting and its source") {
         "stream_address = \"\"  # default\n"
         "state_directory = \"/var/lib/stream-conductor\"  # default\n"
         "workers = \"auto\"  # default\n"
+        "max_sessions = \"auto\"  # default\n"
+        "max_sessions_per_stream = \"none\"  # default\n"
         "connect_timeout = \"5s\"  # default\n"
         "idle_timeout = 0  # default\n"
         "keepalive = \"5m\"  # flag --keepalive\n"

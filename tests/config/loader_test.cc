@@ -19,6 +19,8 @@ const std::vector<Values>& values_of_settings() {
       {"stream_address", "127.0.0.1", "127.0.0.2", "::1"},
       {"state_directory", "/file", "/environment", "/flag"},
       {"workers", "1", "2", "3"},
+      {"max_sessions", "1", "2", "3"},
+      {"max_sessions_per_stream", "1", "2", "3"},
       {"connect_timeout", "1s", "2s", "3s"},
       {"idle_timeout", "1s", "2s", "3s"},
       {"keepalive", "1s", "2s", "0"},

@@ -30,6 +30,8 @@ const std::vector<Text>& texts() {
        {"/", "/var/lib/x", "/srv/a b", "/srv/#\"\\"},
        {"", "var/lib", "./x", "~/x", "/a\nb"}},
       {"workers", {"auto", "1", "256"}, {"", "0", "257", "-1", "AUTO", "1.5"}},
+      {"max_sessions", {"auto", "1", "10000000"}, {"", "0", "10000001", "none", "-1", "1k"}},
+      {"max_sessions_per_stream", {"none", "1", "5000"}, {"", "0", "auto", "10000001", "-1"}},
       {"connect_timeout",
        {"100ms", "1500ms", "5s", "5m"},
        {"", "0", "99ms", "301s", "6m", "5", "-5s", "5 s"}},

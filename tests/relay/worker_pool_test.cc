@@ -246,6 +246,46 @@ TEST_CASE_METHOD(PoolFixture,
   CHECK(notes.size() <= 2 * (static_cast<std::size_t>(seconds.count()) + 1));
 }
 
+TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
+  const bool per_stream = GENERATE(false, true);
+  loop::Loop control;
+  relay::AdmissionLimits limits;
+  (per_stream ? limits.sessions_per_stream : limits.sessions) = 2;
+  relay::WorkerPool pool(
+      control,
+      relay::WorkerPoolOptions{2, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0), limits},
+      [](std::uint16_t, const std::string&) {});
+  const base::Fd backend = listen_on_loopback();
+  const auto open = [&] {
+    auto listener = pool.prepare(0);
+    REQUIRE(listener);
+    const std::uint16_t port = port_of(*listener);
+    pool.activate(std::move(*listener),
+                  core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+    return port;
+  };
+  const std::uint16_t port = open();
+  std::vector<base::Fd> clients;
+  std::vector<base::Fd> sessions;
+  for (int i = 0; i < 6; ++i) clients.push_back(connect_to(port));
+  sessions.push_back(accept_one(backend.get()).fd);
+  sessions.push_back(accept_one(backend.get()).fd);
+  pollfd third{backend.get(), POLLIN, 0};
+  CHECK(::poll(&third, 1, 100) == 0);  // nobody else comes
+  CHECK(pool.sessions() == 2);
+  CHECK(pool.counters(port)->refusals >= 1);
+  if (per_stream) {
+    const base::Fd other = connect_to(open());
+    CHECK(accept_one(backend.get()).fd);  // another stream's is let in
+  }
+  while (clients.size() > 1) {  // each that ends lets in the next
+    clients.erase(clients.begin());
+    sessions.erase(sessions.begin());
+    if (clients.size() > sessions.size()) sessions.push_back(accept_one(backend.get()).fd);
+  }
+  CHECK(clients.size() == 1);
+}
+
 TEST_CASE_METHOD(PoolFixture, "sessions are shared among the workers") {
   const auto port = open(port_of(backend));
   std::vector<Pair> pairs;

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string_view>
+
+#include "relay/counters.h"
+
+namespace sc::relay {
+
+struct AdmissionLimits {
+  static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
+
+  std::size_t sessions = kNone;  // of all streams together
+  std::size_t sessions_per_stream = kNone;
+  std::size_t descriptors = kNone;  // for listeners, sessions and pipes
+};
+
+// Which limit keeps a client waiting.
+enum class Room : unsigned char {
+  granted,
+  no_session,     // as many sessions as may be
+  no_descriptor,  // too few descriptors for one more
+  stream_full,    // as many sessions of this stream as may be
+};
+
+std::string_view to_string(Room room);
+
+// Who may come in: the workers ask before they accept, so that at a limit clients wait in the
+// backlog of their listener, where the kernel keeps them at no cost, and nobody accepts only to
+// close. Whoever was refused is told when there is room. Any thread.
+class Admission {
+ public:
+  // on_room: there may be room for those who were refused for want of a session or a descriptor.
+  // Called by whoever makes room, on its thread.
+  Admission(const AdmissionLimits& limits, std::function<void()> on_room);
+  Admission(const Admission&) = delete;
+  Admission& operator=(const Admission&) = delete;
+
+  // Takes a session's place and its two descriptors, or says what is missing: then on_room follows
+  // sooner or later or, for stream_full, a leave() that answers true.
+  Room enter(StreamCounters& stream);
+  // Gives them back. True: clients of this stream wait, and there is room for one now.
+  bool leave(StreamCounters& stream);
+
+  bool has_descriptors(std::size_t count) const;
+  // For a listener, which is never refused at this point.
+  void add_listener() { descriptors_.fetch_add(1); }
+  void remove_listener() { give_descriptors(1); }
+  // For a pipe. The last quarter of the descriptors is for sessions: without a pipe one goes on,
+  // more slowly (see Pump).
+  bool take_pipe();
+  void give_pipe() { give_descriptors(kPipeDescriptors); }
+
+  std::size_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
+  std::size_t descriptors() const { return descriptors_.load(std::memory_order_relaxed); }
+  // How often a client had to wait.
+  std::uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
+  const AdmissionLimits& limits() const { return limits_; }
+
+ private:
+  static constexpr std::size_t kSessionDescriptors = 2;
+  static constexpr std::size_t kPipeDescriptors = 2;
+
+  Room try_enter(StreamCounters& stream);
+  void give_descriptors(std::size_t count);
+  void tell_room();
+
+  const AdmissionLimits limits_;
+  const std::function<void()> on_room_;
+  std::atomic<std::size_t> sessions_{0};
+  std::atomic<std::size_t> descriptors_{0};
+  std::atomic<std::uint64_t> refusals_{0};
+  // Set by who was refused before it asks again and, refused again, waits; taken off by who makes
+  // room, after it has. In one order for all threads, so that no wake-up is lost.
+  std::atomic<bool> someone_waits_{false};
+};
+
+}  // namespace sc::relay

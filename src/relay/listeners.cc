@@ -1,0 +1,113 @@
+#include "relay/listeners.h"
+
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::relay {
+namespace {
+
+constexpr std::chrono::milliseconds kLogEvery{1000};
+
+}  // namespace
+
+Listeners::Listeners(loop::Loop& loop, Admission& admission, OnClient on_client)
+    : loop_(loop), admission_(admission), on_client_(std::move(on_client)) {}
+
+void Listeners::open(StreamContext stream, base::Fd listener) {
+  const std::uint64_t id = stream.id;
+  net::Acceptor::Gate gate{[this, id] { return may_accept(id); }, [this, id] { on_nobody(id); }};
+  auto acceptor = std::make_unique<net::Acceptor>(
+      loop_, std::move(listener),
+      [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
+  Listener fresh{std::move(stream), std::move(acceptor)};
+  listeners_.insert_or_assign(id, std::move(fresh)).first->second.acceptor->resume();
+}
+
+void Listeners::pause(std::uint64_t stream_id) {
+  const auto found = listeners_.find(stream_id);
+  if (found == listeners_.end()) return;
+  found->second.paused = true;
+  found->second.acceptor->pause();
+  wake_next();  // it may have been the one that was woken
+}
+
+void Listeners::resume(std::uint64_t stream_id) {
+  const auto found = listeners_.find(stream_id);
+  if (found == listeners_.end()) return;
+  found->second.paused = false;
+  if (!found->second.waits) found->second.acceptor->resume();
+}
+
+void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const core::StreamSpec> spec) {
+  const auto found = listeners_.find(stream_id);
+  if (found != listeners_.end()) found->second.stream.spec = std::move(spec);
+}
+
+void Listeners::close(std::uint64_t stream_id) {
+  if (listeners_.erase(stream_id) > 0) wake_next();
+}
+
+void Listeners::close_all() {
+  listeners_.clear();
+  waiting_.clear();
+}
+
+void Listeners::on_room() { wake_next(); }
+
+void Listeners::on_stream_room(std::uint64_t stream_id) {
+  const auto found = listeners_.find(stream_id);
+  if (found != listeners_.end()) set_waits(found->second, false);
+}
+
+bool Listeners::may_accept(std::uint64_t stream_id) {
+  Listener& listener = listeners_.at(stream_id);
+  const Room room = admission_.enter(*listener.stream.counters);
+  if (room == Room::granted) return true;
+  set_waits(listener, true);
+  if (room != Room::stream_full) waiting_.push_back(stream_id);
+  log_refusal(listener, room);
+  return false;
+}
+
+void Listeners::on_nobody(std::uint64_t stream_id) {
+  Listener& listener = listeners_.at(stream_id);
+  if (admission_.leave(*listener.stream.counters)) set_waits(listener, false);
+  wake_next();
+}
+
+void Listeners::on_accept(std::uint64_t stream_id, net::Accepted client) {
+  on_client_(listeners_.at(stream_id).stream, std::move(client));
+  wake_next();
+}
+
+void Listeners::set_waits(Listener& listener, bool waits) {
+  listener.waits = waits;
+  if (waits) {
+    listener.acceptor->pause();
+  } else if (!listener.paused) {
+    listener.acceptor->resume();
+  }
+}
+
+void Listeners::wake_next() {
+  while (!waiting_.empty()) {
+    const auto found = listeners_.find(waiting_.front());
+    waiting_.pop_front();
+    if (found == listeners_.end() || !found->second.waits) continue;
+    set_waits(found->second, false);
+    if (!found->second.paused) return;
+  }
+}
+
+void Listeners::log_refusal(const Listener& listener, Room room) {
+  if (logged_at_ && loop_.now() - *logged_at_ < kLogEvery) return;
+  logged_at_ = loop_.now();
+  base::log::warning("clients wait for room", {{"port", std::to_string(listener.stream.spec->port)},
+                                               {"limit", std::string(to_string(room))},
+                                               {"sessions", std::to_string(admission_.sessions())},
+                                               {"times", std::to_string(admission_.refusals())}});
+}
+
+}  // namespace sc::relay

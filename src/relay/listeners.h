@@ -1,0 +1,67 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "base/callback.h"
+#include "base/fd.h"
+#include "loop/loop.h"
+#include "net/acceptor.h"
+#include "relay/admission.h"
+#include "relay/stream_context.h"
+
+namespace sc::relay {
+
+// A worker's listeners. Each asks for admission before it accepts, and rests while it is refused.
+// Loop's thread only.
+class Listeners {
+ public:
+  // Its place is taken. Must not destroy the Listeners.
+  using OnClient = base::Callback<void(const StreamContext&, net::Accepted)>;
+
+  Listeners(loop::Loop& loop, Admission& admission, OnClient on_client);
+  Listeners(const Listeners&) = delete;
+  Listeners& operator=(const Listeners&) = delete;
+
+  void open(StreamContext stream, base::Fd listener);
+  // The others do nothing for a stream that is not here.
+  void pause(std::uint64_t stream_id);
+  void resume(std::uint64_t stream_id);
+  void change(std::uint64_t stream_id, std::shared_ptr<const core::StreamSpec> spec);
+  void close(std::uint64_t stream_id);
+  void close_all();
+
+  // There may be room for clients of any stream, of this one.
+  void on_room();
+  void on_stream_room(std::uint64_t stream_id);
+
+ private:
+  struct Listener {
+    StreamContext stream;
+    std::unique_ptr<net::Acceptor> acceptor;
+    bool paused = false;  // by the control thread
+    bool waits = false;   // for room
+  };
+
+  bool may_accept(std::uint64_t stream_id);
+  void on_nobody(std::uint64_t stream_id);
+  void on_accept(std::uint64_t stream_id, net::Accepted client);
+  void set_waits(Listener& listener, bool waits);
+  void wake_next();
+  void log_refusal(const Listener& listener, Room room);
+
+  loop::Loop& loop_;
+  Admission& admission_;
+  OnClient on_client_;
+  std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
+  // Streams whose clients wait for a session or descriptors, the longest first. One is woken at a
+  // time, and wakes the next when it got what it asked for.
+  std::deque<std::uint64_t> waiting_;
+  std::optional<std::chrono::milliseconds> logged_at_;  // in the loop's time
+};
+
+}  // namespace sc::relay

@@ -1,0 +1,147 @@
+#include "relay/admission.h"
+
+#include <thread>
+#include <vector>
+
+#include "relay/pipe_pool.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+using relay::Admission;
+using relay::AdmissionLimits;
+using relay::Room;
+using relay::StreamCounters;
+
+struct AdmissionFixture {
+  int rooms = 0;
+  StreamCounters one;
+  StreamCounters other;
+
+  AdmissionLimits limits(std::size_t sessions, std::size_t per_stream, std::size_t descriptors) {
+    AdmissionLimits out;
+    out.sessions = sessions;
+    out.sessions_per_stream = per_stream;
+    out.descriptors = descriptors;
+    return out;
+  }
+};
+
+constexpr std::size_t kNone = AdmissionLimits::kNone;
+
+TEST_CASE_METHOD(AdmissionFixture, "without limits everybody is let in") {
+  Admission admission({}, [&] { ++rooms; });
+  for (int i = 0; i < 1000; ++i) CHECK(admission.enter(one) == Room::granted);
+  CHECK(admission.sessions() == 1000);
+  CHECK(admission.refusals() == 0);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "at the limit of all sessions the next waits for any to end") {
+  Admission admission(limits(2, kNone, kNone), [&] { ++rooms; });
+  CHECK(admission.enter(one) == Room::granted);
+  CHECK(admission.enter(other) == Room::granted);
+  CHECK(admission.enter(one) == Room::no_session);
+  CHECK(admission.refusals() == 1);
+  CHECK(one.refusals == 1);
+  CHECK_FALSE(admission.leave(other));
+  CHECK(rooms == 1);
+  CHECK(admission.enter(one) == Room::granted);
+  admission.leave(one);
+  CHECK(rooms == 1);  // nobody waits any more
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a stream at its own limit holds up no other") {
+  Admission admission(limits(kNone, 1, kNone), [&] { ++rooms; });
+  CHECK(admission.enter(one) == Room::granted);
+  CHECK(admission.enter(one) == Room::stream_full);
+  CHECK(admission.enter(other) == Room::granted);
+  CHECK_FALSE(admission.leave(other));
+  CHECK(admission.leave(one));  // its client waits
+  CHECK(rooms == 0);
+  CHECK(admission.sessions() == 0);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a session takes two descriptors, a listener one") {
+  Admission admission(limits(kNone, kNone, 5), [&] { ++rooms; });
+  admission.add_listener();
+  CHECK(admission.enter(one) == Room::granted);
+  CHECK(admission.enter(one) == Room::granted);
+  CHECK_FALSE(admission.has_descriptors(1));
+  CHECK(admission.enter(one) == Room::no_descriptor);
+  CHECK(admission.sessions() == 2);
+  admission.remove_listener();
+  CHECK(rooms == 1);
+  CHECK(admission.enter(one) == Room::no_descriptor);
+  admission.leave(one);
+  CHECK(rooms == 2);
+  CHECK(admission.enter(one) == Room::granted);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "the last quarter of the descriptors is not for pipes") {
+  Admission admission(limits(kNone, kNone, 8), [&] { ++rooms; });
+  CHECK(admission.take_pipe());
+  CHECK(admission.take_pipe());
+  CHECK(admission.take_pipe());
+  CHECK_FALSE(admission.take_pipe());
+  CHECK(admission.enter(one) == Room::granted);
+  CHECK(admission.enter(one) == Room::no_descriptor);
+  admission.give_pipe();
+  CHECK(rooms == 1);
+  CHECK(admission.descriptors() == 6);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a pool asks for the pipes beyond those that it keeps") {
+  Admission admission(limits(kNone, kNone, 8), [&] { ++rooms; });
+  relay::PipePool pool(&admission);
+  std::vector<relay::Pipe> pipes;
+  while (auto pipe = pool.take()) pipes.push_back(std::move(*pipe));
+  CHECK(pipes.size() == relay::PipePool::kKept + 3);
+  CHECK(admission.descriptors() == 6);
+  for (relay::Pipe& pipe : pipes) pool.give_back(std::move(pipe));
+  pipes.clear();
+  CHECK(admission.descriptors() == 0);
+  CHECK(pool.at_rest() == relay::PipePool::kKept);
+}
+
+TEST_CASE("pipes that nobody took since the last trim are closed") {
+  relay::PipePool pool;
+  pool.give_back(*pool.take());
+  pool.trim();
+  CHECK(pool.at_rest() == 1);
+  pool.trim();
+  CHECK(pool.at_rest() == 0);
+}
+
+// Threads that enter and leave at a limit of one: each that was refused is told, or gets in.
+TEST_CASE("no wake-up is lost between threads that wait and threads that leave") {
+  constexpr int kThreads = 4;
+  constexpr int kTurns = 2000;
+  StreamCounters stream;
+  std::atomic<int> rooms{0};
+  AdmissionLimits one;
+  one.sessions = 1;
+  Admission admission(one, [&] { ++rooms; });
+  std::atomic<int> most{0};
+  std::atomic<int> inside{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i)
+    threads.emplace_back([&] {
+      for (int turn = 0; turn < kTurns; ++turn) {
+        int seen = rooms.load();
+        while (admission.enter(stream) != Room::granted) {
+          while (rooms.load() == seen) std::this_thread::yield();  // as one that sleeps until told
+          seen = rooms.load();
+        }
+        if (++inside > 1) ++most;
+        --inside;
+        admission.leave(stream);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(most == 0);
+  CHECK(admission.sessions() == 0);
+}
+
+}  // namespace
+}  // namespace sc::test
