@@ -10,10 +10,9 @@
 
 // The calls that a session makes over and over, as the kernel takes them. In a process with threads
 // glibc's own are cancellation points (pthreads(7)), which arms and disarms cancellation around
-// each with two atomic operations. Nothing here is ever cancelled; without them a worker carried 1 % more
-// requests of 100 ping-pong sessions.
-// Sanitizers watch glibc's functions, so they get those. Results and errno are as in section 2 of the
-// manual. Any thread.
+// each with two atomic operations. Nothing here is ever cancelled; without them a worker carried 1
+// % more requests of 100 ping-pong sessions. Sanitizers watch glibc's functions, so they get those.
+// Results and errno are as in section 2 of the manual. Any thread.
 namespace sc::base::direct {
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
