@@ -50,7 +50,7 @@ class Listeners {
   bool may_accept(std::uint64_t stream_id);
   void on_nobody(std::uint64_t stream_id);
   void on_accept(std::uint64_t stream_id, net::Accepted client);
-  void set_waits(Listener& listener, bool waits);
+  static void set_waits(Listener& listener, bool waits);
   void wake_next();
   void log_refusal(const Listener& listener, Room room);
 
