@@ -15,7 +15,9 @@ namespace {
 
 // Read at once, so also the most that can wait unparsed.
 constexpr std::size_t kReadSize = 16 * 1024;
-// No further request is taken while this much of the answers before it waits to be sent.
+// No further request is taken while this much of the answers before it waits to be sent, nor in a
+// turn of the loop that has made so much: 16 KiB can hold hundreds of requests for long answers,
+// and whoever takes them fast would have the thread for a second.
 constexpr std::size_t kPendingAnswers = 64 * 1024;
 // What a client may still send after its last answer, before it is cut off: a body somewhat above
 // the limit comes to its end, so that the client reads its 413 instead of a reset.
@@ -46,7 +48,7 @@ Connection::~Connection() {
 }
 
 void Connection::on_ready(loop::Ready ready) {
-  if (ready.write && is_sending()) {
+  if (ready.write && (is_sending() || has_more())) {
     advance();
   } else if (ready.read && phase_ == Phase::handling) {
     // The client has sent more, or has gone: looked at once this request is answered.
@@ -94,17 +96,13 @@ void Connection::receive() {
   advance();
 }
 
-// Does all that can be done without waiting: takes requests from what was read and sends what was
-// answered, several pipelined answers in one system call.
+// Takes requests from what was read and sends what was answered, several pipelined answers in one
+// system call.
 void Connection::advance() {
-  while (true) {
-    take_requests();
-    if (!flush()) {
-      close();
-      return;
-    }
-    const bool more = phase_ == Phase::receiving && !last_answer_ && !in_.empty();
-    if (is_sending() || !more) break;
+  take_requests();
+  if (!flush()) {
+    close();
+    return;
   }
   if (service_.leaving && is_idle()) {
     close();
@@ -204,15 +202,16 @@ void Connection::start_lingering() {
 
 // The one place that decides what is waited for, and for how long.
 void Connection::update() {
-  const bool sending = is_sending();
+  // Who has more goes on as soon as it is writable: in the next turn, behind the others.
+  const bool writing = is_sending() || has_more();
   // While a request is handled the read watch stays as it was: most answers come before the client
   // sends more, and each change costs two system calls.
-  if (sending || phase_ != Phase::handling) reading_ = !sending;
-  poll_.watch(reading_, sending);
+  if (writing || phase_ != Phase::handling) reading_ = !writing;
+  poll_.watch(reading_, writing);
 
   Wait wait = Wait::nothing;
   std::chrono::milliseconds delay{};
-  if (sending) {
+  if (writing) {
     wait = Wait::write;
     delay = service_.timeouts.write;
   } else if (phase_ == Phase::lingering) {

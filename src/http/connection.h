@@ -81,6 +81,8 @@ class Connection {
   void start_lingering();
   void update();
   bool is_sending() const { return sent_ < out_.size(); }
+  // Requests that were read and left for later turns.
+  bool has_more() const { return phase_ == Phase::receiving && !last_answer_ && !in_.empty(); }
   bool is_idle() const;
 
   Service& service_;

@@ -3,6 +3,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "http/client.h"
 
 using namespace sc;
@@ -82,6 +84,26 @@ TEST_CASE("more pipelined requests than are read at once are answered in order")
   for (int i = 0; i < 5000; ++i) all += get("/" + std::to_string(i));
   client.send(all);
   check_in_order(served, client, 5000);
+}
+
+TEST_CASE("pipelined requests for long answers leave the loop's turns to others as well") {
+  Served served;
+  served.handler = [](http::Request, http::Responder responder) {
+    responder.respond(Served::text(std::string(64 * 1024, 'x')));
+  };
+  Client& client = served.connect();
+  std::string all;
+  for (int i = 0; i < 30; ++i) all += kGet;
+  client.send(all);
+  std::size_t answered = 0;
+  std::size_t most_in_a_turn = 0;
+  REQUIRE(served.turn_until([&] {
+    most_in_a_turn = std::max(most_in_a_turn, served.requests.size() - answered);
+    answered = served.requests.size();
+    return answered == 30;
+  }));
+  CHECK(most_in_a_turn == 1);
+  for (int i = 0; i < 30; ++i) CHECK(served.next_answer(client).body.size() == 64 * 1024);
 }
 
 TEST_CASE("a request that comes byte by byte is answered") {

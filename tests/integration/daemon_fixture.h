@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <future>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -84,9 +86,16 @@ class RunningDaemon {
       return false;
     }
   }
-  // The store's thread does nothing until `release` is there.
-  void hold_store(std::future<void> release) {
-    daemon_->store().run([held = std::move(release)]() mutable { held.wait(); });
+  // The store's thread does nothing from now on until the promise is kept, or gone.
+  [[nodiscard]] std::promise<void> hold_store() {
+    std::promise<void> gate;
+    std::promise<void> reached;
+    daemon_->store().run([&reached, open = gate.get_future()]() mutable {
+      reached.set_value();
+      open.wait();
+    });
+    reached.get_future().wait();
+    return gate;
   }
 
   // One request on a connection of its own; nobody is answered before the streams are open.
@@ -117,6 +126,43 @@ class RunningDaemon {
   std::unique_ptr<Daemon> daemon_;
   std::uint16_t api_port_ = 0;
   std::thread thread_;
+};
+
+// A daemon with ten ports, and one backend for all of its streams.
+struct DaemonFixture {
+  std::uint16_t first = find_ten_ports();
+  TempDir state;
+  base::Fd backend = listen_on_loopback();
+  std::optional<RunningDaemon> daemon;
+
+  explicit DaemonFixture(std::chrono::milliseconds drain = std::chrono::seconds(5)) {
+    daemon.emplace(state, first, drain);
+  }
+
+  std::string create(int port) const {
+    const Reply reply = daemon->get("/createstream/" + std::to_string(port) +
+                                    "/127.0.0.1:" + std::to_string(port_of(backend)));
+    return nlohmann::json::parse(reply.body)["result"];
+  }
+  void restart() {
+    daemon.reset();
+    daemon.emplace(state, first);
+  }
+
+  struct Pair {
+    base::Fd client;
+    base::Fd backend;
+  };
+  Pair connect(std::uint16_t port) const {
+    base::Fd client = connect_to(port);
+    base::Fd accepted = accept_one(backend.get()).fd;
+    return {std::move(client), std::move(accepted)};
+  }
+  static bool talks(const Pair& pair) {
+    send_all(pair.client, "hello");
+    wait_for(pair.backend.get(), POLLIN);
+    return receive_some(pair.backend).bytes == "hello";
+  }
 };
 
 }  // namespace sc::test

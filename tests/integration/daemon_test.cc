@@ -13,42 +13,6 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 
-struct DaemonFixture {
-  std::uint16_t first = find_ten_ports();
-  TempDir state;
-  base::Fd backend = listen_on_loopback();
-  std::optional<RunningDaemon> daemon;
-
-  explicit DaemonFixture(std::chrono::milliseconds drain = 5s) {
-    daemon.emplace(state, first, drain);
-  }
-
-  std::string create(int port) const {
-    const Reply reply = daemon->get("/createstream/" + std::to_string(port) +
-                                    "/127.0.0.1:" + std::to_string(port_of(backend)));
-    return json::parse(reply.body)["result"];
-  }
-  void restart() {
-    daemon.reset();
-    daemon.emplace(state, first);
-  }
-
-  struct Pair {
-    base::Fd client;
-    base::Fd backend;
-  };
-  Pair connect(std::uint16_t port) const {
-    base::Fd client = connect_to(port);
-    base::Fd accepted = accept_one(backend.get()).fd;
-    return {std::move(client), std::move(accepted)};
-  }
-  static bool talks(const Pair& pair) {
-    send_all(pair.client, "hello");
-    wait_for(pair.backend.get(), POLLIN);
-    return receive_some(pair.backend).bytes == "hello";
-  }
-};
-
 TEST_CASE_METHOD(DaemonFixture,
                  "a stream that was answered ok carries bytes and is back after a restart") {
   CHECK(create(first) == "ok");
@@ -124,20 +88,6 @@ TEST_CASE_METHOD(DaemonFixture, "a hundred creates and removes at once end as th
   const json before = json::parse(daemon->get("/getstreams").body);
   restart();
   CHECK(json::parse(daemon->get("/getstreams").body) == before);
-}
-
-TEST_CASE_METHOD(DaemonFixture, "a store that hangs delays neither bytes nor reads of the API") {
-  create(first);
-  const Pair pair = connect(first);
-  std::promise<void> release;
-  daemon->hold_store(release.get_future());
-  auto held = std::async(std::launch::async, [this] { return create(first + 1); });
-  CHECK(talks(pair));
-  CHECK(daemon->get("/status").status == 200);
-  CHECK(json::parse(daemon->get("/getstreams").body).size() == 1);
-  CHECK(held.wait_for(0s) != std::future_status::ready);
-  release.set_value();
-  CHECK(held.get() == "ok");
 }
 
 }  // namespace
