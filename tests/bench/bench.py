@@ -1,7 +1,6 @@
 """stream-conductor beside nginx, HAProxy and systemd-socket-proxyd in one run: tools/bench."""
 
 import argparse
-import datetime
 import os
 import pathlib
 import shlex
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 
+import building
 import launch
-import procfs
+import network
 import proxies
 import scenarios
 import tables
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE_SECONDS = 0.05
 
 
@@ -33,15 +32,13 @@ def parse_arguments(words):
                         help="threads or processes of each proxy, and its cores")
     parser.add_argument("--sendfile", action="store_true",
                         help="the load sends without a copy, in pages of 4 KiB")
-    parser.add_argument("--binary", type=pathlib.Path,
-                        default=os.environ.get("STREAM_CONDUCTOR", ROOT / "build/stream-conductor"))
     parser.add_argument("--compare-binary", type=pathlib.Path, metavar="BINARY",
                         help="another build of stream-conductor, beside the first")
-    parser.add_argument("--load", type=pathlib.Path, default=os.environ.get(
-        "STREAM_CONDUCTOR_LOAD", ROOT / "build/tests/bench/stream-conductor-load"),
-        help="the load generator")
+    parser.add_argument("--congestion-control", metavar="NAME",
+                        help="of TCP, in a network namespace of the run's own; `host` stays in the "
+                        f"host's as it is (default: {' or '.join(network.DEFAULTS)}, for root)")
     parser.add_argument("--output", type=pathlib.Path, help="a file in place of standard output")
-    parser.add_argument("--no-build", action="store_true", help="install and build nothing")
+    building.add_arguments(parser)
     parser.add_argument("--smoke", action="store_true",
                         help="once and short, to see that it runs and that the bytes are right")
     chosen = parser.parse_args(words)
@@ -60,35 +57,18 @@ def parse_arguments(words):
     return chosen
 
 
-def build():
-    """Output goes to stderr: stdout is for the tables."""
-    folder = ROOT / "build"
-    subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
-    configure = ["meson", "configure", folder] if (folder / "build.ninja").exists() else [
-        "meson", "setup", folder]
-    subprocess.run([*configure, "--buildtype=release", "-Dtests=enabled"], cwd=ROOT, check=True,
-                   stdout=sys.stderr)
-    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor",
-                    "tests/bench/stream-conductor-load"], check=True, stdout=sys.stderr)
-
-
-def preface(chosen, classes, cores, busy, command):
-    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False,
-                              capture_output=True, text=True).stdout.strip()
+def preface(chosen, found, classes, cores, busy, command):
     versions = [f"{each.name} {each.version()}" for each in classes if each.name != "direct"]
-    if revision:
-        versions[0] += f" ({revision})"
-    system = os.uname()
+    versions[0] += building.revision()
     proxy_cores, load_cores = (",".join(map(str, sorted(each))) for each in cores)
-    now = datetime.datetime.now(datetime.timezone.utc)
     return [
         f"Made by `{command}`.",
         "",
-        f"- {now:%Y-%m-%d}; {procfs.cpu_model()}, {os.cpu_count()} cores; {procfs.distribution()}, "
-        f"{system.sysname} {system.release}.",
+        f"- {building.machine()}",
         f"- {', '.join(versions)}; each with {chosen.workers} worker{'s' * (chosen.workers > 1)}.",
         f"- Load average of the machine before the start: {busy:.2f}. Where it is far from 0, others had a "
         "share of the cores.",
+        f"- {network.sentence(found)}",
         f"- Over loopback. The proxy on core {proxy_cores}, the load and its backend on core "
         f"{load_cores}. Where the load's core is busy all the time, throughput and requests/s say how "
         "fast both are together, and CPU per byte, request or session tells more of the proxy.",
@@ -105,8 +85,9 @@ def preface(chosen, classes, cores, busy, command):
 
 
 class Bench:
-    def __init__(self, chosen, folder):
+    def __init__(self, chosen, folder, found):
         self.chosen = chosen
+        self.network = found
         self.folder = pathlib.Path(folder)
         self.busy = os.getloadavg()[0]
         self.cores = launch.split_cores(chosen.workers)
@@ -167,9 +148,8 @@ class Bench:
     def document(self, words):
         command = shlex.join(["tools/bench", *words])
         names = [each.name for each in self.classes]
-        return tables.document(self.results, self.scenarios, names,
-                               preface(self.chosen, self.classes, self.cores, self.busy, command),
-                               self.context.notes)
+        start = preface(self.chosen, self.network, self.classes, self.cores, self.busy, command)
+        return tables.document(self.results, self.scenarios, names, start, self.context.notes)
 
 
 def main(words):
@@ -180,10 +160,10 @@ def main(words):
     folder = None
     try:
         if not chosen.no_build:
-            build()
+            building.build()
         folder = tempfile.mkdtemp(prefix="sc-bench-")
         os.chmod(folder, 0o755)  # nginx's workers have a user of their own
-        bench = Bench(chosen, folder)
+        bench = Bench(chosen, folder, network.enter(chosen.congestion_control))
         for each in bench.classes:
             each.version()  # is it there?
         bench.run()

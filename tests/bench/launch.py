@@ -5,7 +5,10 @@ import os
 import resource
 import subprocess
 
+from peers import free_ports
+
 END_SECONDS = 20
+BACKEND_PORTS = 3  # the kinds of tests/bench/wire.h
 
 
 class Failed(Exception):
@@ -70,7 +73,9 @@ class Load:
         self.ports = {}
 
     def start_backend(self, verify):
-        command = [self.binary, "backend", "--listen=127.0.0.1:0", *self.flags]
+        """Below the ephemeral range, as real backends and the proxies' own ports are."""
+        first = free_ports(BACKEND_PORTS)
+        command = [self.binary, "backend", f"--listen=127.0.0.1:{first}", *self.flags]
         self.backend = start(command + (["--verify"] if verify else []), self.cores,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.backend.stdout.readline()

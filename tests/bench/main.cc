@@ -98,7 +98,8 @@ void add_api(CLI::App& app, Arguments& into) {
 
 void add_backend(CLI::App& app, Arguments& into) {
   CLI::App* backend = app.add_subcommand("backend", "the far end: a sink, a source, an echo");
-  backend->add_option("--listen", into.address, "127.x.y.z:0")->required();
+  backend->add_option("--listen", into.address, "127.x.y.z:port, the first of three, or port 0")
+      ->required();
   backend->add_flag("--verify", into.verify, "the sink looks at every byte");
   backend->add_flag("--sendfile", into.sendfile, "the source sends without a copy");
 }

@@ -109,7 +109,7 @@ class Smoke(unittest.TestCase):
                 capture_output=True, text=True, timeout=120, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(os.listdir(folder), [])
-        for text in ("up, 16 sessions", "64 B, 16 at a time", "after one exchange", "create, list",
+        for text in ("Congestion control:", "up, 16 sessions", "64 B, 16 at a time", "after one exchange", "create, list",
                      "nginx", "haproxy", "systemd-socket-proxyd", "direct"):
             self.assertIn(text, done.stdout)
         self.assertEqual(procfs.family([os.getpid()]), [os.getpid()], "it left processes")
