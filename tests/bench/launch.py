@@ -62,6 +62,12 @@ def split_cores(workers):
     return set(cores[:workers]), set(cores[workers:] or cores)
 
 
+def shared_cores(count):
+    """As split_cores, the same ones for both."""
+    cores = set(sorted(os.sched_getaffinity(0))[:count])
+    return cores, cores
+
+
 class Load:
     """stream-conductor-load on the load's cores, with its backend."""
 
