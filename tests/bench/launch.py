@@ -21,14 +21,11 @@ def environment():
 
 
 def start(command, cores, **options):
-    """Pinned before it runs, so that all its threads and processes are."""
+    """Pinned before it runs, so that all its threads and processes are; None leaves it as it is."""
     options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(
-        [str(word) for word in command],
-        env=environment(),
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),  # there are no threads in this program
-        **options,
-    )
+    if cores is not None:  # from a program without threads: Popen's manual
+        options["preexec_fn"] = lambda: os.sched_setaffinity(0, cores)
+    return subprocess.Popen([str(word) for word in command], env=environment(), **options)
 
 
 def stop(processes):
