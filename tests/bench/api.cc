@@ -145,8 +145,8 @@ Report run_api(const ApiOptions& options) {
   Phase remove{.paths = {}, .is_right = says_ok};
   for (unsigned number = 0; number < options.count; ++number) {
     const std::string port = std::to_string(options.first_port + number);
-    create.paths.push_back("/createstream/" + port + "/" + options.backend);
-    remove.paths.push_back("/removestream/" + port);
+    if (options.create) create.paths.push_back("/createstream/" + port + "/" + options.backend);
+    if (options.remove) remove.paths.push_back("/removestream/" + port);
   }
   Phase list{.paths = std::vector<std::string>(options.lists, "/getstreams"),
              .is_right = [&options](std::string_view body) {

@@ -16,6 +16,8 @@ struct ApiOptions {
   unsigned count = 1;        // streams, on ports that follow each other
   unsigned concurrency = 1;  // connections with one request at a time each
   unsigned lists = 0;        // of all streams, one at a time
+  bool create = true;        // else they are there already
+  bool remove = true;        // else they stay
 };
 
 // Creates the streams, lists them, and removes them, each over connections that are kept.

@@ -201,6 +201,12 @@ class Service final : public Handler {
   std::unordered_map<int, std::unique_ptr<Peer>> peers_;
 };
 
+sockaddr_in following(sockaddr_in address, unsigned distance) {
+  const unsigned port = ntohs(address.sin_port);
+  if (port != 0) address.sin_port = htons(static_cast<std::uint16_t>(port + distance));
+  return address;
+}
+
 }  // namespace
 
 void run_backend(const BackendOptions& options) {
@@ -209,9 +215,10 @@ void run_backend(const BackendOptions& options) {
   const InputEnd input(reactor);
   const Service sink(reactor, options.listen,
                      [&] { return std::make_unique<SinkPeer>(pattern, options.verify); });
-  const Service source(reactor, options.listen,
+  const Service source(reactor, following(options.listen, 1),
                        [&] { return std::make_unique<SourcePeer>(pattern, options.send); });
-  const Service echo(reactor, options.listen, [] { return std::make_unique<EchoPeer>(); });
+  const Service echo(reactor, following(options.listen, 2),
+                     [] { return std::make_unique<EchoPeer>(); });
   std::printf(R"({"sink": %u, "source": %u, "echo": %u})"
               "\n",
               sink.port(), source.port(), echo.port());

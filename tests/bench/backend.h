@@ -7,7 +7,7 @@
 namespace sc::bench {
 
 struct BackendOptions {
-  sockaddr_in listen{};  // the port is chosen by the kernel for each kind
+  sockaddr_in listen{};  // the sink's; the next two ports are the others'. 0: the kernel chooses
   bool verify = false;   // the sink looks at every byte in place of discarding it
   SendMode send = SendMode::copy;
 };

@@ -1,7 +1,6 @@
 """stream-conductor beside nginx, HAProxy and systemd-socket-proxyd in one run: tools/bench."""
 
 import argparse
-import datetime
 import os
 import pathlib
 import shlex
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 
+import building
 import launch
-import procfs
+import network
 import proxies
 import scenarios
 import tables
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE_SECONDS = 0.05
 
 
@@ -26,22 +25,21 @@ def parse_arguments(words):
     parser.add_argument("--peers", default="nginx,haproxy,systemd-socket-proxyd,direct",
                         help="what to compare with (default: %(default)s)")
     parser.add_argument("--only", default=",".join(scenarios.GROUPS),
-                        help="groups of scenarios (default: %(default)s)")
+                        help="groups of scenarios (default: %(default)s); `workers`, which compares "
+                        "1 with 2 of them, is for itself")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--workers", type=int, default=1,
                         help="threads or processes of each proxy, and its cores")
     parser.add_argument("--sendfile", action="store_true",
                         help="the load sends without a copy, in pages of 4 KiB")
-    parser.add_argument("--binary", type=pathlib.Path,
-                        default=os.environ.get("STREAM_CONDUCTOR", ROOT / "build/stream-conductor"))
     parser.add_argument("--compare-binary", type=pathlib.Path, metavar="BINARY",
                         help="another build of stream-conductor, beside the first")
-    parser.add_argument("--load", type=pathlib.Path, default=os.environ.get(
-        "STREAM_CONDUCTOR_LOAD", ROOT / "build/tests/bench/stream-conductor-load"),
-        help="the load generator")
+    parser.add_argument("--congestion-control", metavar="NAME",
+                        help="of TCP, in a network namespace of the run's own; `host` stays in the "
+                        f"host's as it is (default: {' or '.join(network.DEFAULTS)}, for root)")
     parser.add_argument("--output", type=pathlib.Path, help="a file in place of standard output")
-    parser.add_argument("--no-build", action="store_true", help="install and build nothing")
+    building.add_arguments(parser)
     parser.add_argument("--smoke", action="store_true",
                         help="once and short, to see that it runs and that the bytes are right")
     chosen = parser.parse_args(words)
@@ -50,8 +48,11 @@ def parse_arguments(words):
     for name in chosen.peers:
         if name not in proxies.ALL or name in (tables.OURS, proxies.OtherBuild.name):
             parser.error(f"--peers: no {name!r}")
+    chosen.compares_workers = chosen.only == [scenarios.WORKERS]
+    if scenarios.WORKERS in chosen.only and not chosen.compares_workers:
+        parser.error(f"--only: {scenarios.WORKERS} has other cores than the rest, and goes with none of it")
     for name in chosen.only:
-        if name not in scenarios.GROUPS:
+        if name not in (*scenarios.GROUPS, scenarios.WORKERS):
             parser.error(f"--only: no {name!r}; there are {', '.join(scenarios.GROUPS)}")
     if chosen.rounds < 1 or not 0 < chosen.seconds <= 600 or chosen.workers < 1:
         parser.error("--rounds and --workers are at least 1, --seconds above 0 and at most 600")
@@ -60,68 +61,77 @@ def parse_arguments(words):
     return chosen
 
 
-def build():
-    """Output goes to stderr: stdout is for the tables."""
-    folder = ROOT / "build"
-    subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
-    configure = ["meson", "configure", folder] if (folder / "build.ninja").exists() else [
-        "meson", "setup", folder]
-    subprocess.run([*configure, "--buildtype=release", "-Dtests=enabled"], cwd=ROOT, check=True,
-                   stdout=sys.stderr)
-    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor",
-                    "tests/bench/stream-conductor-load"], check=True, stdout=sys.stderr)
-
-
-def preface(chosen, classes, cores, busy, command):
-    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, check=False,
-                              capture_output=True, text=True).stdout.strip()
-    versions = [f"{each.name} {each.version()}" for each in classes if each.name != "direct"]
-    if revision:
-        versions[0] += f" ({revision})"
-    system = os.uname()
-    proxy_cores, load_cores = (",".join(map(str, sorted(each))) for each in cores)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return [
+def preface(bench, command):
+    chosen = bench.chosen
+    lines = [
         f"Made by `{command}`.",
         "",
-        f"- {now:%Y-%m-%d}; {procfs.cpu_model()}, {os.cpu_count()} cores; {procfs.distribution()}, "
-        f"{system.sysname} {system.release}.",
-        f"- {', '.join(versions)}; each with {chosen.workers} worker{'s' * (chosen.workers > 1)}.",
-        f"- Load average of the machine before the start: {busy:.2f}. Where it is far from 0, others had a "
-        "share of the cores.",
-        f"- Over loopback. The proxy on core {proxy_cores}, the load and its backend on core "
-        f"{load_cores}. Where the load's core is busy all the time, throughput and requests/s say how "
-        "fast both are together, and CPU per byte, request or session tells more of the proxy.",
+        f"- {building.machine()}",
+        f"- {versions(bench)}.",
+        f"- Load average of the machine before the start: {bench.busy:.2f}. Where it is far from 0, "
+        "others had a share of the cores.",
+        f"- {network.sentence(bench.network)}",
+        f"- Over loopback. {placing(bench)}",
         f"- Rounds: {chosen.rounds}, of {chosen.seconds:g} s for each figure; within a round every "
         "proxy has its turn in each scenario, in an order that rotates. Median, and in brackets the "
         "lowest and the highest.",
         "- CPU is what the scheduler counted for all threads and processes of the proxy. Bulk counts "
         "bytes that reached the far end. The load sends "
         + ("by sendfile, in pages of 4 KiB." if chosen.sendfile else "by copying."),
-        "- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's (sockets, "
-        "pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside it got. direct: without "
-        "any proxy.",
     ]
+    if not chosen.compares_workers:
+        lines.append("- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's "
+                     "(sockets, pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside "
+                     "it got. direct: without any proxy.")
+    return lines
+
+
+def versions(bench):
+    if bench.chosen.compares_workers:
+        version = proxies.StreamConductor.version() + building.revision()
+        return f"{tables.OURS} {version}, with 1 worker and with 2"
+    found = [f"{each.name} {each.version()}" for each in bench.classes if each.name != "direct"]
+    found[0] += building.revision()
+    workers = bench.chosen.workers
+    return f"{', '.join(found)}; each with {workers} worker{'s' * (workers > 1)}"
+
+
+def placing(bench):
+    proxy_cores, load_cores = (",".join(map(str, sorted(each))) for each in bench.cores)
+    if bench.chosen.compares_workers:
+        return (f"Proxy, load and backend all on cores {proxy_cores}: what a second worker uses, the load "
+                "goes without, so CPU per byte, request or session is what to read.")
+    return (f"The proxy on core {proxy_cores}, the load and its backend on core {load_cores}. Where the "
+            "load's core is busy all the time, throughput and requests/s say how fast both are together, "
+            "and CPU per byte, request or session tells more of the proxy.")
 
 
 class Bench:
-    def __init__(self, chosen, folder):
+    def __init__(self, chosen, folder, found):
         self.chosen = chosen
+        self.network = found
         self.folder = pathlib.Path(folder)
         self.busy = os.getloadavg()[0]
-        self.cores = launch.split_cores(chosen.workers)
+        self.cores = launch.shared_cores(2) if chosen.compares_workers else launch.split_cores(
+            chosen.workers)
         self.load = launch.Load(chosen.load, self.cores[1], ["--sendfile"] if chosen.sendfile else [])
         self.context = scenarios.Context(self.load, chosen.seconds, chosen.smoke)
-        self.results = tables.Results()
         proxies.StreamConductor.binary = chosen.binary
         proxies.OtherBuild.binary = chosen.compare_binary
-        names = [tables.OURS]
-        if chosen.compare_binary:
-            names.append(proxies.OtherBuild.name)
-        self.classes = [proxies.ALL[name] for name in names + chosen.peers]
+        self.classes = self.choose_classes()
+        self.results = tables.Results(ours=self.classes[0].name)
         self.scenarios = [each for each in scenarios.make_all() if each.group in chosen.only]
         self.started = 0
         self.running = {}
+
+    def choose_classes(self):
+        """Ours, whose ratios to the others are told, is the first."""
+        if self.chosen.compares_workers:
+            return [proxies.TwoWorkers, proxies.OneWorker]
+        names = [tables.OURS]
+        if self.chosen.compare_binary:
+            names.append(proxies.OtherBuild.name)
+        return [proxies.ALL[name] for name in names + self.chosen.peers]
 
     def make(self, proxy_class):
         self.started += 1
@@ -167,8 +177,7 @@ class Bench:
     def document(self, words):
         command = shlex.join(["tools/bench", *words])
         names = [each.name for each in self.classes]
-        return tables.document(self.results, self.scenarios, names,
-                               preface(self.chosen, self.classes, self.cores, self.busy, command),
+        return tables.document(self.results, self.scenarios, names, preface(self, command),
                                self.context.notes)
 
 
@@ -180,10 +189,10 @@ def main(words):
     folder = None
     try:
         if not chosen.no_build:
-            build()
+            building.build()
         folder = tempfile.mkdtemp(prefix="sc-bench-")
         os.chmod(folder, 0o755)  # nginx's workers have a user of their own
-        bench = Bench(chosen, folder)
+        bench = Bench(chosen, folder, network.enter(chosen.congestion_control))
         for each in bench.classes:
             each.version()  # is it there?
         bench.run()

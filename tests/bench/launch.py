@@ -5,7 +5,10 @@ import os
 import resource
 import subprocess
 
+from peers import free_ports
+
 END_SECONDS = 20
+BACKEND_PORTS = 3  # the kinds of tests/bench/wire.h
 
 
 class Failed(Exception):
@@ -18,14 +21,11 @@ def environment():
 
 
 def start(command, cores, **options):
-    """Pinned before it runs, so that all its threads and processes are."""
+    """Pinned before it runs, so that all its threads and processes are; None leaves it as it is."""
     options.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(
-        [str(word) for word in command],
-        env=environment(),
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),  # there are no threads in this program
-        **options,
-    )
+    if cores is not None:  # from a program without threads: Popen's manual
+        options["preexec_fn"] = lambda: os.sched_setaffinity(0, cores)
+    return subprocess.Popen([str(word) for word in command], env=environment(), **options)
 
 
 def stop(processes):
@@ -59,6 +59,12 @@ def split_cores(workers):
     return set(cores[:workers]), set(cores[workers:] or cores)
 
 
+def shared_cores(count):
+    """As split_cores, the same ones for both."""
+    cores = set(sorted(os.sched_getaffinity(0))[:count])
+    return cores, cores
+
+
 class Load:
     """stream-conductor-load on the load's cores, with its backend."""
 
@@ -70,7 +76,9 @@ class Load:
         self.ports = {}
 
     def start_backend(self, verify):
-        command = [self.binary, "backend", "--listen=127.0.0.1:0", *self.flags]
+        """Below the ephemeral range, as real backends and the proxies' own ports are."""
+        first = free_ports(BACKEND_PORTS)
+        command = [self.binary, "backend", f"--listen=127.0.0.1:{first}", *self.flags]
         self.backend = start(command + (["--verify"] if verify else []), self.cores,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.backend.stdout.readline()

@@ -35,6 +35,7 @@ struct Arguments {
   std::uint16_t first_port = 0;
   unsigned count = 1;
   unsigned lists = 0;
+  std::string only;
   bool verify = false;
   bool hold = false;
   bool sendfile = false;
@@ -94,11 +95,14 @@ void add_api(CLI::App& app, Arguments& into) {
   api->add_option("--first-port", into.first_port, "of the streams")->required();
   api->add_option("--count", into.count, "of streams")->check(CLI::Range(1U, 10000U));
   api->add_option("--lists", into.lists, "how often to list them")->check(CLI::Range(0U, 10000U));
+  api->add_option("--only", into.only, "create and leave them, or remove those of before")
+      ->check(CLI::IsMember({"create", "remove"}));
 }
 
 void add_backend(CLI::App& app, Arguments& into) {
   CLI::App* backend = app.add_subcommand("backend", "the far end: a sink, a source, an echo");
-  backend->add_option("--listen", into.address, "127.x.y.z:0")->required();
+  backend->add_option("--listen", into.address, "127.x.y.z:port, the first of three, or port 0")
+      ->required();
   backend->add_flag("--verify", into.verify, "the sink looks at every byte");
   backend->add_flag("--sendfile", into.sendfile, "the source sends without a copy");
 }
@@ -133,7 +137,9 @@ std::optional<Report> run(const std::string& command, const Arguments& arguments
                                .first_port = arguments.first_port,
                                .count = arguments.count,
                                .concurrency = arguments.sessions,
-                               .lists = arguments.lists});
+                               .lists = arguments.lists,
+                               .create = arguments.only != "remove",
+                               .remove = arguments.only != "create"});
   return sc::bench::run_connect({.target = *address,
                                  .size = arguments.size,
                                  .concurrency = arguments.sessions,

@@ -27,6 +27,16 @@ def cpu_seconds(pids):
     return total / 1e9
 
 
+def cpu_seconds_by_thread(pid, prefix):
+    """{thread's name: seconds on a CPU} of one process's threads whose names start so."""
+    found = {}
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        if name.startswith(prefix):
+            found[name] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
+
+
 def resident_bytes(pids):
     total = 0
     for pid in family(pids):

@@ -133,6 +133,20 @@ class StreamConductor(Proxy):
             client.close()
 
 
+class OneWorker(StreamConductor):
+    name = "1 worker"
+
+    def __init__(self, folder, targets, cores, workers):
+        super().__init__(folder, targets, cores, workers=1)
+
+
+class TwoWorkers(StreamConductor):
+    name = "2 workers"
+
+    def __init__(self, folder, targets, cores, workers):
+        super().__init__(folder, targets, cores, workers=2)
+
+
 class OtherBuild(StreamConductor):
     """A second build of stream-conductor, to see what a change does."""
 

@@ -8,9 +8,10 @@ import launch
 import procfs
 
 GIB = 1 << 30
+WORKER_THREADS = "worker-"  # what their names begin with: src/relay/worker.cc
 LOAD_MARGIN = 5  # seconds that what runs beside a measurement may last longer
 
-# `digits` after the point; `more` is true where more is better.
+# `digits` after the point; `more` is true where more is better, None where neither is.
 Metric = collections.namedtuple("Metric", "key title digits more")
 
 THROUGHPUT = Metric("throughput", "GiB/s", 2, True)
@@ -29,6 +30,7 @@ CREATE_P99 = Metric("create_p99", "create p99 µs", 0, False)
 CREATES = Metric("creates", "creates/s", 0, True)
 REMOVE_P50 = Metric("remove_p50", "remove p50 µs", 0, False)
 LIST_P50 = Metric("list_p50", "list p50 µs", 0, False)
+BUSIEST = Metric("busiest", "of the workers' CPU, the busiest one's, %", 0, None)
 
 
 class Context:
@@ -193,6 +195,26 @@ class Api(Scenario):
                 LIST_P50.key: alone["list_p50_us"]}
 
 
+class Balance(Scenario):
+    """Another scenario, and how evenly the threads of stream-conductor's workers shared it."""
+
+    def __init__(self, inner, title):
+        super().__init__(WORKERS, f"{title} {inner.name}", [*inner.metrics, BUSIEST])
+        self.inner = inner
+
+    def measure(self, context, proxy):
+        [pid] = proxy.pids()
+        before = procfs.cpu_seconds_by_thread(pid, WORKER_THREADS)
+        figures = self.inner.measure(context, proxy)
+        after = procfs.cpu_seconds_by_thread(pid, WORKER_THREADS)
+        if len(after) != proxy.workers:
+            raise launch.Failed(f"{proxy.workers} workers have {len(after)} threads")
+        spent = [after[name] - before[name] for name in after]
+        if sum(spent) > 0:
+            figures[BUSIEST.key] = 100 * max(spent) / sum(spent)
+        return figures
+
+
 def make_all():
     return [
         *(Bulk(direction, sessions) for direction in ("up", "down") for sessions in (1, 16)),
@@ -202,9 +224,13 @@ def make_all():
         Fairness(),
         Api(),
         PingPong(64, 1000, group="scale"),
+        Balance(Bulk("up", 16), "bulk"),
+        Balance(PingPong(64, 100), "ping-pong"),
+        Balance(Connect(), "connect"),
     ]
 
 
+WORKERS = "workers"  # shares its cores with the load, so it is measured by itself
 GROUPS = ("bulk", "pingpong", "connect", "idle", "fairness", "api", "scale")
 
 

@@ -101,18 +101,25 @@ class Notices(unittest.TestCase):
 
 
 class Smoke(unittest.TestCase):
-    def test_every_scenario_with_every_proxy(self):
+    def check(self, *words, says):
         with tempfile.TemporaryDirectory() as folder:
-            environment = dict(os.environ, TMPDIR=folder)
             done = subprocess.run(
-                [ROOT / "tools/bench", "--smoke", "--no-build"], env=environment,
-                capture_output=True, text=True, timeout=120, check=False)
+                [ROOT / "tools/bench", "--smoke", "--no-build", *words],
+                env=dict(os.environ, TMPDIR=folder), capture_output=True, text=True, timeout=120,
+                check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(os.listdir(folder), [])
-        for text in ("up, 16 sessions", "64 B, 16 at a time", "after one exchange", "create, list",
-                     "nginx", "haproxy", "systemd-socket-proxyd", "direct"):
+        for text in ("Congestion control:", *says):
             self.assertIn(text, done.stdout)
         self.assertEqual(procfs.family([os.getpid()]), [os.getpid()], "it left processes")
+
+    def test_every_scenario_with_every_proxy(self):
+        self.check(says=["up, 16 sessions", "64 B, 16 at a time", "after one exchange", "create, list",
+                         "nginx", "haproxy", "systemd-socket-proxyd", "direct"])
+
+    def test_one_worker_beside_two(self):
+        self.check("--only=workers", says=["bulk up, 16", "ping-pong 64 B", "connect 64 B",
+                                           "2 workers / 1 worker", "the busiest one's"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Figures as Markdown: medians, spread, ratios, and what was to be reached."""
 
 import collections
+import itertools
 import statistics
 
 import scenarios
@@ -14,6 +15,7 @@ TITLES = {
     "fairness": "Fairness: ping-pong beside bulk",
     "api": "API",
     "scale": "Many sessions",
+    "workers": "Workers",
 }
 # A ratio of ours to theirs; at least that where more is better, else at most.
 Goal = collections.namedtuple("Goal", "group filter metric nginx haproxy")
@@ -29,9 +31,10 @@ GOALS = (
 
 
 class Results:
-    """Values by scenario, proxy and metric."""
+    """Values by scenario, proxy and metric; ratios are of `ours` to others."""
 
-    def __init__(self):
+    def __init__(self, ours):
+        self.ours = ours
         self._values = collections.defaultdict(list)
         self.failures = []
 
@@ -47,7 +50,9 @@ class Results:
         return statistics.median(values) if values else None
 
     def ratio(self, scenario, proxy, metric):
-        ours, theirs = self.median(scenario, OURS, metric), self.median(scenario, proxy, metric)
+        if metric.more is None:
+            return None
+        ours, theirs = (self.median(scenario, each, metric) for each in (self.ours, proxy))
         return ours / theirs if ours is not None and theirs else None
 
 
@@ -73,8 +78,15 @@ def table(head, rows):
 
 
 def group_table(results, group, chosen, proxies):
-    """Ratios are in a row of their own below each proxy's figures."""
-    metrics = chosen[0].metrics
+    """A table for those that follow each other with the same metrics."""
+    lines = []
+    for metrics, some in itertools.groupby(chosen, lambda scenario: scenario.metrics):
+        lines += figures_table(results, metrics, list(some), proxies)
+    return [f"## {TITLES[group]}", "", *lines] if lines else []
+
+
+def figures_table(results, metrics, chosen, proxies):
+    """Ratios are in a table of their own below the figures."""
     rows = []
     for scenario in chosen:
         for proxy in proxies:
@@ -84,14 +96,14 @@ def group_table(results, group, chosen, proxies):
                          *(cell(results.of(scenario, proxy, metric), metric) for metric in metrics)])
     if not rows:
         return []
-    lines = [f"## {TITLES[group]}", "", *table(["", "", *(each.title for each in metrics)], rows)]
-    others = [proxy for proxy in proxies if proxy not in (OURS, "direct")]
+    lines = table(["", "", *(each.title for each in metrics)], rows)
+    others = [proxy for proxy in proxies if proxy not in (results.ours, "direct")]
     ratios = []
     for scenario in chosen:
         for proxy in others:
             found = [results.ratio(scenario, proxy, metric) for metric in metrics]
             if any(found):
-                ratios.append([scenario.name, f"{OURS} / {proxy}",
+                ratios.append([scenario.name, f"{results.ours} / {proxy}",
                                *(f"{each:.2f}×" if each else "–" for each in found)])
     if ratios:
         lines += table(["ratio", "", *(each.title for each in metrics)], ratios)
