@@ -1,5 +1,6 @@
 #include "daemon.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -190,6 +191,9 @@ base::Result<void> Daemon::start_streams() {
 void Daemon::on_booted(const core::BootReport& report, base::Instant started_at) {
   if (phase_ != Phase::starting) return;  // told to stop meanwhile
   phase_ = Phase::serving;
+  // What thousands of rows took while they were read and written lies between what is kept: back to
+  // the kernel, once the store has let go of its part.
+  store_->run([] { ::malloc_trim(0); });
   server_.start();
   for (const net::Address& address : api_addresses_)
     base::log::info("API listens", {{"address", address.to_string()}});

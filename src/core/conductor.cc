@@ -63,11 +63,13 @@ void Conductor::boot(const StoredStreams& stored, base::Callback<void(BootReport
     streams_.insert_or_assign(stream.spec.port, std::move(stream));
   }
   tell_retry_at();
-  store_.commit(std::move(writes), [this, opened = stored.streams, report,
+  std::vector<std::uint16_t> ports;
+  for (const Stream& stream : stored.streams) ports.push_back(stream.spec.port);
+  store_.commit(std::move(writes), [this, ports = std::move(ports), report,
                                     done = std::move(on_done)](base::Result<void> saved) mutable {
     if (!saved)
       base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
-    for (const Stream& stream : opened) queue_.leave(stream.spec.port);
+    for (const std::uint16_t port : ports) queue_.leave(port);
     done(report);
   });
 }

@@ -13,7 +13,6 @@ Acceptor::Acceptor(loop::Loop& loop, base::Fd listener, OnAccept on_accept, Gate
       listener_(std::move(listener)),
       on_accept_(std::move(on_accept)),
       gate_(std::move(gate)),
-      back_off_(loop, [this] { update(); }),
       poll_(loop, listener_.get(), [this](loop::Ready) { on_ready(); }) {}
 
 void Acceptor::resume() {
@@ -28,7 +27,7 @@ void Acceptor::pause() {
 
 void Acceptor::update() {
   try {
-    poll_.watch(running_ && !back_off_.is_active(), false);
+    poll_.watch(running_ && !(back_off_ && back_off_->is_active()), false);
   } catch (const std::runtime_error& failure) {
     rest(failure.what());
   }
@@ -54,7 +53,8 @@ void Acceptor::on_ready() {
 // EMFILE, ENFILE, ENOBUFS, ENOMEM, or no room in the epoll set: nothing here can be freed by trying
 // again at once.
 void Acceptor::rest(const std::string& why) {
-  back_off_.start(kAcceptBackOff);
+  if (!back_off_) back_off_.emplace(loop_, [this] { update(); });
+  back_off_->start(kAcceptBackOff);
   update();
   if (warned_ && loop_.now() - *warned_ < kWarnEvery) return;
   warned_ = loop_.now();

@@ -55,7 +55,7 @@ class Acceptor {
   // takes a client, so it begins with one and doubles for as long as none finds nobody.
   int quota_ = 1;
   std::optional<std::chrono::milliseconds> warned_;  // loop time of the last warning
-  loop::Timer back_off_;
+  std::optional<loop::Timer> back_off_;              // since it had to rest for the first time
   loop::Poll poll_;
 };
 
