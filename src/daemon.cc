@@ -27,6 +27,7 @@ constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
 // Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
 constexpr std::size_t kOtherDescriptors = 128;
+constexpr std::size_t kWorkerDescriptors = 8;  // of its loop: two epoll sets, a pipe, an eventfd
 
 // What the process may open, less a reserve: for all clients of the API, for the pipes that workers
 // keep, and for the rest, the database and name look-ups above all. Of a small limit a quarter.
@@ -34,8 +35,8 @@ std::size_t descriptors_for_streams(std::size_t workers) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
   const std::size_t all = limit.rlim_cur;
-  const std::size_t reserve =
-      http::ServerOptions{}.max_clients + 2 * relay::PipePool::kKept * workers + kOtherDescriptors;
+  const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
+                              (2 * relay::PipePool::kKept + kWorkerDescriptors) * workers;
   return all - std::min(reserve, all / 4);
 }
 

@@ -182,7 +182,9 @@ void Conductor::create_again(Stream& stream, const StreamSpec& spec, const std::
   store_.commit(std::move(writes),
                 [this, stream, done = std::move(on_done)](base::Result<void> saved) mutable {
                   queue_.leave(stream.spec.port);
-                  if (saved) {
+                  if (stopping_) {
+                    done(base::Error{base::Errc::unavailable, "the service is stopping"});
+                  } else if (saved) {
                     done(std::move(stream));
                   } else {
                     done(with_prefix("the stream runs, but is not stored so: ", saved.error()));
@@ -375,7 +377,9 @@ base::Result<std::uint16_t> Conductor::free_port() {
     for (int candidate = range.first; candidate <= range.last; ++candidate) {
       const auto port = static_cast<std::uint16_t>(candidate);
       if (streams_.contains(port) || unreadable_.contains(port) || queue_.is_busy(port)) continue;
-      if (plane_.prepare(port)) return port;  // bound and let go again
+      const auto listener = plane_.prepare(port);
+      if (listener) return port;  // bound and let go again
+      if (listener.error().code == base::Errc::unavailable) return listener.error();
     }
   }
   return base::Error{base::Errc::unavailable,

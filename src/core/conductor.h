@@ -79,7 +79,7 @@ class Conductor {
   const PortRanges& ports() const { return options_.ports; }
 
   // The first port of the range that no stream has and that can be bound at this moment.
-  // unavailable: none.
+  // unavailable: none, or the host opens no port at all now.
   base::Result<std::uint16_t> free_port();
 
   // Why sessions of the stream do not reach the backend; empty: they do again.

@@ -35,7 +35,7 @@ void Acceptor::update() {
 
 void Acceptor::on_ready() {
   for (int i = 0; i < quota_ && running_; ++i) {
-    if (gate_.may_accept && !gate_.may_accept()) return;
+    if (gate_.may_accept && !gate_.may_accept(i == 0)) return;
     AcceptResult result = accept(listener_.get());
     if (result.error == 0) {
       on_accept_(std::move(result.accepted));

@@ -27,7 +27,9 @@ class Acceptor {
 
   // Who may refuse clients. Neither call may destroy the Acceptor.
   struct Gate {
-    base::Callback<bool()> may_accept;   // before each one; false: it has paused the Acceptor
+    // Before each one; `is_there`: a client waits, else perhaps. False: not in this turn any more;
+    // if one waits it has paused the Acceptor.
+    base::Callback<bool(bool is_there)> may_accept;
     base::Callback<void()> nobody_came;  // it said true, and no client was there to be taken
   };
 

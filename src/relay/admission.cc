@@ -1,18 +1,24 @@
 #include "relay/admission.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace sc::relay {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
+// Of the descriptors, so that clients cannot keep an operator from opening a port, nor pipes
+// clients from coming in.
+constexpr std::size_t kListenersShare = 16;
+constexpr std::size_t kSessionsShare = 4;
 
-// Adds, unless that exceeds the limit.
-bool take(std::atomic<std::size_t>& count, std::size_t more, std::size_t limit) {
-  std::size_t now = count.load();
-  while (now <= limit && limit - now >= more)
-    if (count.compare_exchange_weak(now, now + more)) return true;
-  return false;
+AdmissionLimits in_range(AdmissionLimits limits) {
+  constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+  limits.sessions = std::min(limits.sessions, kMost);
+  limits.descriptors = std::min(limits.descriptors, kMost);
+  return limits;
 }
 
 }  // namespace
@@ -32,57 +38,58 @@ std::string_view to_string(Room room) {
 }
 
 Admission::Admission(const AdmissionLimits& limits, std::function<void()> on_room)
-    : limits_(limits), on_room_(std::move(on_room)) {}
+    : limits_(in_range(limits)),
+      most_for_sessions_(limits_.descriptors - limits_.descriptors / kListenersShare),
+      most_for_pipes_(limits_.descriptors - limits_.descriptors / kSessionsShare),
+      on_room_(std::move(on_room)) {}
 
 Room Admission::enter(StreamCounters& stream) {
   Room room = try_enter(stream);
-  if (room == Room::granted) return room;
-  (room == Room::stream_full ? stream.clients_wait : someone_waits_).store(true);
-  room = try_enter(stream);
-  if (room == Room::granted) return room;
-  // Another limit than the first time: whoever makes room there must know as well.
-  (room == Room::stream_full ? stream.clients_wait : someone_waits_).store(true);
-  refusals_.fetch_add(1, kRelaxed);
-  stream.refusals.fetch_add(1, kRelaxed);
+  while (room != Room::granted) {
+    (room == Room::stream_full ? stream.clients_wait : someone_waits_).store(true);
+    const Room again = try_enter(stream);
+    if (again == room) return room;
+    room = again;  // another limit than the one whose flag was set before this try
+  }
   return room;
 }
 
+void Admission::count_refusal(StreamCounters& stream) {
+  refusals_.fetch_add(1, kRelaxed);
+  stream.refusals.fetch_add(1, kRelaxed);
+}
+
 Room Admission::try_enter(StreamCounters& stream) {
-  if (!take(sessions_, 1, limits_.sessions)) return Room::no_session;
-  if (!take(stream.sessions_admitted, 1, limits_.sessions_per_stream)) {
-    sessions_.fetch_sub(1);
-    return Room::stream_full;
-  }
-  if (!take(descriptors_, kSessionDescriptors, limits_.descriptors)) {
-    stream.sessions_admitted.fetch_sub(1);
-    sessions_.fetch_sub(1);
-    return Room::no_descriptor;
-  }
-  return Room::granted;
+  // Only this thread adds to it.
+  if (stream.sessions_admitted.load() >= limits_.sessions_per_stream) return Room::stream_full;
+  const Room room = take(1, kSessionDescriptors, most_for_sessions_);
+  if (room == Room::granted) stream.sessions_admitted.fetch_add(1);
+  return room;
 }
 
 bool Admission::leave(StreamCounters& stream) {
-  sessions_.fetch_sub(1);
   stream.sessions_admitted.fetch_sub(1);
-  give_descriptors(kSessionDescriptors);
+  give(kOneSession + kSessionDescriptors);
   return stream.clients_wait.load() && stream.clients_wait.exchange(false);
 }
 
 bool Admission::has_descriptors(std::size_t count) const {
-  const std::size_t used = descriptors_.load();
-  return used <= limits_.descriptors && limits_.descriptors - used >= count;
+  return descriptors() + count <= limits_.descriptors;
 }
 
-bool Admission::take_pipe() {
-  return take(descriptors_, kPipeDescriptors, limits_.descriptors - limits_.descriptors / 4);
+bool Admission::take_pipe() { return take(0, kPipeDescriptors, most_for_pipes_) == Room::granted; }
+
+Room Admission::take(std::uint64_t sessions, std::size_t descriptors, std::size_t most) {
+  std::uint64_t now = used_.load();
+  do {
+    if (now / kOneSession + sessions > limits_.sessions) return Room::no_session;
+    if (now % kOneSession + descriptors > most) return Room::no_descriptor;
+  } while (!used_.compare_exchange_weak(now, now + sessions * kOneSession + descriptors));
+  return Room::granted;
 }
 
-void Admission::give_descriptors(std::size_t count) {
-  descriptors_.fetch_sub(count);
-  tell_room();
-}
-
-void Admission::tell_room() {
+void Admission::give(std::uint64_t what) {
+  used_.fetch_sub(what);
   if (someone_waits_.load() && someone_waits_.exchange(false)) on_room_();
 }
 

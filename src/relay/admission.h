@@ -31,11 +31,12 @@ std::string_view to_string(Room room);
 
 // Who may come in: the workers ask before they accept, so that at a limit clients wait in the
 // backlog of their listener, where the kernel keeps them at no cost, and nobody accepts only to
-// close. Whoever was refused is told when there is room. Any thread.
+// close. Whoever was refused is told when there may be room. Any thread; of one stream only its
+// home worker asks.
 class Admission {
  public:
-  // on_room: there may be room for those who were refused for want of a session or a descriptor.
-  // Called by whoever makes room, on its thread.
+  // on_room: there may be room for those who were refused for want of a session or a descriptor:
+  // all of them are to ask again. Called by whoever makes room, on its thread.
   Admission(const AdmissionLimits& limits, std::function<void()> on_room);
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
@@ -45,34 +46,40 @@ class Admission {
   Room enter(StreamCounters& stream);
   // Gives them back. True: clients of this stream wait, and there is room for one now.
   bool leave(StreamCounters& stream);
+  // A client has to wait.
+  void count_refusal(StreamCounters& stream);
 
   bool has_descriptors(std::size_t count) const;
   // For a listener, which is never refused at this point.
-  void add_listener() { descriptors_.fetch_add(1); }
-  void remove_listener() { give_descriptors(1); }
-  // For a pipe. The last quarter of the descriptors is for sessions: without a pipe one goes on,
-  // more slowly (see Pump).
+  void add_listener() { used_.fetch_add(1); }
+  void remove_listener() { give(1); }
+  // For a pipe; without one a session goes on, more slowly (see Pump).
   bool take_pipe();
-  void give_pipe() { give_descriptors(kPipeDescriptors); }
+  void give_pipe() { give(kPipeDescriptors); }
 
-  std::size_t sessions() const { return sessions_.load(std::memory_order_relaxed); }
-  std::size_t descriptors() const { return descriptors_.load(std::memory_order_relaxed); }
+  std::size_t sessions() const { return used_.load(std::memory_order_relaxed) / kOneSession; }
+  std::size_t descriptors() const { return used_.load(std::memory_order_relaxed) % kOneSession; }
   // How often a client had to wait.
   std::uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
   const AdmissionLimits& limits() const { return limits_; }
 
  private:
+  static constexpr std::uint64_t kOneSession = std::uint64_t{1} << 32;
   static constexpr std::size_t kSessionDescriptors = 2;
   static constexpr std::size_t kPipeDescriptors = 2;
 
   Room try_enter(StreamCounters& stream);
-  void give_descriptors(std::size_t count);
-  void tell_room();
+  // With `most` descriptors in use afterwards.
+  Room take(std::uint64_t sessions, std::size_t descriptors, std::size_t most);
+  void give(std::uint64_t what);
 
   const AdmissionLimits limits_;
+  const std::size_t most_for_sessions_;  // descriptors; the rest is for listeners
+  const std::size_t most_for_pipes_;     // the rest is for sessions
   const std::function<void()> on_room_;
-  std::atomic<std::size_t> sessions_{0};
-  std::atomic<std::size_t> descriptors_{0};
+  // Sessions in the upper half, descriptors in the lower: taken together, so that nobody is refused
+  // for what another one takes and gives back at once.
+  std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> refusals_{0};
   // Set by who was refused before it asks again and, refused again, waits; taken off by who makes
   // room, after it has. In one order for all threads, so that no wake-up is lost.

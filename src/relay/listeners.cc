@@ -9,15 +9,23 @@ namespace sc::relay {
 namespace {
 
 constexpr std::chrono::milliseconds kLogEvery{1000};
+// So many may be woken each time that there is room. More are woken at most every kWakeDelay, or
+// thousands of streams at a limit would cost two calls each with every session that ends.
+constexpr std::size_t kWokenAtOnce = 16;
+constexpr std::chrono::milliseconds kWakeDelay{10};
 
 }  // namespace
 
 Listeners::Listeners(loop::Loop& loop, Admission& admission, OnClient on_client)
-    : loop_(loop), admission_(admission), on_client_(std::move(on_client)) {}
+    : loop_(loop),
+      admission_(admission),
+      on_client_(std::move(on_client)),
+      wake_due_(loop, [this] { wake_all(); }) {}
 
 void Listeners::open(StreamContext stream, base::Fd listener) {
   const std::uint64_t id = stream.id;
-  net::Acceptor::Gate gate{[this, id] { return may_accept(id); }, [this, id] { on_nobody(id); }};
+  net::Acceptor::Gate gate{[this, id](bool is_there) { return may_accept(id, is_there); },
+                           [this, id] { on_nobody(id); }};
   auto acceptor = std::make_unique<net::Acceptor>(
       loop_, std::move(listener),
       [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
@@ -30,7 +38,6 @@ void Listeners::pause(std::uint64_t stream_id) {
   if (found == listeners_.end()) return;
   found->second.paused = true;
   found->second.acceptor->pause();
-  wake_next();  // it may have been the one that was woken
 }
 
 void Listeners::resume(std::uint64_t stream_id) {
@@ -45,28 +52,35 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const core::Stre
   if (found != listeners_.end()) found->second.stream.spec = std::move(spec);
 }
 
-void Listeners::close(std::uint64_t stream_id) {
-  if (listeners_.erase(stream_id) > 0) wake_next();
-}
+void Listeners::close(std::uint64_t stream_id) { listeners_.erase(stream_id); }
 
 void Listeners::close_all() {
   listeners_.clear();
   waiting_.clear();
+  wake_due_.stop();
 }
 
-void Listeners::on_room() { wake_next(); }
+void Listeners::on_room() {
+  if (waiting_.size() <= kWokenAtOnce) {
+    wake_all();
+  } else if (!wake_due_.is_active()) {
+    wake_due_.start(kWakeDelay);
+  }
+}
 
 void Listeners::on_stream_room(std::uint64_t stream_id) {
   const auto found = listeners_.find(stream_id);
   if (found != listeners_.end()) set_waits(found->second, false);
 }
 
-bool Listeners::may_accept(std::uint64_t stream_id) {
+bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
   Listener& listener = listeners_.at(stream_id);
   const Room room = admission_.enter(*listener.stream.counters);
   if (room == Room::granted) return true;
+  if (!is_there) return false;  // if there is one, the next turn asks for it
   set_waits(listener, true);
   if (room != Room::stream_full) waiting_.push_back(stream_id);
+  admission_.count_refusal(*listener.stream.counters);
   log_refusal(listener, room);
   return false;
 }
@@ -74,12 +88,10 @@ bool Listeners::may_accept(std::uint64_t stream_id) {
 void Listeners::on_nobody(std::uint64_t stream_id) {
   Listener& listener = listeners_.at(stream_id);
   if (admission_.leave(*listener.stream.counters)) set_waits(listener, false);
-  wake_next();
 }
 
 void Listeners::on_accept(std::uint64_t stream_id, net::Accepted client) {
   on_client_(listeners_.at(stream_id).stream, std::move(client));
-  wake_next();
 }
 
 void Listeners::set_waits(Listener& listener, bool waits) {
@@ -91,13 +103,10 @@ void Listeners::set_waits(Listener& listener, bool waits) {
   }
 }
 
-void Listeners::wake_next() {
-  while (!waiting_.empty()) {
-    const auto found = listeners_.find(waiting_.front());
-    waiting_.pop_front();
-    if (found == listeners_.end() || !found->second.waits) continue;
-    set_waits(found->second, false);
-    if (!found->second.paused) return;
+void Listeners::wake_all() {
+  for (const std::uint64_t id : std::exchange(waiting_, {})) {
+    const auto found = listeners_.find(id);
+    if (found != listeners_.end() && found->second.waits) set_waits(found->second, false);
   }
 }
 

@@ -2,14 +2,15 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "base/callback.h"
 #include "base/fd.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "net/acceptor.h"
 #include "relay/admission.h"
 #include "relay/stream_context.h"
@@ -47,20 +48,21 @@ class Listeners {
     bool waits = false;   // for room
   };
 
-  bool may_accept(std::uint64_t stream_id);
+  bool may_accept(std::uint64_t stream_id, bool is_there);
   void on_nobody(std::uint64_t stream_id);
   void on_accept(std::uint64_t stream_id, net::Accepted client);
   static void set_waits(Listener& listener, bool waits);
-  void wake_next();
+  void wake_all();
   void log_refusal(const Listener& listener, Room room);
 
   loop::Loop& loop_;
   Admission& admission_;
   OnClient on_client_;
   std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
-  // Streams whose clients wait for a session or descriptors, the longest first. One is woken at a
-  // time, and wakes the next when it got what it asked for.
-  std::deque<std::uint64_t> waiting_;
+  // Streams whose clients wait for a session or descriptors, the longest first. All of them ask
+  // again when there may be room: one that was woken alone might have no use for it.
+  std::vector<std::uint64_t> waiting_;
+  loop::Timer wake_due_;
   std::optional<std::chrono::milliseconds> logged_at_;  // in the loop's time
 };
 

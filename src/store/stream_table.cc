@@ -90,10 +90,11 @@ base::Result<void> StreamTable::add(const core::Stream& stream) {
   if (spec && *spec == stream.spec) return {};
   const std::string what =
       "the database has a row for port " + port + " that was written by hand, ";
-  return base::Error{base::Errc::conflict,
-                     what + (spec ? "to " + present + "; a reload takes it up"
-                                  : base::quoted(present) + ", and is no stream; removing the port "
-                                                            "takes it away")};
+  return base::Error{
+      base::Errc::conflict,
+      what + (spec ? "to " + present + "; a reload takes it up"
+                   : base::quoted(present) + ", and is no stream; reload, and removing the port "
+                                             "takes it away")};
 }
 
 void StreamTable::note(const core::Stream& stream) {

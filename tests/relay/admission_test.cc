@@ -1,5 +1,7 @@
 #include "relay/admission.h"
 
+#include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -42,8 +44,6 @@ TEST_CASE_METHOD(AdmissionFixture, "at the limit of all sessions the next waits 
   CHECK(admission.enter(one) == Room::granted);
   CHECK(admission.enter(other) == Room::granted);
   CHECK(admission.enter(one) == Room::no_session);
-  CHECK(admission.refusals() == 1);
-  CHECK(one.refusals == 1);
   CHECK_FALSE(admission.leave(other));
   CHECK(rooms == 1);
   CHECK(admission.enter(one) == Room::granted);
@@ -76,6 +76,15 @@ TEST_CASE_METHOD(AdmissionFixture, "a session takes two descriptors, a listener 
   admission.leave(one);
   CHECK(rooms == 2);
   CHECK(admission.enter(one) == Room::granted);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a sixteenth of the descriptors is for listeners alone") {
+  Admission admission(limits(kNone, kNone, 32), [&] { ++rooms; });
+  int sessions = 0;
+  while (admission.enter(one) == Room::granted) ++sessions;
+  CHECK(sessions == 15);
+  CHECK(admission.has_descriptors(2));
+  CHECK_FALSE(admission.has_descriptors(3));
 }
 
 TEST_CASE_METHOD(AdmissionFixture, "the last quarter of the descriptors is not for pipes") {
@@ -113,33 +122,41 @@ TEST_CASE("pipes that nobody took since the last trim are closed") {
   CHECK(pool.at_rest() == 0);
 }
 
-// Threads that enter and leave at a limit of one: each that was refused is told, or gets in.
+// Threads that enter and leave, each with a stream of its own as each worker has, at a limit that
+// is one less than they are: whoever was refused is told, or gets in.
 TEST_CASE("no wake-up is lost between threads that wait and threads that leave") {
   constexpr int kThreads = 4;
   constexpr int kTurns = 2000;
-  StreamCounters stream;
+  const bool by_descriptors = GENERATE(false, true);
   std::atomic<int> rooms{0};
-  AdmissionLimits one;
-  one.sessions = 1;
-  Admission admission(one, [&] { ++rooms; });
-  std::atomic<int> most{0};
-  std::atomic<int> inside{0};
+  AdmissionLimits limits;
+  limits.sessions = by_descriptors ? 100 : kThreads - 1;
+  if (by_descriptors) limits.descriptors = 2 * (kThreads - 1) + 1;
+  limits.sessions_per_stream = 1;
+  Admission admission(limits, [&] { ++rooms; });
+  std::vector<StreamCounters> streams(kThreads);
+  std::atomic<bool> forgotten{false};
   std::vector<std::thread> threads;
-  for (int i = 0; i < kThreads; ++i)
+  for (StreamCounters& stream : streams)
     threads.emplace_back([&] {
       for (int turn = 0; turn < kTurns; ++turn) {
         int seen = rooms.load();
         while (admission.enter(stream) != Room::granted) {
-          while (rooms.load() == seen) std::this_thread::yield();  // as one that sleeps until told
+          const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+          while (rooms.load() == seen && !forgotten) {  // as one that sleeps until told
+            std::this_thread::yield();
+            if (std::chrono::steady_clock::now() > late) forgotten = true;
+          }
+          if (forgotten) return;
           seen = rooms.load();
         }
-        if (++inside > 1) ++most;
-        --inside;
+        // A stream that is full gives nothing back: nobody is to be refused for it.
+        if (admission.enter(stream) != Room::stream_full) forgotten = true;
         admission.leave(stream);
       }
     });
   for (std::thread& thread : threads) thread.join();
-  CHECK(most == 0);
+  CHECK_FALSE(forgotten);
   CHECK(admission.sessions() == 0);
 }
 

@@ -286,6 +286,90 @@ TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
   CHECK(clients.size() == 1);
 }
 
+// A pool of one worker with limits, and streams on it.
+struct LimitedPool {
+  explicit LimitedPool(const relay::AdmissionLimits& limits)
+      : pool(control,
+             relay::WorkerPoolOptions{
+                 1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0), limits},
+             [](std::uint16_t, const std::string&) {}) {}
+
+  std::uint16_t open() {
+    auto listener = pool.prepare(0);
+    REQUIRE(listener);
+    const std::uint16_t port = port_of(*listener);
+    pool.activate(std::move(*listener),
+                  core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+    return port;
+  }
+  bool nobody_comes() const {
+    pollfd arrival{backend.get(), POLLIN, 0};
+    return ::poll(&arrival, 1, 100) == 0;
+  }
+
+  loop::Loop control;
+  relay::WorkerPool pool;
+  base::Fd backend = listen_on_loopback();
+};
+
+TEST_CASE("room goes to the stream whose client waits, not to one whose client came before") {
+  relay::AdmissionLimits limits;
+  limits.sessions = 2;
+  LimitedPool limited(limits);
+  const auto first = limited.open();
+  const auto second = limited.open();
+  base::Fd one = connect_to(first);
+  base::Fd one_accepted = accept_one(limited.backend.get()).fd;
+  base::Fd two = connect_to(first);
+  base::Fd two_accepted = accept_one(limited.backend.get()).fd;
+  const base::Fd three = connect_to(second);
+  CHECK(limited.nobody_comes());
+  CHECK(limited.pool.admission().refusals() == 1);
+  one.reset();
+  one_accepted.reset();
+  CHECK(accept_one(limited.backend.get()).fd);
+}
+
+TEST_CASE("room that a full stream has no use for goes to another one") {
+  relay::AdmissionLimits limits;
+  limits.sessions = 2;
+  limits.sessions_per_stream = 1;
+  LimitedPool limited(limits);
+  const auto full = limited.open();
+  const base::Fd one = connect_to(full);
+  const base::Fd one_accepted = accept_one(limited.backend.get()).fd;
+  base::Fd two = connect_to(limited.open());
+  base::Fd two_accepted = accept_one(limited.backend.get()).fd;
+  const base::Fd three = connect_to(full);  // waits, before the next one does
+  CHECK(limited.nobody_comes());
+  const base::Fd four = connect_to(limited.open());
+  CHECK(limited.nobody_comes());
+  two.reset();
+  two_accepted.reset();
+  CHECK(accept_one(limited.backend.get()).fd);
+}
+
+TEST_CASE("many streams whose clients wait all get their turn") {
+  relay::AdmissionLimits limits;
+  limits.sessions = 1;
+  LimitedPool limited(limits);
+  std::vector<base::Fd> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(connect_to(limited.open()));
+  for (int i = 0; i < 40; ++i) {
+    const base::Fd accepted = accept_one(limited.backend.get()).fd;
+    // Whose it is shows at its own end.
+    send_all(accepted, "x");
+    std::size_t who = clients.size();
+    std::vector<pollfd> all;
+    for (const base::Fd& client : clients) all.push_back({client.get(), POLLIN, 0});
+    REQUIRE(::poll(all.data(), all.size(), 10'000) == 1);
+    for (std::size_t each = 0; each < all.size(); ++each)
+      if (all[each].revents != 0) who = each;
+    clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(who));
+  }
+  CHECK(clients.empty());
+}
+
 TEST_CASE_METHOD(PoolFixture, "sessions are shared among the workers") {
   const auto port = open(port_of(backend));
   std::vector<Pair> pairs;
