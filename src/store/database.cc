@@ -37,7 +37,7 @@ base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file)
   connection->exec("PRAGMA synchronous = FULL");
   connection->exec("PRAGMA foreign_keys = ON");
   connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
-  connection->exec("PRAGMA cache_size = -1000");  // KiB; a commit writes few pages
+  connection->exec("PRAGMA cache_size = -1000");             // KiB; a commit writes few pages
   return connection;
 }
 

@@ -2,6 +2,7 @@
 """What clients of the API do to it does not touch the streams, nor the API's other clients."""
 
 import concurrent.futures
+import os
 import select
 import socket
 import sqlite3
@@ -21,7 +22,7 @@ PAUSE = 0.25 * SLOWNESS
 API_PAUSE = 0.5 * SLOWNESS
 ASKED_AT_ONCE = 300  # in less than the service reads at once
 SILENT = 64  # connect and say nothing
-DEAF = 16  # ask, and read nothing
+DEAF = 8  # ask, and read nothing
 
 
 class Repeated:
@@ -57,7 +58,7 @@ def status_of(reply):
 
 
 def send_until_answered(sock, first, pieces, every=0.0):
-    """Sends on and on until something comes back; gives all that comes back."""
+    """Sends on until something comes back, and gives all that comes back."""
     sock.sendall(first)
     for piece in pieces:
         if select.select([sock], [], [], every)[0]:
@@ -79,17 +80,20 @@ def drip(sock):
     return status_of(send_until_answered(sock, b"GET /status HTTP/1.1\r\nX: ", endless(b"x"), 0.02))
 
 
-def endless_header(sock):
-    return status_of(send_until_answered(sock, b"GET / HTTP/1.1\r\n", endless(b"X: 1\r\n" * 100)))
+# Some times the limit, but not so much that who has not seen its answer by then is cut off.
 
 
-def endless_target(sock):
-    return status_of(send_until_answered(sock, b"GET /", endless(b"x" * 1000)))
+def long_header(sock):
+    return status_of(send_until_answered(sock, b"GET / HTTP/1.1\r\n", [b"X: 1\r\n" * 100] * 1000))
 
 
-def endless_body(sock):
-    head = b"POST /status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return status_of(send_until_answered(sock, head, endless(b"2710\r\n" + b"x" * 10000 + b"\r\n")))
+def long_target(sock):
+    return status_of(send_until_answered(sock, b"GET /", [b"x" * 1000] * 1000))
+
+
+def long_body(sock):
+    head = b"POST /status HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n"
+    return status_of(send_until_answered(sock, head, [b"x" * 10_000] * 100))
 
 
 def garbage(sock):
@@ -97,9 +101,10 @@ def garbage(sock):
 
 
 def shout(sock):
-    """Garbage without an end, whose sender does not listen; says how that ends."""
+    """A header without an end, whose sender does not listen; says how that ends."""
     try:
-        for piece in endless(b"\x00" * 65536):
+        sock.sendall(b"GET / HTTP/1.1\r\n")
+        for piece in endless(b"X: 1\r\n" * 10_000):
             sock.sendall(piece)
     except (BrokenPipeError, ConnectionResetError):
         return "cut off"
@@ -108,7 +113,9 @@ def shout(sock):
 class Hostile(harness.EndToEnd):
     def start_with_streams(self, backend):
         """A thousand streams, of which the first leads somewhere."""
-        service = self.start_service(STREAMS)
+        # AddressSanitizer keeps what was freed; here memory is measured.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=16"
+        service = self.start_service(STREAMS, environment={"ASAN_OPTIONS": sanitizer})
         service.stop()
         rows = [(port, backend.address) for port in service.ports]
         database = sqlite3.connect(service.database)
@@ -190,12 +197,12 @@ class Hostile(harness.EndToEnd):
         watching = self.repeat(lambda: most.append(processes.resident_bytes(service.pid)))
         silent = [self.api_client(service) for _ in range(SILENT)]
         deaf = [self.deaf_client(service) for _ in range(DEAF)]
-        expected = {drip: 408, endless_header: 431, endless_target: 414, endless_body: 413,
-                    garbage: 400, shout: "cut off"}
+        expected = {drip: 408, long_header: 431, long_target: 414, long_body: 413, garbage: 400,
+                    shout: "cut off"}
         with concurrent.futures.ThreadPoolExecutor(len(expected)) as pool:
             ends = {each: pool.submit(each, self.api_client(service)) for each in expected}
             got = {each: end.result() for each, end in ends.items()}
-        self.assertEqual(got, expected)
+        self.assertEqual(list(got.values()), list(expected.values()))
         poll = select.poll()
         for sock in deaf:  # each is cut off with its answers unread
             poll.register(sock, 0)
@@ -227,7 +234,7 @@ class Hostile(harness.EndToEnd):
         session = self.repeat(self.ping_pong(service))
         for _ in range(5):
             ask_without_pause()
-        self.assert_undisturbed("GET /status", asking, API_PAUSE)
+        self.assert_undisturbed("GET /status", asking, PAUSE)
         self.assert_undisturbed("a session's bytes", session, PAUSE)
 
 
