@@ -94,6 +94,7 @@ class StreamConductor(Proxy):
     name = "stream-conductor"
     binary = None
     API_PORTS = 500  # for the scenario that creates streams
+    first_api_stream = None  # the same for every start: free_ports() gives no port twice
 
     @classmethod
     def version(cls):
@@ -101,7 +102,8 @@ class StreamConductor(Proxy):
 
     def commands(self):
         self.api_port = free_ports(1)
-        self.first_api_stream = free_ports(self.API_PORTS)
+        if self.first_api_stream is None:
+            type(self).first_api_stream = free_ports(self.API_PORTS)
         config = self.folder / "empty.toml"
         config.write_text("")
         last = self.first_api_stream + self.API_PORTS - 1
