@@ -12,6 +12,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // Of the descriptors, so that clients cannot keep an operator from opening a port, nor pipes
 // clients from coming in.
 constexpr std::size_t kListenersShare = 16;
+constexpr std::size_t kListenersMost = 64;
 constexpr std::size_t kSessionsShare = 4;
 
 AdmissionLimits in_range(AdmissionLimits limits) {
@@ -39,7 +40,8 @@ std::string_view to_string(Room room) {
 
 Admission::Admission(const AdmissionLimits& limits, std::function<void()> on_room)
     : limits_(in_range(limits)),
-      most_for_sessions_(limits_.descriptors - limits_.descriptors / kListenersShare),
+      most_for_sessions_(limits_.descriptors -
+                         std::min(kListenersMost, limits_.descriptors / kListenersShare)),
       most_for_pipes_(limits_.descriptors - limits_.descriptors / kSessionsShare),
       on_room_(std::move(on_room)) {}
 

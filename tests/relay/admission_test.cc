@@ -78,7 +78,7 @@ TEST_CASE_METHOD(AdmissionFixture, "a session takes two descriptors, a listener 
   CHECK(admission.enter(one) == Room::granted);
 }
 
-TEST_CASE_METHOD(AdmissionFixture, "a sixteenth of the descriptors is for listeners alone") {
+TEST_CASE_METHOD(AdmissionFixture, "a few of the descriptors are for listeners alone") {
   Admission admission(limits(kNone, kNone, 32), [&] { ++rooms; });
   int sessions = 0;
   while (admission.enter(one) == Room::granted) ++sessions;
