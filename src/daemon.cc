@@ -1,6 +1,5 @@
 #include "daemon.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -194,7 +193,7 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
   phase_ = Phase::serving;
   // What thousands of rows took while they were read and written lies between what is kept: back to
   // the kernel, once the store has let go of its part.
-  store_->run([] { ::malloc_trim(0); });
+  store_->release_memory();
   server_.start();
   for (const net::Address& address : api_addresses_)
     base::log::info("API listens", {{"address", address.to_string()}});

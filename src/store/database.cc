@@ -37,7 +37,6 @@ base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file)
   connection->exec("PRAGMA synchronous = FULL");
   connection->exec("PRAGMA foreign_keys = ON");
   connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
-  connection->exec("PRAGMA cache_size = -1000");             // KiB; a commit writes few pages
   return connection;
 }
 
@@ -71,6 +70,8 @@ Database::Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection)
 
 // PASSIVE waits for nobody: a reader must not hold up the service's end. Closing does the rest when
 // no reader is left.
+void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }
+
 Database::~Database() { try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)"); }
 
 std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) {

@@ -40,6 +40,9 @@ class Database {
   std::vector<base::Result<void>> commit(std::span<const Writes> batch);
   base::Result<core::StoredStreams> load();
 
+  // What the page cache does not need now.
+  void release_memory();
+
  private:
   Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection);
 

@@ -1,5 +1,6 @@
 #include "store/sqlite_store.h"
 
+#include <malloc.h>
 #include <pthread.h>
 
 #include <future>
@@ -99,6 +100,13 @@ void SqliteStore::serve_commits(std::deque<Job>& jobs) {
   post_([alive = alive_, answers = std::move(answers), results = std::move(results)]() mutable {
     // Each may destroy the store.
     for (std::size_t i = 0; i < answers.size() && *alive; ++i) answers[i](std::move(results[i]));
+  });
+}
+
+void SqliteStore::release_memory() {
+  run([this] {
+    database_->release_memory();
+    ::malloc_trim(0);
   });
 }
 

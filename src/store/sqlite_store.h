@@ -42,6 +42,10 @@ class SqliteStore final : public core::StreamStore {
   // test.
   void run(base::Callback<void()> function);
 
+  // Gives memory that past work took back to the kernel: SQLite's page cache, and what lies free in
+  // the heap. Later, after what was asked for before.
+  void release_memory();
+
   // Waits for the answer: for a start and for the command line. Not from inside run() or a Post.
   base::Result<core::StoredStreams> load_now();
   base::Result<void> commit_now(std::vector<core::StoreWrite> writes);
