@@ -20,8 +20,8 @@ using Handler = std::function<void(const Params&, const std::string& actor, Resp
 
 // Who may not is told so by a status: the original let everybody in, so there is no reply to keep.
 http::Router::RouteHandler guarded(AuthOptions auth, Handler handler) {
-  return [auth = std::move(auth), handler = std::move(handler)](
-             const Request& request, const Params& params, Responder responder) {
+  return [auth, handler = std::move(handler)](const Request& request, const Params& params,
+                                              Responder responder) {
     if (const auto actor = authorize(request, auth)) {
       handler(params, *actor, std::move(responder));
     } else {

@@ -265,15 +265,15 @@ TEST_CASE("clients of other hosts leave places for those of this one") {
     CHECK(warnings == 2);
 
     next_is_trusted = true;
-    Client& operator_ = served.connect();
-    CHECK(served.answer_to(operator_, kGet).status == 200);
+    Client& local_client = served.connect();
+    CHECK(served.answer_to(local_client, kGet).status == 200);
     CHECK(served.answer_to(served.connect(), kGet).status == 200);
     CHECK(served.server->client_count() == 4);
     CHECK(served.server->limit_hits() == 1);
     CHECK(served.answer_to(other, kGet).status == 200);
 
     // A place that one of them leaves is another one's, what the trusted leave is not.
-    operator_.reset();
+    local_client.reset();
     REQUIRE(served.turn_until([&] { return served.server->client_count() == 3; }));
     next_is_trusted = false;
     CHECK(served.turn_until_end(served.connect()));
