@@ -14,7 +14,9 @@ namespace sc::base {
 enum class Errc : unsigned char {
   invalid,       // the request itself is wrong and will stay wrong
   not_found,     // what it names does not exist
-  conflict,      // something else holds what it asks for
+  conflict,      // another stream holds what it asks for
+  in_use,        // another process on the host does
+  precondition,  // it is not any more as the asker says that it is
   unauthorized,  // the asker has to say who it is
   forbidden,     // the asker is known, or of no matter, and may not
   unavailable,   // cannot be done now; the same request may work later
@@ -27,6 +29,8 @@ std::string_view to_string(Errc code);
 struct Error {
   Errc code = Errc::internal;
   std::string message;
+  // The part of the request that is wrong, as a JSON pointer (RFC 6901): `/backend`. Mostly empty.
+  std::string field;
   bool operator==(const Error&) const = default;
 };
 

@@ -58,29 +58,68 @@ class Conductor {
   // take them.
   void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
 
-  // Same port and backend again: ok, and a failed one is tried at once. conflict: the port has
-  // another backend, in memory or in the store, or something else on the host has it. invalid:
-  // outside of the range. unavailable: the store failed, or the service is stopping.
-  void create(const StreamSpec& spec, const std::string& actor,
+  // As the original's API creates: a stream that leads to the backend already is ok, enabled if it
+  // was not, and a failed one is tried at once. conflict: the port has another backend, in memory or
+  // in the store. in_use: something else on the host has it. invalid: outside of the range.
+  // unavailable: the store failed, or the service is stopping.
+  void create(const StreamSpec& spec, const Actor& actor,
               base::Callback<void(base::Result<Stream>)> on_done);
 
-  // Answers once the port is free again; running sessions have `drain_timeout` to end. Takes a row
-  // away too that is no stream. not_found;
-  // unavailable: the store failed, and the stream goes on.
-  void remove(std::uint16_t port, const std::string& actor,
+  struct Put {
+    Stream stream;
+    bool is_new = false;
+  };
+  using OnPut = base::Callback<void(base::Result<Put>)>;
+  // The port's stream becomes this one, whatever it was; running sessions go on. Errors as above,
+  // and what `check` says.
+  void put(const StreamSpec& spec, const Actor& actor, StreamCheck check, OnPut on_done);
+  // The same at a port that is free, the first one of the range that `may_change` lets through; the
+  // spec's own port plays no part. unavailable: there is none.
+  void put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
+                    OnPut on_done);
+
+  // not_found; else as put.
+  void patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor, StreamCheck check,
+             base::Callback<void(base::Result<Stream>)> on_done);
+
+  // Answers once the port is free again; running sessions have `drain` (nothing: the setting's) to
+  // end. Takes a row away too that is no stream. not_found; unavailable: the store failed, and the
+  // stream goes on; what `check` says.
+  void remove(std::uint16_t port, const Actor& actor,
+              std::optional<std::chrono::milliseconds> drain, StreamCheck check,
               base::Callback<void(base::Result<void>)> on_done);
+
+  using OnApplied = base::Callback<void(base::Result<ApplyReport>)>;
+  // All of the list or nothing. The error's field points into the list: `/3/backend`.
+  void apply(ApplyRequest request, const Actor& actor, OnApplied on_done);
+  // Makes the streams what they were at that time, by an apply; the request's own list and mode
+  // play no part. Those that would have expired by now are left out and told.
+  void restore(base::WallTime as_of, ApplyRequest request, const Actor& actor, OnApplied on_done);
 
   // Makes the streams what the store holds now, after somebody changed it by hand. Running sessions
   // are left alone where their stream stays.
-  void reload(const std::string& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
+  void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
+
+  void history(const HistoryQuery& query, StreamStore::OnHistory on_done);
+  void as_of(base::WallTime time, StreamStore::OnStreams on_done);
 
   std::vector<Stream> list() const;  // by port
   const Stream* find(std::uint16_t port) const;
   const PortRanges& ports() const { return options_.ports; }
+  bool is_stopping() const { return stopping_; }
 
-  // The first port of the range that no stream has and that can be bound at this moment.
-  // unavailable: none, or the host opens no port at all now.
-  base::Result<std::uint16_t> free_port();
+  // As an operator sees them: with what they carry; those that were removed or disabled are
+  // `draining` while sessions of theirs run. By port.
+  struct View {
+    Stream stream;
+    Traffic traffic;
+  };
+  std::vector<View> views();
+  std::optional<View> view(std::uint16_t port);
+
+  // The first port of the range that no stream has, that `may_change` (if any) lets through, and
+  // that can be bound at this moment. unavailable: none, or the host opens no port at all now.
+  base::Result<std::uint16_t> free_port(const PortCheck& may_change = {});
 
   // Why sessions of the stream do not reach the backend; empty: they do again.
   void note_backend(std::uint16_t port, const std::string& trouble);

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 #include "base/callback.h"
 #include "base/fd.h"
@@ -16,13 +17,18 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   // Binds and listens, accepts nobody: early clients wait in the backlog. Undone by closing the
-  // descriptor. conflict: the port is taken; forbidden: it needs a privilege.
-  virtual base::Result<base::Fd> prepare(std::uint16_t port) = 0;
+  // descriptor. in_use: the port is taken; forbidden: it needs a privilege; unavailable: the host
+  // has no such address, or gives no socket.
+  virtual base::Result<base::Fd> prepare(const StreamSpec& spec) = 0;
+
+  // Who listens at the port on this host, for a person to read: `nginx (pid 812)`; empty when that
+  // cannot be seen. Slow: reads /proc.
+  virtual std::string owner_of(std::uint16_t port) const = 0;
 
   // From now on clients are accepted and carried.
   virtual void activate(base::Fd listener, const StreamSpec& spec) = 0;
 
-  // New sessions go to the new backend, running ones stay.
+  // New sessions go by the new spec, running ones stay. Its listen_address is not looked at.
   virtual void change(const StreamSpec& spec) = 0;
 
   // Clients wait in the backlog until resume().
@@ -33,6 +39,10 @@ class DataPlane {
   // end by themselves within `drain`, then they are cut.
   virtual void close(std::uint16_t port, std::chrono::milliseconds drain,
                      base::Callback<void()> on_free) = 0;
+
+  // Of the stream that is active at the port, else of the one that was closed there last, as long
+  // as sessions of it run. Else nothing but zeros.
+  virtual Traffic traffic(std::uint16_t port) const = 0;
 };
 
 }  // namespace sc::core

@@ -1,36 +1,69 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
+#include "core/actor.h"
+#include "core/stream.h"
 
 namespace sc::core {
 
 enum class EventAction : unsigned char {
   created,   // somebody asked for the stream
-  changed,   // its backend became another one
+  changed,   // its spec became another one
   removed,   // somebody took it away
   opened,    // a failed stream's port could be opened
   failed,    // its port could not be opened
   reopened,  // opened again when the service started
+  expired,   // its time was over, so the service took it away
 };
 
 std::string_view to_string(EventAction action);
 std::optional<EventAction> parse_event_action(std::string_view text);
+
+// Is the stream gone after it?
+bool is_end(EventAction action);
 
 // A row of history: never changed once written. Empty texts are stored as NULL.
 struct Event {
   base::WallTime at{};
   EventAction action = EventAction::created;
   std::uint16_t port = 0;
-  std::string actor;  // who asked: an address, `uid 1000`, `service` for what it does by itself
+  Actor actor;
   std::string backend_before;  // empty where there was none
   std::string backend_after;   // empty where there is none
-  std::string detail;          // why, for `failed`
+  std::string detail;          // why, for `failed`; which fields, for `changed`
+  std::optional<StreamSpec> spec;  // as it is afterwards; nothing where the stream is gone
   bool operator==(const Event&) const = default;
+};
+
+// An event as it lies in the store.
+struct RecordedEvent {
+  std::int64_t id = 0;  // rises in the order of writing
+  Event event;
+};
+
+// Which events; what is not set does not matter.
+struct HistoryQuery {
+  std::optional<std::uint16_t> port;
+  std::optional<base::WallTime> since;  // at this time or later
+  std::optional<base::WallTime> until;  // before this time
+  std::optional<std::string> actor;     // its name, whole
+  std::optional<EventAction> action;
+  std::optional<std::int64_t> before_id;  // the page's cursor: older than this one
+  std::size_t limit = 100;                // 1 to kMaxHistoryPage
+};
+
+constexpr std::size_t kMaxHistoryPage = 1000;
+
+struct HistoryPage {
+  std::vector<RecordedEvent> events;      // the latest written first
+  std::optional<std::int64_t> before_id;  // of the next page; nothing: this is the last
 };
 
 }  // namespace sc::core

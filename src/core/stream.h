@@ -1,6 +1,9 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,15 +21,52 @@ using Backend = base::HostPort;
 struct StreamSpec {
   std::uint16_t port = 0;  // listens here, 1 to 65535; what names the stream
   Backend backend;
+  std::string listen_address;  // an IP literal; empty: as the service is set
+  std::string label;           // what lists are filtered by, at most kMaxLabel bytes
+  std::string note;            // for people, at most kMaxNote bytes
+  std::string owner;           // whom to ask about it, at most kMaxLabel bytes
+  bool enabled = true;         // else it is kept, but its port stays closed
+  std::optional<base::WallTime> expires_at;  // it is removed then; nothing: never
+  std::uint32_t max_sessions = 0;            // more clients wait; 0: as the service is set
+  std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
+  std::optional<std::chrono::milliseconds> idle_timeout;     // 0: none; nothing: likewise
   bool operator==(const StreamSpec&) const = default;
+};
+
+constexpr std::size_t kMaxLabel = 64;
+constexpr std::size_t kMaxNote = 1024;
+constexpr std::uint32_t kMaxSessionsOfStream = 10'000'000;
+constexpr std::chrono::milliseconds kLeastConnectTimeout{100};
+constexpr std::chrono::milliseconds kMostConnectTimeout = std::chrono::minutes(5);
+constexpr std::chrono::milliseconds kLeastIdleTimeout = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kMostIdleTimeout = std::chrono::days(30);
+
+// A change of some of a stream's fields: what is not set stays as it is. A value.
+struct StreamPatch {
+  std::optional<Backend> backend;
+  std::optional<std::string> listen_address;
+  std::optional<std::string> label;
+  std::optional<std::string> note;
+  std::optional<std::string> owner;
+  std::optional<bool> enabled;
+  std::optional<std::optional<base::WallTime>> expires_at;
+  std::optional<std::uint32_t> max_sessions;
+  std::optional<std::optional<std::chrono::milliseconds>> connect_timeout;
+  std::optional<std::optional<std::chrono::milliseconds>> idle_timeout;
+  bool operator==(const StreamPatch&) const = default;
+
+  StreamSpec applied_to(StreamSpec spec) const;
 };
 
 enum class StreamState : unsigned char {
   listening,  // its port accepts clients
   failed,     // its port could not be opened; tried again with back-off
+  draining,   // removed or disabled, and some of its sessions still run
+  disabled,   // its port is closed because somebody asked for that
 };
 
 std::string_view to_string(StreamState state);
+std::optional<StreamState> parse_stream_state(std::string_view text);
 
 // A stream as it is: what was asked for and how it fares.
 struct Stream {
@@ -37,15 +77,31 @@ struct Stream {
   std::string reason;
   base::WallTime created_at{};
   base::WallTime updated_at{};  // when the spec or the state changed last
-  std::string created_by;       // the actor
+  std::string created_by;       // the actor's name
   std::int64_t revision = 1;    // counts the spec's changes
   bool operator==(const Stream&) const = default;
+};
+
+// What a stream has carried since its port was opened last.
+struct Traffic {
+  std::uint64_t sessions_active = 0;
+  std::uint64_t sessions_total = 0;
+  std::uint64_t bytes_in = 0;   // from clients, taken by the backend
+  std::uint64_t bytes_out = 0;  // from the backend, taken by clients
+  bool operator==(const Traffic&) const = default;
 };
 
 // From the texts of a request. invalid: says what is wrong with which.
 base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backend);
 
+// May a stream be so? invalid: which field (as a JSON pointer) and what it may be. That the port is
+// in range, and expires_at ahead, are asked of new values alone: see the Conductor.
+base::Result<void> validate(const StreamSpec& spec);
+
 // May a new stream have this port? invalid: names the ranges.
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges);
+
+// The fields in which they differ, as the API names them: `backend, label`; empty: none.
+std::string differing_fields(const StreamSpec& one, const StreamSpec& other);
 
 }  // namespace sc::core

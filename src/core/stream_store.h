@@ -14,10 +14,16 @@
 
 namespace sc::core {
 
-// Makes sure of the row: inserts it, or finds one that leads to the same backend. conflict: the
-// port has another one, which somebody wrote by hand.
+// Makes sure of the row: inserts it, or finds one of the same spec. conflict: the port has another
+// one, which somebody wrote by hand.
 struct AddStream {
   Stream stream;
+};
+// The row becomes this one, spec and all. conflict: it leads to another backend than `seen` (or is
+// gone), as somebody has changed it by hand since.
+struct ReplaceStream {
+  Stream stream;
+  StreamSpec seen;
 };
 // Updates what the service finds out by itself (state, reason, updated_at, revision), if the row is
 // there and leads to the stream's backend still: somebody may have changed it by hand since.
@@ -30,7 +36,7 @@ struct EraseStream {
 struct AppendEvent {
   Event event;
 };
-using StoreWrite = std::variant<AddStream, NoteStream, EraseStream, AppendEvent>;
+using StoreWrite = std::variant<AddStream, ReplaceStream, NoteStream, EraseStream, AppendEvent>;
 
 // A row that cannot be taken as a stream, because somebody wrote it by hand.
 struct UnreadableRow {
@@ -42,24 +48,31 @@ struct UnreadableRow {
 struct StoredStreams {
   std::vector<Stream> streams;  // by port
   std::vector<UnreadableRow> unreadable;
-  // Where the last event of each port left it leading to; none for a port that was removed.
-  std::map<std::uint16_t, std::string> recorded;
+  // How the last event of each port left it; none for a port whose stream is gone.
+  std::map<std::uint16_t, StreamSpec> recorded;
 };
 
 // Where mappings and their history are kept. Called from the control thread; its answers come there
-// too.
+// too, once, later, in the order of asking; not at all when the store dies first.
 class StreamStore {
  public:
   virtual ~StreamStore() = default;
 
   // All of the writes or none; on_done says success only once they would survive a loss of power.
-  // Called once, later, in the order of the commits; not at all when the store dies first.
   using OnCommitted = base::Callback<void(base::Result<void>)>;
   virtual void commit(std::vector<StoreWrite> writes, OnCommitted on_done) = 0;
 
   // What the database holds after all commits before it.
   using OnLoaded = base::Callback<void(base::Result<StoredStreams>)>;
   virtual void load(OnLoaded on_done) = 0;
+
+  using OnHistory = base::Callback<void(base::Result<HistoryPage>)>;
+  virtual void history(const HistoryQuery& query, OnHistory on_done) = 0;
+
+  // The streams as they were mapped at that time, by port, from history: each as its last event
+  // until then left it. Their `state` is failed, disabled or listening.
+  using OnStreams = base::Callback<void(base::Result<std::vector<Stream>>)>;
+  virtual void as_of(base::WallTime time, OnStreams on_done) = 0;
 };
 
 }  // namespace sc::core
