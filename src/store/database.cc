@@ -121,4 +121,20 @@ base::Result<core::StoredStreams> Database::load() {
   }
 }
 
+base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& query) {
+  try {
+    return table_->events().page(query);
+  } catch (const SQLite::Exception& failure) {
+    return to_error("history cannot be read", failure, connection_->getHandle());
+  }
+}
+
+base::Result<std::vector<core::Stream>> Database::as_of(base::WallTime time) {
+  try {
+    return table_->events().as_of(time);
+  } catch (const SQLite::Exception& failure) {
+    return to_error("history cannot be read", failure, connection_->getHandle());
+  }
+}
+
 }  // namespace sc::store

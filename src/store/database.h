@@ -39,6 +39,8 @@ class Database {
   // order.
   std::vector<base::Result<void>> commit(std::span<const Writes> batch);
   base::Result<core::StoredStreams> load();
+  base::Result<core::HistoryPage> history(const core::HistoryQuery& query);
+  base::Result<std::vector<core::Stream>> as_of(base::WallTime time);
 
   // What the page cache does not need now.
   void release_memory();

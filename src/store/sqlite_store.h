@@ -37,6 +37,8 @@ class SqliteStore final : public core::StreamStore {
 
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
   void load(OnLoaded on_done) override;
+  void history(const core::HistoryQuery& query, OnHistory on_done) override;
+  void as_of(base::WallTime time, OnStreams on_done) override;
 
   // On the store's thread, after what was asked for before: to wait for that, or to hold it up in a
   // test.
@@ -58,17 +60,17 @@ class SqliteStore final : public core::StreamStore {
     std::vector<core::StoreWrite> writes;
     OnCommitted on_done;
   };
-  struct Load {
-    OnLoaded on_done;
-  };
   struct Run {
     base::Callback<void()> function;
   };
-  using Job = std::variant<Commit, Load, Run>;
+  using Job = std::variant<Commit, Run>;
 
   SqliteStore(std::unique_ptr<Database> database, Post post);
 
   void ask(Job job);
+  // On the store's thread; the answer goes back.
+  template <class Answer, class Done>
+  void ask_for(Answer answer, Done on_done);
   void serve();
   void serve_commits(std::deque<Job>& jobs);
 
