@@ -33,6 +33,7 @@ Connection::Connection(Service& service, std::uint64_t id, net::Accepted accepte
       fd_(std::move(accepted.fd)),
       peer_(accepted.peer),
       parser_(service.limits),
+      moved_at_(service.loop.now()),
       timer_(service.loop, [this] { on_due(); }),
       poll_(service.loop, fd_.get(), [this](loop::Ready ready) { on_ready(ready); }) {
   if (peer_.is_unix()) {
@@ -133,8 +134,10 @@ void Connection::take_requests() {
 void Connection::dispatch() {
   is_head_ = parser_.is_head_request();
   Request request = parser_.take();
+  request.id = service_.ids.of(request.headers);
   request.peer = peer_;
   request.credentials = credentials_;
+  request_id_ = request.id;
   keep_alive_ = request.keep_alive;
   minor_version_ = request.minor_version;
   phase_ = Phase::handling;
@@ -163,12 +166,15 @@ void Connection::answer_error(int status, std::string detail) {
 
 void Connection::append(const Response& response) {
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
-  append_answer(out_, response, {service_.date.now(), minor_version_, last_answer_, is_head_});
+  moved_at_ = service_.loop.now();
+  append_answer(out_, response,
+                {service_.date.now(), request_id_, minor_version_, last_answer_, is_head_});
 }
 
 // Answers what never became a request, and ends.
 void Connection::refuse(int status, std::string detail) {
   last_answer_ = true;
+  request_id_ = service_.ids.of(parser_.headers());
   minor_version_ = 1;
   is_head_ = parser_.is_head_request();
   append(service_.error_body(status, std::move(detail)));
@@ -183,6 +189,7 @@ bool Connection::flush() {
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
     if (sent < 0) return false;
     sent_ += static_cast<std::size_t>(sent);
+    moved_at_ = service_.loop.now();
     if (is_sending())
       wait_ = Wait::nothing;  // it does take something: the write's time starts anew
   }
@@ -246,6 +253,22 @@ void Connection::leave() {
   } else {
     close();
   }
+}
+
+std::optional<std::chrono::milliseconds> Connection::waits_since() const {
+  if (phase_ == Phase::handling) return std::nullopt;
+  const bool writing = is_sending() || has_more();
+  if (writing && service_.loop.now() - moved_at_ < kStalled) return std::nullopt;
+  return moved_at_;
+}
+
+void Connection::evict() {
+  if (phase_ == Phase::receiving && !last_answer_ && !is_sending() &&
+      parser_.state() != Parser::State::idle) {
+    refuse(408, "others waited for a place while the request did not come to its end");
+    flush();
+  }
+  close();
 }
 
 void Connection::close() { service_.on_closed(id_); }

@@ -12,6 +12,7 @@
 #include "http/date_cache.h"
 #include "http/message.h"
 #include "http/parser.h"
+#include "http/request_id.h"
 #include "http/responder.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
@@ -37,6 +38,7 @@ struct Service {
   Handler handler;
   ErrorBody error_body;
   DateCache date;
+  RequestIds ids;
   base::Callback<void(std::uint64_t id)> on_closed;  // destroys the connection
   bool leaving = false;                              // every answer is its client's last one
 };
@@ -53,6 +55,16 @@ class Connection {
 
   // With Service::leaving set: ends now unless a request has begun. May destroy this.
   void leave();
+
+  // Since when the server has waited for this client, in the loop's time: for a request, the rest
+  // of one, its end, or for it to take its answer. Only a whole request counts, not a byte of one
+  // now and then. Nothing while a request is handled or an answer has moved within kStalled.
+  std::optional<std::chrono::milliseconds> waits_since() const;
+  // Makes its place free: without a word if no request has begun, else with 408 if the kernel takes
+  // it at once. Destroys this.
+  void evict();
+
+  static constexpr std::chrono::milliseconds kStalled{1000};
 
  private:
   friend class Responder;
@@ -99,10 +111,12 @@ class Connection {
   std::size_t parsed_ = 0;
   std::string out_;  // answers, not sent from sent_ on
   std::size_t sent_ = 0;
-  std::size_t discarded_ = 0;  // bytes read while lingering
+  std::size_t discarded_ = 0;           // bytes read while lingering
+  std::chrono::milliseconds moved_at_;  // when it came, or the last answer was made or went out
 
   // Of the request that is handled.
   std::shared_ptr<Exchange> exchange_;
+  std::string request_id_;
   bool keep_alive_ = true;
   bool is_head_ = false;
   int minor_version_ = 1;
