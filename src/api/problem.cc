@@ -14,7 +14,10 @@ int to_status(base::Errc code) {
     case base::Errc::not_found:
       return 404;
     case base::Errc::conflict:
+    case base::Errc::in_use:
       return 409;
+    case base::Errc::precondition:
+      return 412;
     case base::Errc::unauthorized:
       return 401;
     case base::Errc::forbidden:

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/log.h"
 #include "store/database.h"
 
 namespace sc::store {
@@ -63,6 +64,22 @@ void SqliteStore::history(const core::HistoryQuery& query, OnHistory on_done) {
 
 void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {
   ask_for([this, time] { return database_->as_of(time); }, std::move(on_done));
+}
+
+void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
+  run([this, known, held = std::move(on_done)]() mutable {
+    post_(
+        [alive = alive_, done = std::move(held), tokens = database_->load_tokens(known)]() mutable {
+          if (*alive) done(std::move(tokens));
+        });
+  });
+}
+
+void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
+  run([this, sha256, at] {
+    if (auto noted = database_->note_token_use(sha256, at); !noted)
+      base::log::warning("the use of a token was not noted", {{"reason", noted.error().message}});
+  });
 }
 
 void SqliteStore::run(base::Callback<void()> function) { ask(Run{std::move(function)}); }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -15,14 +16,16 @@
 #include "base/callback.h"
 #include "base/result.h"
 #include "core/stream_store.h"
+#include "core/token_store.h"
 
 namespace sc::store {
 
 class Database;
 
-// The StreamStore on SQLite, with a thread of its own. Commits that wait while one runs go together
-// into the next transaction (group commit), so a thousand of them cost tens of fsyncs.
-class SqliteStore final : public core::StreamStore {
+// The StreamStore and TokenStore on SQLite, with a thread of its own. Commits that wait while one
+// runs go together into the next transaction (group commit), so a thousand of them cost tens of
+// fsyncs.
+class SqliteStore final : public core::StreamStore, public core::TokenStore {
  public:
   // Has the function run on the control thread, later, in order. Called on the store's thread.
   using Post = std::function<void(base::Callback<void()>)>;
@@ -39,6 +42,8 @@ class SqliteStore final : public core::StreamStore {
   void load(OnLoaded on_done) override;
   void history(const core::HistoryQuery& query, OnHistory on_done) override;
   void as_of(base::WallTime time, OnStreams on_done) override;
+  void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
+  void note_token_use(const std::string& sha256, base::WallTime at) override;
 
   // On the store's thread, after what was asked for before: to wait for that, or to hold it up in a
   // test.
