@@ -371,11 +371,12 @@ const Stream* Conductor::find(std::uint16_t port) const {
   return known == streams_.end() ? nullptr : &known->second;
 }
 
-base::Result<std::uint16_t> Conductor::free_port() {
+base::Result<std::uint16_t> Conductor::free_port(const std::optional<PortRanges>& only) {
   for (const PortRange& range : options_.ports.ranges()) {
     // An int, as a range may end at 65535.
     for (int candidate = range.first; candidate <= range.last; ++candidate) {
       const auto port = static_cast<std::uint16_t>(candidate);
+      if (only && !only->contains(port)) continue;
       if (streams_.contains(port) || unreadable_.contains(port) || queue_.is_busy(port)) continue;
       const auto listener = plane_.prepare(port);
       if (listener) return port;  // bound and let go again

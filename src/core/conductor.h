@@ -78,9 +78,9 @@ class Conductor {
   const Stream* find(std::uint16_t port) const;
   const PortRanges& ports() const { return options_.ports; }
 
-  // The first port of the range that no stream has and that can be bound at this moment.
-  // unavailable: none, or the host opens no port at all now.
-  base::Result<std::uint16_t> free_port();
+  // The first port of the range, and of `only` where it is given, that no stream has and that can
+  // be bound at this moment. unavailable: none, or the host opens no port at all now.
+  base::Result<std::uint16_t> free_port(const std::optional<PortRanges>& only = std::nullopt);
 
   // Why sessions of the stream do not reach the backend; empty: they do again.
   void note_backend(std::uint16_t port, const std::string& trouble);
