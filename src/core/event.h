@@ -26,7 +26,7 @@ struct Event {
   base::WallTime at{};
   EventAction action = EventAction::created;
   std::uint16_t port = 0;
-  std::string actor;  // who asked: an address, `uid 1000`, `service` for what it does by itself
+  std::string actor;           // who asked: an address, `token ci`, `uid 1000 (curl)`; or `service`
   std::string backend_before;  // empty where there was none
   std::string backend_after;   // empty where there is none
   std::string detail;          // why, for `failed`
