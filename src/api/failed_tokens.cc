@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace sc::api {
 namespace {
