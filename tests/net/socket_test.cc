@@ -5,10 +5,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <stdexcept>
+#include <vector>
 
 #include "support/catch.h"
 #include "support/full_fd_table.h"
@@ -266,6 +268,10 @@ TEST_CASE("a unix socket's peer is known by its user, group and process") {
   CHECK(peer->uid == ::getuid());
   CHECK(peer->gid == ::getgid());
   CHECK(peer->pid == ::getpid());
+  std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+  CHECK(::getgroups(static_cast<int>(groups.size()), groups.data()) ==
+        static_cast<int>(groups.size()));
+  CHECK(peer->groups == groups);
   CHECK(net::peer_address(one.get()).is_unix());
 }
 
