@@ -133,8 +133,10 @@ void Connection::take_requests() {
 void Connection::dispatch() {
   is_head_ = parser_.is_head_request();
   Request request = parser_.take();
+  request.id = service_.ids.of(request.headers);
   request.peer = peer_;
   request.credentials = credentials_;
+  request_id_ = request.id;
   keep_alive_ = request.keep_alive;
   minor_version_ = request.minor_version;
   phase_ = Phase::handling;
@@ -163,12 +165,14 @@ void Connection::answer_error(int status, std::string detail) {
 
 void Connection::append(const Response& response) {
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
-  append_answer(out_, response, {service_.date.now(), minor_version_, last_answer_, is_head_});
+  append_answer(out_, response,
+                {service_.date.now(), request_id_, minor_version_, last_answer_, is_head_});
 }
 
 // Answers what never became a request, and ends.
 void Connection::refuse(int status, std::string detail) {
   last_answer_ = true;
+  request_id_ = service_.ids.of(parser_.headers());
   minor_version_ = 1;
   is_head_ = parser_.is_head_request();
   append(service_.error_body(status, std::move(detail)));

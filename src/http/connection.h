@@ -12,6 +12,7 @@
 #include "http/date_cache.h"
 #include "http/message.h"
 #include "http/parser.h"
+#include "http/request_id.h"
 #include "http/responder.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
@@ -37,6 +38,7 @@ struct Service {
   Handler handler;
   ErrorBody error_body;
   DateCache date;
+  RequestIds ids;
   base::Callback<void(std::uint64_t id)> on_closed;  // destroys the connection
   bool leaving = false;                              // every answer is its client's last one
 };
@@ -103,6 +105,7 @@ class Connection {
 
   // Of the request that is handled.
   std::shared_ptr<Exchange> exchange_;
+  std::string request_id_;
   bool keep_alive_ = true;
   bool is_head_ = false;
   int minor_version_ = 1;

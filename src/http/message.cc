@@ -96,6 +96,7 @@ void append_answer(std::string& out, const Response& response, const AnswerOptio
   out += reason_phrase(response.status);
   out += "\r\n";
   append_header(out, "Date", options.date);
+  if (!options.request_id.empty()) append_header(out, "X-Request-Id", options.request_id);
   if (!response.content_type.empty() && !no_content)
     append_header(out, "Content-Type", response.content_type);
   for (const Header& header : response.headers) append_header(out, header.name, header.value);

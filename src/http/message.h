@@ -23,6 +23,7 @@ const std::string* find_header(const std::vector<Header>& headers, std::string_v
 
 // A request that came whole. A value.
 struct Request {
+  std::string id;         // the client's X-Request-Id if it is a good one, else made here
   std::string method;     // as sent; methods are case-sensitive (RFC 9110 section 9.1)
   std::string target;     // as sent
   std::string path;       // of the target, not decoded; `*` for OPTIONS *, empty for CONNECT
@@ -39,8 +40,8 @@ struct Request {
   const std::string* header(std::string_view name) const { return find_header(headers, name); }
 };
 
-// What a handler answers. Date, Content-Length and Connection are added when it is written; do not
-// put them, nor Transfer-Encoding, into `headers`.
+// What a handler answers. Date, X-Request-Id, Content-Length and Connection are added when it is
+// written; do not put them, nor Transfer-Encoding, into `headers`.
 struct Response {
   int status = 200;
   std::string content_type;  // no Content-Type when empty
@@ -58,10 +59,11 @@ using ErrorBody = std::function<Response(int status, std::string detail)>;
 Response plain_error(int status, std::string detail);
 
 struct AnswerOptions {
-  std::string_view date;   // as in the Date header
-  int minor_version = 1;   // of the request
-  bool close = false;      // the connection ends after it
-  bool omit_body = false;  // the request was HEAD
+  std::string_view date;        // as in the Date header
+  std::string_view request_id;  // no X-Request-Id when empty
+  int minor_version = 1;        // of the request
+  bool close = false;           // the connection ends after it
+  bool omit_body = false;       // the request was HEAD
 };
 
 // Appends the answer as it goes over the wire. CR, LF and NUL in header values become spaces, so

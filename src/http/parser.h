@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "http/message.h"
 #include "http/request_head.h"
@@ -42,7 +43,9 @@ class Parser {
 
   State state() const { return state_; }
   const ParseError& error() const { return error_; }
-  // The request, without peer; idle again.
+  // Of the request that is read or refused, as far as its head was read whole.
+  const std::vector<Header>& headers() const { return request_.headers; }
+  // The request, without id and peer; idle again.
   Request take();
 
   // Does the client wait for `100 Continue` before it sends the body? True once for a request.

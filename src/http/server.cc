@@ -29,6 +29,7 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
                .handler = std::move(handler),
                .error_body = std::move(options.error_body),
                .date = DateCache(clock),
+               .ids = {},
                .on_closed = [this](std::uint64_t id) { on_closed(id); }} {
   for (base::Fd& listener : listeners) {
     acceptors_.push_back(std::make_unique<net::Acceptor>(

@@ -28,6 +28,12 @@ TEST_CASE("204 has neither length nor body") {
   CHECK(out == "HTTP/1.1 204 No Content\r\nDate: D\r\nConnection: close\r\n\r\n");
 }
 
+TEST_CASE("304 has neither type, length nor body") {
+  std::string out;
+  append_answer(out, {304, "text/plain", "nothing", {{"ETag", "\"1\""}}}, {.date = "D"});
+  CHECK(out == "HTTP/1.1 304 Not Modified\r\nDate: D\r\nETag: \"1\"\r\n\r\n");
+}
+
 TEST_CASE("a value cannot start a header of its own") {
   std::string out;
   append_answer(out, {200, "", "", {{"Location", "/a\r\nSet-Cookie: b"}}}, {.date = "D"});
@@ -35,7 +41,8 @@ TEST_CASE("a value cannot start a header of its own") {
 }
 
 TEST_CASE("each status that is answered here has its phrase") {
-  for (const int status : {100, 200, 204, 400, 404, 405, 408, 413, 414, 417, 431, 500, 501, 505})
+  for (const int status : {100, 200, 201, 202, 204, 304, 400, 404, 405, 406, 408, 409,
+                           412, 413, 414, 415, 417, 422, 428, 429, 431, 500, 501, 505})
     CHECK_FALSE(reason_phrase(status).empty());
   CHECK(reason_phrase(299).empty());
 }

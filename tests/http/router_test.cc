@@ -120,3 +120,21 @@ TEST_CASE("the body of a router's refusal can be replaced") {
   });
   CHECK(served.ask("GET", "/nothing").body == "<there is nothing at \"/nothing\">");
 }
+
+TEST_CASE("PUT, PATCH, POST and DELETE bring their bodies, an empty one too") {
+  Routed served;
+  for (const char* method : {"PUT", "PATCH", "POST", "DELETE"}) {
+    INFO(method);
+    served.router.handle(method, "/body",
+                         [](const http::Request& request, const auto&, http::Responder responder) {
+                           responder.respond(Served::text("<" + request.body + ">"));
+                         });
+    const std::string head = std::string(method) + " /body HTTP/1.1\r\nHost: h\r\n";
+    test::Client& client = served.connect();
+    CHECK(served.answer_to(client, head + "Content-Length: 2\r\n\r\n{}").body == "<{}>");
+    CHECK(served.answer_to(client, head + "Content-Length: 0\r\n\r\n").body == "<>");
+    CHECK(served.answer_to(client, head + "\r\n").body == "<>");
+    CHECK(served.answer_to(client, head + "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+              .body == "<{}>");
+  }
+}
