@@ -12,6 +12,10 @@ std::string_view to_string(Errc code) {
       return "not_found";
     case Errc::conflict:
       return "conflict";
+    case Errc::in_use:
+      return "in_use";
+    case Errc::precondition:
+      return "precondition";
     case Errc::unauthorized:
       return "unauthorized";
     case Errc::forbidden:

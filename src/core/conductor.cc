@@ -1,400 +1,286 @@
 #include "core/conductor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
-#include "core/unrecorded.h"
 
 namespace sc::core {
 namespace {
 
-// The actor of what the service does by itself.
-constexpr std::string_view kService = "service";
-
 std::string port_text(std::uint16_t port) { return std::to_string(port); }
 
-void log_change(std::string_view what, const Stream& stream, const std::string& actor) {
-  base::log::info(what, {{"port", port_text(stream.spec.port)},
-                         {"backend", base::to_string(stream.spec.backend)},
-                         {"actor", actor}});
-}
-
-// The stream that was seen, not one that was made at its port since.
-bool is_same(const Stream& now, const Stream& seen) {
-  return now.spec == seen.spec && now.created_at == seen.created_at &&
-         now.revision == seen.revision;
-}
-
-base::Error with_prefix(std::string prefix, const base::Error& error) {
-  return {error.code, std::move(prefix) + error.message};
+base::Error no_stream_at(std::uint16_t port) {
+  return {base::Errc::not_found, "no stream has port " + port_text(port)};
 }
 
 }  // namespace
 
 Conductor::Conductor(ConductorOptions options, StreamStore& store, DataPlane& plane,
                      const base::Clock& clock)
-    : options_(std::move(options)), store_(store), plane_(plane), clock_(clock) {}
+    : ledger_(std::move(options), store, plane, clock) {}
 
 void Conductor::boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done) {
-  BootReport report;
-  std::vector<StoreWrite> writes;
-  note_unreadable(stored.unreadable);
-  for (Event& change : unrecorded_changes(stored, clock_.wall())) {
-    base::log::info("stream was changed by hand",
-                    {{"port", port_text(change.port)},
-                     {"action", std::string(to_string(change.action))},
-                     {"before", change.backend_before},
-                     {"after", change.backend_after}});
-    writes.emplace_back(AppendEvent{std::move(change)});
-  }
-  for (Stream stream : stored.streams) {
-    stream.reason.clear();
-    open(stream);
-    const bool opened = stream.state == StreamState::listening;
-    ++(opened ? report.opened : report.failed);
-    if (!options_.ports.contains(stream.spec.port))
-      base::log::warning(
-          "stream is outside of the range for new ones, opened all the same",
-          {{"port", port_text(stream.spec.port)}, {"range", options_.ports.to_string()}});
-    writes.emplace_back(NoteStream{stream});
-    writes.emplace_back(
-        event(opened ? EventAction::reopened : EventAction::failed, stream, std::string(kService)));
-    queue_.enter(stream.spec.port, [] {});  // held until the store has answered
-    streams_.insert_or_assign(stream.spec.port, std::move(stream));
-  }
-  tell_retry_at();
-  std::vector<std::uint16_t> ports;
-  for (const Stream& stream : stored.streams) ports.push_back(stream.spec.port);
-  store_.commit(std::move(writes), [this, ports = std::move(ports), report,
-                                    done = std::move(on_done)](base::Result<void> saved) mutable {
-    if (!saved)
-      base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
-    for (const std::uint16_t port : ports) queue_.leave(port);
-    done(report);
-  });
+  follower_.boot(stored, std::move(on_done));
 }
 
-void Conductor::note_unreadable(const std::vector<UnreadableRow>& rows) {
-  unreadable_.clear();
-  for (const UnreadableRow& row : rows) {
-    base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
-    if (row.port != 0) unreadable_.insert(row.port);
-  }
+void Conductor::reload(const Actor& actor,
+                       base::Callback<void(base::Result<ReloadReport>)> on_done) {
+  follower_.reload(actor, std::move(on_done));
 }
 
-void Conductor::create(const StreamSpec& spec, const std::string& actor,
+void Conductor::create(const StreamSpec& spec, const Actor& actor,
                        base::Callback<void(base::Result<Stream>)> on_done) {
-  queue_.enter(spec.port, [this, spec, actor, done = std::move(on_done)]() mutable {
-    create_at_port(spec, actor, std::move(done));
+  ledger_.queue.enter(spec.port, [this, spec, actor, done = std::move(on_done)]() mutable {
+    create_at_port(std::move(spec), actor, std::move(done));
   });
 }
 
-void Conductor::create_at_port(const StreamSpec& spec, const std::string& actor,
+void Conductor::create_at_port(StreamSpec spec, const Actor& actor,
                                base::Callback<void(base::Result<Stream>)> on_done) {
-  if (stopping_) {
-    queue_.leave(spec.port);
-    on_done(base::Error{base::Errc::unavailable, "the service is stopping"});
-    return;
-  }
-  if (const auto known = streams_.find(spec.port); known != streams_.end()) {
-    create_again(known->second, spec, actor, std::move(on_done));
-    return;
-  }
-  auto in_range = check_in_range(spec.port, options_.ports);
-  auto listener = in_range ? plane_.prepare(spec.port) : in_range.error();
-  if (!listener) {
-    queue_.leave(spec.port);
-    on_done(listener.error());
-    return;
-  }
-  Stream stream;
-  stream.spec = spec;
-  stream.created_at = stream.updated_at = clock_.wall();
-  stream.created_by = actor;
-  std::vector<StoreWrite> writes{AddStream{stream}, event(EventAction::created, stream, actor)};
-  store_.commit(std::move(writes), [this, stream, actor, held = std::move(*listener),
-                                    done = std::move(on_done)](base::Result<void> saved) mutable {
-    base::Result<Stream> answer = stream;
-    if (saved && stopping_) {
-      undo_create(stream, std::move(done));
-      return;
-    }
-    if (saved) {
-      plane_.activate(std::move(held), stream.spec);
-      streams_.emplace(stream.spec.port, stream);
-      log_change("stream created", stream, actor);
-    } else {
-      held.reset();
-      answer = with_prefix("the stream was not saved: ", saved.error());
-      base::log::error("stream was not created", {{"port", port_text(stream.spec.port)},
-                                                  {"actor", actor},
-                                                  {"reason", saved.error().message}});
-    }
-    queue_.leave(stream.spec.port);
-    done(std::move(answer));
-  });
-}
-
-// The row is on disk, but no worker takes its listener any more.
-void Conductor::undo_create(const Stream& stream,
-                            base::Callback<void(base::Result<Stream>)> on_done) {
-  const std::uint16_t port = stream.spec.port;
-  store_.commit(
-      {EraseStream{port}, event(EventAction::removed, stream, std::string(kService))},
-      [this, port, done = std::move(on_done)](base::Result<void> saved) mutable {
-        queue_.leave(port);
-        done(base::Error{base::Errc::unavailable,
-                         saved ? "the service is stopping"
-                               : "the stream is saved, but the service is stopping: its port opens "
-                                 "when the service starts again"});
-      });
-}
-
-// The port has a stream, and its row is on disk if nobody has changed that by hand: which is asked
-// for before the answer.
-void Conductor::create_again(Stream& stream, const StreamSpec& spec, const std::string& actor,
-                             base::Callback<void(base::Result<Stream>)> on_done) {
   const std::uint16_t port = spec.port;
-  if (stream.spec != spec) {
-    base::Error taken{base::Errc::conflict, "port " + port_text(port) + " has a stream to " +
-                                                base::to_string(stream.spec.backend) + " already"};
-    queue_.leave(port);
-    on_done(std::move(taken));
-    return;
-  }
-  std::vector<StoreWrite> writes;
-  if (stream.state == StreamState::failed) {
-    const std::string reason_before = stream.reason;
-    open(stream);
-    tell_retry_at();
-    if (stream.state == StreamState::failed) {
-      base::Error error{base::Errc::conflict,
-                        "the stream exists, but its port cannot be opened: " + stream.reason};
-      note_failure(stream, reason_before);
-      on_done(std::move(error));
+  if (const Stream* present = ledger_.find(port)) {
+    if (present->spec.backend != spec.backend) {
+      base::Error taken{base::Errc::conflict, "port " + port_text(port) + " has a stream to " +
+                                                  base::to_string(present->spec.backend) +
+                                                  " already"};
+      ledger_.queue.leave(port);
+      on_done(std::move(taken));
       return;
     }
-    log_change("stream opened", stream, actor);
-    writes = {AddStream{stream}, NoteStream{stream}, event(EventAction::opened, stream, actor)};
-  } else {
-    writes = {AddStream{stream}};
+    spec = present->spec;
+    spec.enabled = true;
   }
-  store_.commit(std::move(writes),
-                [this, stream, done = std::move(on_done)](base::Result<void> saved) mutable {
-                  queue_.leave(stream.spec.port);
-                  if (stopping_) {
-                    done(base::Error{base::Errc::unavailable, "the service is stopping"});
-                  } else if (saved) {
-                    done(std::move(stream));
-                  } else {
-                    done(with_prefix("the stream runs, but is not stored so: ", saved.error()));
-                  }
-                });
-}
-
-// It is still failed. Leaves the port, at once or when the store has taken another reason.
-void Conductor::note_failure(const Stream& stream, const std::string& reason_before) {
-  if (stream.reason != reason_before) {
-    record(stream.spec.port, {NoteStream{stream}});
-  } else {
-    queue_.leave(stream.spec.port);
-  }
-}
-
-void Conductor::remove(std::uint16_t port, const std::string& actor,
-                       base::Callback<void(base::Result<void>)> on_done) {
-  queue_.enter(port, [this, port, actor, done = std::move(on_done)]() mutable {
-    remove_at_port(port, actor, std::move(done));
-  });
-}
-
-void Conductor::remove_at_port(std::uint16_t port, const std::string& actor,
-                               base::Callback<void(base::Result<void>)> on_done) {
-  const auto known = streams_.find(port);
-  if (known == streams_.end()) {
-    if (unreadable_.contains(port)) return remove_row(port, actor, std::move(on_done));
-    queue_.leave(port);
-    on_done(base::Error{base::Errc::not_found, "no stream has port " + port_text(port)});
-    return;
-  }
-  const bool listens = known->second.state == StreamState::listening;
-  if (listens) plane_.pause(port);
-  std::vector<StoreWrite> writes{EraseStream{port},
-                                 event(EventAction::removed, known->second, actor)};
-  store_.commit(std::move(writes), [this, port, actor, listens,
-                                    done = std::move(on_done)](base::Result<void> saved) mutable {
-    if (!saved) {
-      if (listens) plane_.resume(port);
-      base::log::error(
-          "stream was not removed",
-          {{"port", port_text(port)}, {"actor", actor}, {"reason", saved.error().message}});
-      queue_.leave(port);
-      done(with_prefix("the removal was not saved, the stream goes on: ", saved.error()));
-      return;
-    }
-    log_change("stream removed", streams_.at(port), actor);
-    streams_.erase(port);
-    retries_.forget(port);
-    tell_retry_at();
-    auto finish = [this, port, held = std::move(done)]() mutable {
-      queue_.leave(port);
-      held(base::Result<void>{});
-    };
-    if (listens) {
-      plane_.close(port, options_.drain_timeout, std::move(finish));
+  put_at_port(spec, actor, {}, {}, [done = std::move(on_done)](base::Result<Put> put) mutable {
+    if (!put) {
+      done(put.error());
+    } else if (put->stream.state == StreamState::failed) {
+      done(base::Error{base::Errc::in_use,
+                       "the stream exists, but its port cannot be opened: " + put->stream.reason});
     } else {
-      finish();
+      done(std::move(put->stream));
     }
   });
+}
+
+void Conductor::put(const StreamSpec& spec, const Actor& actor, StreamCheck check, OnPut on_done) {
+  ledger_.queue.enter(spec.port, [this, spec, actor, check = std::move(check),
+                                  done = std::move(on_done)]() mutable {
+    put_at_port(spec, actor, check, {}, std::move(done));
+  });
+}
+
+void Conductor::put_at_port(const StreamSpec& spec, const Actor& actor, const StreamCheck& check,
+                            base::Fd listener, OnPut on_done) {
+  const Stream* present = ledger_.find(spec.port);
+  auto allowed = check_change(ledger_, spec, present);
+  if (allowed && check) allowed = check(present);
+  if (!allowed) {
+    listener.reset();
+    ledger_.queue.leave(spec.port);
+    on_done(allowed.error());
+    return;
+  }
+  Plan plan;
+  plan.actor = actor;
+  plan.steps.push_back(step_to(ledger_, spec, present, actor));
+  plan.steps.front().listener = std::move(listener);
+  plan.on_done = [is_new = present == nullptr,
+                  done = std::move(on_done)](base::Result<std::vector<PlanStep>> steps) mutable {
+    if (steps) {
+      done(Put{std::move(*steps->front().after), is_new});
+    } else {
+      done(steps.error());
+    }
+  };
+  runner_.run(std::move(plan));
+}
+
+void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
+                             OnPut on_done) {
+  base::Error error = none_is_free();
+  for (auto port = candidate(0, may_change); port; port = candidate(*port + 1, may_change)) {
+    spec.port = *port;
+    // Before ports are tried: what is wrong with the rest.
+    if (auto valid = check_change(ledger_, spec, nullptr); !valid) {
+      error = valid.error();
+      break;
+    }
+    auto listener = ledger_.plane.prepare(spec);
+    if (listener) {
+      // Nobody is at the port, so that this runs now.
+      ledger_.queue.enter(
+          *port, [&] { put_at_port(spec, actor, {}, std::move(*listener), std::move(on_done)); });
+      return;
+    }
+    if (listener.error().code == base::Errc::in_use ||
+        listener.error().code == base::Errc::forbidden)
+      continue;
+    error = listener.error();
+    break;
+  }
+  on_done(std::move(error));
+}
+
+void Conductor::patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
+                      StreamCheck check, base::Callback<void(base::Result<Stream>)> on_done) {
+  ledger_.queue.enter(port, [this, port, patch, actor, check = std::move(check),
+                             done = std::move(on_done)]() mutable {
+    patch_at_port(port, patch, actor, check, std::move(done));
+  });
+}
+
+void Conductor::patch_at_port(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
+                              const StreamCheck& check,
+                              base::Callback<void(base::Result<Stream>)> on_done) {
+  const Stream* present = ledger_.find(port);
+  if (present == nullptr) {
+    ledger_.queue.leave(port);
+    on_done(no_stream_at(port));
+    return;
+  }
+  put_at_port(patch.applied_to(present->spec), actor, check, {},
+              [done = std::move(on_done)](base::Result<Put> put) mutable {
+                if (put) {
+                  done(std::move(put->stream));
+                } else {
+                  done(put.error());
+                }
+              });
+}
+
+void Conductor::remove(std::uint16_t port, const Actor& actor,
+                       std::optional<std::chrono::milliseconds> drain, StreamCheck check,
+                       base::Callback<void(base::Result<void>)> on_done) {
+  ledger_.queue.enter(port, [this, port, actor, drain, check = std::move(check),
+                             done = std::move(on_done)]() mutable {
+    remove_at_port(port, actor, drain, check, std::move(done));
+  });
+}
+
+void Conductor::remove_at_port(std::uint16_t port, const Actor& actor,
+                               std::optional<std::chrono::milliseconds> drain,
+                               const StreamCheck& check,
+                               base::Callback<void(base::Result<void>)> on_done) {
+  const Stream* present = ledger_.find(port);
+  if (present == nullptr && ledger_.unreadable.contains(port))
+    return remove_row(port, actor, std::move(on_done));
+  base::Result<void> allowed = present != nullptr ? base::Result<void>{} : no_stream_at(port);
+  if (allowed && check) allowed = check(present);
+  if (!allowed) {
+    ledger_.queue.leave(port);
+    on_done(allowed.error());
+    return;
+  }
+  Plan plan;
+  plan.actor = actor;
+  plan.steps.push_back(step_away(ledger_, *present, EventAction::removed));
+  if (drain) plan.steps.front().drain = *drain;
+  plan.on_done =
+      [done = std::move(on_done)](const base::Result<std::vector<PlanStep>>& steps) mutable {
+        done(steps ? base::Result<void>{} : steps.error());
+      };
+  runner_.run(std::move(plan));
 }
 
 // A row that is no stream: nothing runs.
-void Conductor::remove_row(std::uint16_t port, const std::string& actor,
+void Conductor::remove_row(std::uint16_t port, const Actor& actor,
                            base::Callback<void(base::Result<void>)> on_done) {
   Stream unknown;
   unknown.spec.port = port;
-  AppendEvent removed = event(EventAction::removed, unknown, actor);
+  AppendEvent removed = ledger_.event(EventAction::removed, unknown, actor);
   removed.event.backend_before.clear();
   removed.event.detail = "its row was no stream";
-  store_.commit({EraseStream{port}, std::move(removed)},
-                [this, port, done = std::move(on_done)](base::Result<void> saved) mutable {
-                  if (saved) unreadable_.erase(port);
-                  queue_.leave(port);
-                  done(std::move(saved));
-                });
+  ledger_.store.commit({EraseStream{port}, std::move(removed)},
+                       [this, port, done = std::move(on_done)](base::Result<void> saved) mutable {
+                         if (saved) ledger_.unreadable.erase(port);
+                         ledger_.queue.leave(port);
+                         done(std::move(saved));
+                       });
 }
 
-void Conductor::reload(const std::string& actor,
-                       base::Callback<void(base::Result<ReloadReport>)> on_done) {
-  store_.load([this, actor, done = std::move(on_done)](base::Result<StoredStreams> stored) mutable {
-    if (!stored) {
-      done(stored.error());
+void Conductor::apply(ApplyRequest request, const Actor& actor, OnApplied on_done) {
+  applier_.apply(std::move(request), actor, std::move(on_done));
+}
+
+void Conductor::restore(base::WallTime as_of, ApplyRequest request, const Actor& actor,
+                        OnApplied on_done) {
+  ledger_.store.as_of(as_of, [this, request = std::move(request), actor, done = std::move(on_done)](
+                                 base::Result<std::vector<Stream>> then) mutable {
+    if (!then) {
+      done(then.error());
       return;
     }
-    // A row that was spoilt by hand ends nothing: its stream stays as it runs.
-    std::vector<Stream> running = list();
-    note_unreadable(stored->unreadable);
-    std::erase_if(running,
-                  [&](const Stream& stream) { return unreadable_.contains(stream.spec.port); });
-    ReloadReport report;
-    for (const ReconcileAction& action : reconcile(stored->streams, running)) {
-      if (const auto* closing = std::get_if<CloseStream>(&action)) {
-        ++report.closed;
-        queue_.enter(closing->seen.spec.port,
-                     [this, seen = closing->seen, actor] { close_unstored(seen, actor); });
-      } else if (const auto* changing = std::get_if<ChangeStream>(&action)) {
-        ++report.changed;
-        queue_.enter(changing->stream.spec.port,
-                     [this, wanted = changing->stream, seen = changing->seen, actor] {
-                       change_backend(wanted, seen, actor);
-                     });
-      } else if (const auto* opening = std::get_if<OpenStream>(&action)) {
-        ++report.opened;
-        queue_.enter(opening->stream.spec.port,
-                     [this, wanted = opening->stream, actor] { open_stored(wanted, actor); });
-      }
+    request.mode = ApplyMode::replace;
+    request.streams.clear();
+    std::vector<StreamSpec> skipped;
+    for (Stream& stream : *then) {
+      const bool is_over =
+          stream.spec.expires_at && *stream.spec.expires_at <= ledger_.clock.wall();
+      (is_over ? skipped : request.streams).push_back(std::move(stream.spec));
     }
-    done(report);
+    applier_.apply(std::move(request), actor,
+                   [skipped = std::move(skipped),
+                    held = std::move(done)](base::Result<ApplyReport> report) mutable {
+                     if (report) report->skipped = std::move(skipped);
+                     held(std::move(report));
+                   });
   });
 }
 
-void Conductor::open_stored(const Stream& wanted, const std::string& actor) {
-  const std::uint16_t port = wanted.spec.port;
-  if (stopping_ || streams_.contains(port)) {  // created meanwhile
-    queue_.leave(port);
-    return;
-  }
-  Stream stream = wanted;
-  stream.reason.clear();
-  open(stream);
-  tell_retry_at();
-  std::vector<StoreWrite> writes{NoteStream{stream}, event(EventAction::created, stream, actor)};
-  if (stream.state == StreamState::failed)
-    writes.emplace_back(event(EventAction::failed, stream, std::string(kService)));
-  log_change("stream created", stream, actor);
-  streams_.emplace(port, std::move(stream));
-  record(port, std::move(writes));
+void Conductor::history(const HistoryQuery& query, StreamStore::OnHistory on_done) {
+  ledger_.store.history(query, std::move(on_done));
 }
 
-void Conductor::change_backend(const Stream& wanted, const Stream& seen, const std::string& actor) {
-  const std::uint16_t port = wanted.spec.port;
-  const auto known = streams_.find(port);
-  if (stopping_ || known == streams_.end() || !is_same(known->second, seen)) {  // not any more
-    queue_.leave(port);
-    return;
-  }
-  Stream& stream = known->second;
-  AppendEvent changed = event(EventAction::changed, stream, actor);
-  stream.spec = wanted.spec;
-  changed.event.backend_after = base::to_string(stream.spec.backend);
-  stream.updated_at = clock_.wall();
-  ++stream.revision;
-  if (stream.state == StreamState::listening) {
-    stream.reason.clear();
-    plane_.change(stream.spec);
-  }
-  log_change("stream changed", stream, actor);
-  record(port, {NoteStream{stream}, std::move(changed)});
-}
-
-void Conductor::close_unstored(const Stream& seen, const std::string& actor) {
-  const std::uint16_t port = seen.spec.port;
-  const auto known = streams_.find(port);
-  if (stopping_ || known == streams_.end() || !is_same(known->second, seen)) {  // not any more
-    queue_.leave(port);
-    return;
-  }
-  const Stream gone = std::move(known->second);
-  streams_.erase(known);
-  retries_.forget(port);
-  tell_retry_at();
-  log_change("stream removed", gone, actor);
-  auto write = [this, port, removed = event(EventAction::removed, gone, actor)] {
-    record(port, {removed});
-  };
-  if (gone.state == StreamState::listening) {
-    plane_.close(port, options_.drain_timeout, write);
-  } else {
-    write();
-  }
+void Conductor::as_of(base::WallTime time, StreamStore::OnStreams on_done) {
+  ledger_.store.as_of(time, std::move(on_done));
 }
 
 std::vector<Stream> Conductor::list() const {
   std::vector<Stream> out;
-  out.reserve(streams_.size());
-  for (const auto& [port, stream] : streams_) out.push_back(stream);
+  out.reserve(ledger_.streams().size());
+  for (const auto& [port, stream] : ledger_.streams()) out.push_back(stream);
   return out;
 }
 
-const Stream* Conductor::find(std::uint16_t port) const {
-  const auto known = streams_.find(port);
-  return known == streams_.end() ? nullptr : &known->second;
+base::Error Conductor::none_is_free() const {
+  return {base::Errc::unavailable,
+          "every port of " + ledger_.options.ports.to_string() + " is taken"};
 }
 
-base::Result<std::uint16_t> Conductor::free_port() {
-  for (const PortRange& range : options_.ports.ranges()) {
-    // An int, as a range may end at 65535.
-    for (int candidate = range.first; candidate <= range.last; ++candidate) {
-      const auto port = static_cast<std::uint16_t>(candidate);
-      if (streams_.contains(port) || unreadable_.contains(port) || queue_.is_busy(port)) continue;
-      const auto listener = plane_.prepare(port);
-      if (listener) return port;  // bound and let go again
-      if (listener.error().code == base::Errc::unavailable) return listener.error();
+// The next one, from `from` on, that nobody is known to have: an int, as a range may end at 65535.
+std::optional<std::uint16_t> Conductor::candidate(int from, const PortCheck& may_change) const {
+  for (const PortRange& range : ledger_.options.ports.ranges()) {
+    for (int each = std::max<int>(range.first, from); each <= range.last; ++each) {
+      const auto port = static_cast<std::uint16_t>(each);
+      if (ledger_.find(port) == nullptr && !ledger_.unreadable.contains(port) &&
+          !ledger_.queue.is_busy(port) && (!may_change || may_change(port)))
+        return port;
     }
   }
-  return base::Error{base::Errc::unavailable,
-                     "every port of " + options_.ports.to_string() + " is taken"};
+  return std::nullopt;
+}
+
+base::Result<std::uint16_t> Conductor::free_port(const PortCheck& may_change) {
+  StreamSpec spec;
+  for (auto port = candidate(0, may_change); port; port = candidate(*port + 1, may_change)) {
+    spec.port = *port;
+    const auto listener = ledger_.plane.prepare(spec);
+    if (listener) return *port;  // bound and let go again
+    if (listener.error().code == base::Errc::unavailable) return listener.error();
+  }
+  return none_is_free();
 }
 
 void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
-  queue_.enter(port, [this, port, trouble] {
-    const auto known = streams_.find(port);
-    if (known == streams_.end() || known->second.state != StreamState::listening ||
-        known->second.reason == trouble) {
-      queue_.leave(port);
+  ledger_.queue.enter(port, [this, port, trouble] {
+    const Stream* present = ledger_.find(port);
+    if (present == nullptr || present->state != StreamState::listening ||
+        present->reason == trouble) {
+      ledger_.queue.leave(port);
       return;
     }
-    Stream& stream = known->second;
+    Stream stream = *present;
     stream.reason = trouble;
     if (trouble.empty()) {
       base::log::info("backend answers again", {{"port", port_text(port)}});
@@ -402,92 +288,72 @@ void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
       base::log::warning("backend is not reached",
                          {{"port", port_text(port)}, {"reason", trouble}});
     }
-    record(port, {NoteStream{stream}});
+    ledger_.keep(stream);
+    ledger_.record(port, {NoteStream{stream}});
   });
 }
 
-void Conductor::set_on_retry_at(OnRetryAt on_retry_at) {
-  on_retry_at_ = std::move(on_retry_at);
-  tell_retry_at();
+void Conductor::set_on_retry_at(Ledger::OnRetryAt on_retry_at) {
+  ledger_.set_on_retry_at(std::move(on_retry_at));
 }
-
-void Conductor::tell_retry_at() {
-  if (on_retry_at_) on_retry_at_(retries_.next());
-}
-
-void Conductor::stop() { stopping_ = true; }
 
 void Conductor::retry_due() {
-  if (stopping_) return;
-  const base::Instant now = clock_.steady();
-  for (const std::uint16_t port : retries_.due(now)) {
-    if (queue_.is_busy(port)) {
-      retries_.failed(port, now);  // its next turn, or it would be due all the time
+  if (ledger_.stopping) return;
+  for (const std::uint16_t port : ledger_.to_retry()) {
+    if (ledger_.queue.is_busy(port)) {
+      ledger_.retry_later(port);  // its next turn, or it would be due all the time
     } else {
-      queue_.enter(port, [this, port] { retry_at_port(port); });
+      ledger_.queue.enter(port, [this, port] { retry_at_port(port); });
     }
   }
-  tell_retry_at();
+  ledger_.tell_retry_at();
 }
 
 void Conductor::retry_at_port(std::uint16_t port) {
-  const auto known = streams_.find(port);
-  if (stopping_ || known == streams_.end() || known->second.state != StreamState::failed) {
-    queue_.leave(port);
+  const Stream* present = ledger_.find(port);
+  if (ledger_.stopping || present == nullptr || present->state != StreamState::failed) {
+    ledger_.queue.leave(port);
     return;
   }
-  Stream& stream = known->second;
+  Stream stream = *present;
   const std::string reason_before = stream.reason;
-  open(stream);  // tell_retry_at() is the caller's, once for all
-  if (stream.state == StreamState::failed) {
-    note_failure(stream, reason_before);
+  ledger_.open(stream);  // tell_retry_at() is the caller's, once for all
+  ledger_.keep(stream);
+  if (stream.state == StreamState::listening) {
+    log_change("stream opened", stream, service_actor());
+    ledger_.record(
+        port, {NoteStream{stream}, ledger_.event(EventAction::opened, stream, service_actor())});
+  } else if (stream.reason != reason_before) {
+    ledger_.record(port, {NoteStream{stream}});
+  } else {
+    ledger_.queue.leave(port);
+  }
+}
+
+void Conductor::set_on_expiry_at(Ledger::OnExpiryAt on_expiry_at) {
+  ledger_.set_on_expiry_at(std::move(on_expiry_at));
+}
+
+void Conductor::expire_due() {
+  for (const std::uint16_t port : ledger_.take_expired())
+    ledger_.queue.enter(port, [this, port] { expire_at_port(port); });
+  ledger_.tell_expiry_at();
+}
+
+void Conductor::expire_at_port(std::uint16_t port) {
+  const Stream* present = ledger_.find(port);
+  if (present == nullptr || !present->spec.expires_at ||
+      *present->spec.expires_at > ledger_.clock.wall()) {  // renewed meanwhile
+    ledger_.queue.leave(port);
     return;
   }
-  log_change("stream opened", stream, std::string(kService));
-  record(port, {NoteStream{stream}, event(EventAction::opened, stream, std::string(kService))});
-}
-
-void Conductor::open(Stream& stream) {
-  const bool was_failed = stream.state == StreamState::failed;
-  if (auto listener = plane_.prepare(stream.spec.port)) {
-    plane_.activate(std::move(*listener), stream.spec);
-    stream.state = StreamState::listening;
-    stream.reason.clear();
-    retries_.forget(stream.spec.port);
-  } else {
-    if (!was_failed || stream.reason != listener.error().message)
-      base::log::warning("stream cannot open, will be tried again",
-                         {{"port", port_text(stream.spec.port)},
-                          {"backend", base::to_string(stream.spec.backend)},
-                          {"reason", listener.error().message}});
-    stream.state = StreamState::failed;
-    stream.reason = listener.error().message;
-    retries_.failed(stream.spec.port, clock_.steady());
-  }
-  if (was_failed != (stream.state == StreamState::failed)) stream.updated_at = clock_.wall();
-}
-
-void Conductor::record(std::uint16_t port, std::vector<StoreWrite> writes) {
-  store_.commit(std::move(writes), [this, port](base::Result<void> saved) {
-    if (!saved)
-      base::log::error("a change of state was not written to the database",
-                       {{"port", port_text(port)}, {"reason", saved.error().message}});
-    queue_.leave(port);
-  });
-}
-
-AppendEvent Conductor::event(EventAction action, const Stream& stream,
-                             const std::string& actor) const {
-  Event event;
-  event.at = clock_.wall();
-  event.action = action;
-  event.port = stream.spec.port;
-  event.actor = actor;
-  // What existed before and after: `changed` sets both itself.
-  if (action != EventAction::created) event.backend_before = base::to_string(stream.spec.backend);
-  if (action != EventAction::removed) event.backend_after = base::to_string(stream.spec.backend);
-  if (action == EventAction::failed) event.detail = stream.reason;
-  return {event};
+  Plan plan;
+  plan.actor = service_actor();
+  plan.steps.push_back(step_away(ledger_, *present, EventAction::expired));
+  plan.on_done = [this, port](const base::Result<std::vector<PlanStep>>& done) {
+    if (!done) ledger_.expire_later(port);
+  };
+  runner_.run(std::move(plan));
 }
 
 }  // namespace sc::core

@@ -1,42 +1,27 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
-#include <map>
+#include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "base/callback.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "core/actor.h"
+#include "core/applier.h"
+#include "core/apply.h"
 #include "core/data_plane.h"
-#include "core/port_queue.h"
+#include "core/event.h"
+#include "core/ledger.h"
+#include "core/plan.h"
 #include "core/port_range.h"
-#include "core/reconcile.h"
-#include "core/retry_schedule.h"
+#include "core/store_follower.h"
 #include "core/stream.h"
 #include "core/stream_store.h"
 
 namespace sc::core {
-
-struct ConductorOptions {
-  PortRanges ports;                                 // that new streams may have
-  std::chrono::milliseconds drain_timeout{10'000};  // for the sessions of a removed stream
-};
-
-struct BootReport {
-  std::size_t opened = 0;
-  std::size_t failed = 0;
-};
-
-// What a reload set out to do; what fails on the way is logged and, for a port, tried again.
-struct ReloadReport {
-  std::size_t opened = 0;
-  std::size_t changed = 0;
-  std::size_t closed = 0;
-};
 
 // The use cases. Keeps what is mapped in memory; the store and the data plane follow by prepare,
 // commit, activate: whatever fails undoes what came before, and `ok` means that the port accepts
@@ -59,8 +44,8 @@ class Conductor {
   void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
 
   // As the original's API creates: a stream that leads to the backend already is ok, enabled if it
-  // was not, and a failed one is tried at once. conflict: the port has another backend, in memory or
-  // in the store. in_use: something else on the host has it. invalid: outside of the range.
+  // was not, and a failed one is tried at once. conflict: the port has another backend, in memory
+  // or in the store. in_use: something else on the host has it. invalid: outside of the range.
   // unavailable: the store failed, or the service is stopping.
   void create(const StreamSpec& spec, const Actor& actor,
               base::Callback<void(base::Result<Stream>)> on_done);
@@ -105,17 +90,13 @@ class Conductor {
 
   std::vector<Stream> list() const;  // by port
   const Stream* find(std::uint16_t port) const;
-  const PortRanges& ports() const { return options_.ports; }
-  bool is_stopping() const { return stopping_; }
+  const PortRanges& ports() const { return ledger_.options.ports; }
+  bool is_stopping() const { return ledger_.stopping; }
 
   // As an operator sees them: with what they carry; those that were removed or disabled are
   // `draining` while sessions of theirs run. By port.
-  struct View {
-    Stream stream;
-    Traffic traffic;
-  };
-  std::vector<View> views();
-  std::optional<View> view(std::uint16_t port);
+  std::vector<StreamView> views() { return ledger_.views(); }
+  std::optional<StreamView> view(std::uint16_t port) { return ledger_.view(port); }
 
   // The first port of the range that no stream has, that `may_change` (if any) lets through, and
   // that can be bound at this moment. unavailable: none, or the host opens no port at all now.
@@ -125,51 +106,39 @@ class Conductor {
   void note_backend(std::uint16_t port, const std::string& trouble);
 
   // Failed streams: when retry_due() should be called next, told each time it changes.
-  using OnRetryAt = base::Callback<void(std::optional<base::Instant>)>;
-  void set_on_retry_at(OnRetryAt on_retry_at);
+  void set_on_retry_at(Ledger::OnRetryAt on_retry_at);
   void retry_due();
 
-  // The data plane opens no more ports: creates are `unavailable` from now on, those too whose row
-  // is being written, and failed streams rest.
-  void stop();
+  // Streams that end by themselves: when expire_due() should be called next, likewise. It may be
+  // called earlier.
+  void set_on_expiry_at(Ledger::OnExpiryAt on_expiry_at);
+  void expire_due();
+
+  // The data plane opens no more ports: whatever would is `unavailable` from now on, that too whose
+  // row is being written, and failed streams rest.
+  void stop() { ledger_.stopping = true; }
 
  private:
-  void create_at_port(const StreamSpec& spec, const std::string& actor,
+  void create_at_port(StreamSpec spec, const Actor& actor,
                       base::Callback<void(base::Result<Stream>)> on_done);
-  void create_again(Stream& stream, const StreamSpec& spec, const std::string& actor,
-                    base::Callback<void(base::Result<Stream>)> on_done);
-  void undo_create(const Stream& stream, base::Callback<void(base::Result<Stream>)> on_done);
-  void remove_at_port(std::uint16_t port, const std::string& actor,
+  void put_at_port(const StreamSpec& spec, const Actor& actor, const StreamCheck& check,
+                   base::Fd listener, OnPut on_done);
+  void patch_at_port(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
+                     const StreamCheck& check, base::Callback<void(base::Result<Stream>)> on_done);
+  void remove_at_port(std::uint16_t port, const Actor& actor,
+                      std::optional<std::chrono::milliseconds> drain, const StreamCheck& check,
                       base::Callback<void(base::Result<void>)> on_done);
-  void retry_at_port(std::uint16_t port);
-  void note_failure(const Stream& stream, const std::string& reason_before);
-  void remove_row(std::uint16_t port, const std::string& actor,
+  void remove_row(std::uint16_t port, const Actor& actor,
                   base::Callback<void(base::Result<void>)> on_done);
-  void note_unreadable(const std::vector<UnreadableRow>& rows);
+  void expire_at_port(std::uint16_t port);
+  void retry_at_port(std::uint16_t port);
+  base::Error none_is_free() const;
+  std::optional<std::uint16_t> candidate(int from, const PortCheck& may_change) const;
 
-  // Reload's steps, each at its port, which it leaves when the store has answered.
-  void open_stored(const Stream& wanted, const std::string& actor);
-  void change_backend(const Stream& wanted, const Stream& seen, const std::string& actor);
-  void close_unstored(const Stream& seen, const std::string& actor);
-
-  // prepare + activate; sets state, reason and the retry schedule.
-  void open(Stream& stream);
-  // For writes that follow what has happened already: a failure is logged. Leaves the port in the
-  // end.
-  void record(std::uint16_t port, std::vector<StoreWrite> writes);
-  AppendEvent event(EventAction action, const Stream& stream, const std::string& actor) const;
-  void tell_retry_at();
-
-  ConductorOptions options_;
-  StreamStore& store_;
-  DataPlane& plane_;
-  const base::Clock& clock_;
-  std::map<std::uint16_t, Stream> streams_;
-  std::set<std::uint16_t> unreadable_;  // ports whose rows are no streams
-  PortQueue queue_;
-  RetrySchedule retries_;
-  OnRetryAt on_retry_at_;
-  bool stopping_ = false;
+  Ledger ledger_;
+  PlanRunner runner_{ledger_};
+  Applier applier_{ledger_, runner_};
+  StoreFollower follower_{ledger_, runner_};
 };
 
 }  // namespace sc::core

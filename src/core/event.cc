@@ -5,8 +5,8 @@
 namespace sc::core {
 namespace {
 
-constexpr std::array<std::string_view, 6> kNames{"created", "changed", "removed",
-                                                 "opened",  "failed",  "reopened"};
+constexpr std::array<std::string_view, 7> kNames{"created", "changed",  "removed", "opened",
+                                                 "failed",  "reopened", "expired"};
 
 }  // namespace
 
@@ -18,6 +18,10 @@ std::optional<EventAction> parse_event_action(std::string_view text) {
   for (std::size_t i = 0; i < kNames.size(); ++i)
     if (kNames.at(i) == text) return static_cast<EventAction>(i);
   return std::nullopt;
+}
+
+bool is_end(EventAction action) {
+  return action == EventAction::removed || action == EventAction::expired;
 }
 
 }  // namespace sc::core

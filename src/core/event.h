@@ -35,9 +35,9 @@ struct Event {
   EventAction action = EventAction::created;
   std::uint16_t port = 0;
   Actor actor;
-  std::string backend_before;  // empty where there was none
-  std::string backend_after;   // empty where there is none
-  std::string detail;          // why, for `failed`; which fields, for `changed`
+  std::string backend_before;      // empty where there was none
+  std::string backend_after;       // empty where there is none
+  std::string detail;              // why, for `failed`; which fields, for `changed`
   std::optional<StreamSpec> spec;  // as it is afterwards; nothing where the stream is gone
   bool operator==(const Event&) const = default;
 };

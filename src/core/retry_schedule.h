@@ -21,6 +21,7 @@ class RetrySchedule {
   void failed(std::uint16_t port, base::Instant now);
   // No more turns: it opened, or is gone.
   void forget(std::uint16_t port);
+  bool has(std::uint16_t port) const { return turns_.contains(port); }
 
   std::vector<std::uint16_t> due(base::Instant now) const;
   std::optional<base::Instant> next() const;

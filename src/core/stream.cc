@@ -1,32 +1,110 @@
 #include "core/stream.h"
 
+#include <algorithm>
+#include <array>
+
 namespace sc::core {
+namespace {
+
+constexpr std::array<std::string_view, 4> kStates{"listening", "failed", "draining", "disabled"};
+
+base::Error wrong(std::string_view field, std::string why) {
+  return {base::Errc::invalid, std::string(field) + " " + std::move(why), "/" + std::string(field)};
+}
+
+std::optional<base::Error> check_text(std::string_view field, const std::string& text,
+                                      std::size_t most, bool line_ends) {
+  const bool has_control = std::any_of(text.begin(), text.end(), [&](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == 0x7f || (byte < 0x20 && !(line_ends && (c == '\n' || c == '\t')));
+  });
+  if (has_control) return wrong(field, "has control characters");
+  if (text.size() > most)
+    return wrong(field, "is longer than " + std::to_string(most) + " bytes of UTF-8");
+  return std::nullopt;
+}
+
+}  // namespace
+
+StreamSpec StreamPatch::applied_to(StreamSpec spec) const {
+  if (backend) spec.backend = *backend;
+  if (listen_address) spec.listen_address = *listen_address;
+  if (label) spec.label = *label;
+  if (note) spec.note = *note;
+  if (owner) spec.owner = *owner;
+  if (enabled) spec.enabled = *enabled;
+  if (expires_at) spec.expires_at = *expires_at;
+  if (max_sessions) spec.max_sessions = *max_sessions;
+  if (connect_timeout) spec.connect_timeout = *connect_timeout;
+  if (idle_timeout) spec.idle_timeout = *idle_timeout;
+  return spec;
+}
 
 std::string_view to_string(StreamState state) {
-  switch (state) {
-    case StreamState::listening:
-      return "listening";
-    case StreamState::failed:
-      return "failed";
-  }
-  return "?";
+  return kStates.at(static_cast<std::size_t>(state));
+}
+
+std::optional<StreamState> parse_stream_state(std::string_view text) {
+  for (std::size_t i = 0; i < kStates.size(); ++i)
+    if (kStates.at(i) == text) return static_cast<StreamState>(i);
+  return std::nullopt;
 }
 
 base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backend) {
   const auto number = base::parse_port(port);
   if (!number)
     return base::Error{base::Errc::invalid,
-                       base::quoted(port) + " is not a port: a number from 1 to 65535"};
+                       base::quoted(port) + " is not a port: a number from 1 to 65535", "/port"};
   auto parsed = base::parse_host_port(backend);
-  if (!parsed) return parsed.error();
-  return StreamSpec{*number, std::move(*parsed)};
+  if (!parsed) return base::Error{parsed.error().code, parsed.error().message, "/backend"};
+  StreamSpec spec;
+  spec.port = *number;
+  spec.backend = std::move(*parsed);
+  return spec;
+}
+
+base::Result<void> validate(const StreamSpec& spec) {
+  if (!spec.listen_address.empty() && !base::is_ip_literal(spec.listen_address))
+    return wrong("listen_address", base::quoted(spec.listen_address) +
+                                       " is no IPv4 or IPv6 address, as in 127.0.0.1 or ::1");
+  if (auto bad = check_text("label", spec.label, kMaxLabel, false)) return *bad;
+  if (auto bad = check_text("note", spec.note, kMaxNote, true)) return *bad;
+  if (auto bad = check_text("owner", spec.owner, kMaxLabel, false)) return *bad;
+  if (spec.max_sessions > kMaxSessionsOfStream)
+    return wrong("max_sessions", "is not a number from 1 to 10000000");
+  if (spec.connect_timeout &&
+      (*spec.connect_timeout < kLeastConnectTimeout || *spec.connect_timeout > kMostConnectTimeout))
+    return wrong("connect_timeout", "is not a duration from 100ms to 5m");
+  if (spec.idle_timeout && spec.idle_timeout->count() != 0 &&
+      (*spec.idle_timeout < kLeastIdleTimeout || *spec.idle_timeout > kMostIdleTimeout))
+    return wrong("idle_timeout", "is neither 0 for none nor a duration from 1s to 30d");
+  return {};
 }
 
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges) {
   if (ranges.contains(port)) return {};
-  return base::Error{base::Errc::invalid, "port " + std::to_string(port) +
-                                              " is outside of the range for streams, " +
-                                              ranges.to_string()};
+  return base::Error{base::Errc::invalid,
+                     "port " + std::to_string(port) + " is outside of the range for streams, " +
+                         ranges.to_string(),
+                     "/port"};
+}
+
+std::string differing_fields(const StreamSpec& one, const StreamSpec& other) {
+  std::string fields;
+  const auto add = [&](std::string_view field, bool differs) {
+    if (differs) fields.append(fields.empty() ? "" : ", ").append(field);
+  };
+  add("backend", one.backend != other.backend);
+  add("listen_address", one.listen_address != other.listen_address);
+  add("label", one.label != other.label);
+  add("note", one.note != other.note);
+  add("owner", one.owner != other.owner);
+  add("enabled", one.enabled != other.enabled);
+  add("expires_at", one.expires_at != other.expires_at);
+  add("max_sessions", one.max_sessions != other.max_sessions);
+  add("connect_timeout", one.connect_timeout != other.connect_timeout);
+  add("idle_timeout", one.idle_timeout != other.idle_timeout);
+  return fields;
 }
 
 }  // namespace sc::core

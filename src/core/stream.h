@@ -21,11 +21,11 @@ using Backend = base::HostPort;
 struct StreamSpec {
   std::uint16_t port = 0;  // listens here, 1 to 65535; what names the stream
   Backend backend;
-  std::string listen_address;  // an IP literal; empty: as the service is set
-  std::string label;           // what lists are filtered by, at most kMaxLabel bytes
-  std::string note;            // for people, at most kMaxNote bytes
-  std::string owner;           // whom to ask about it, at most kMaxLabel bytes
-  bool enabled = true;         // else it is kept, but its port stays closed
+  std::string listen_address;                // an IP literal; empty: as the service is set
+  std::string label;                         // what lists are filtered by, at most kMaxLabel bytes
+  std::string note;                          // for people, at most kMaxNote bytes
+  std::string owner;                         // whom to ask about it, at most kMaxLabel bytes
+  bool enabled = true;                       // else it is kept, but its port stays closed
   std::optional<base::WallTime> expires_at;  // it is removed then; nothing: never
   std::uint32_t max_sessions = 0;            // more clients wait; 0: as the service is set
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set

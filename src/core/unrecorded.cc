@@ -11,7 +11,7 @@ Event by_hand(base::WallTime at, EventAction action, std::uint16_t port) {
   event.at = at;
   event.action = action;
   event.port = port;
-  event.actor = "sqlite3";  // as the schema says of rows that the service did not write
+  event.actor.name = "sqlite3";  // as the schema says of rows that the service did not write
   event.detail = "found when the service started";
   return event;
 }
@@ -23,18 +23,20 @@ std::vector<Event> unrecorded_changes(const StoredStreams& stored, base::WallTim
   auto gone = stored.recorded;
   for (const UnreadableRow& row : stored.unreadable) gone.erase(row.port);
   for (const Stream& stream : stored.streams) {
-    const std::string backend = base::to_string(stream.spec.backend);
-    const auto known = gone.find(stream.spec.port);
-    const std::string before = known == gone.end() ? "" : known->second;
-    if (known != gone.end()) gone.erase(known);
-    if (before == backend) continue;
-    Event& event = events.emplace_back(by_hand(
-        at, before.empty() ? EventAction::created : EventAction::changed, stream.spec.port));
-    event.backend_before = before;
-    event.backend_after = backend;
+    const auto known = gone.extract(stream.spec.port);
+    if (!known.empty() && known.mapped() == stream.spec) continue;
+    Event& event = events.emplace_back(
+        by_hand(at, known.empty() ? EventAction::created : EventAction::changed, stream.spec.port));
+    if (!known.empty()) {
+      event.backend_before = base::to_string(known.mapped().backend);
+      event.detail += ": " + differing_fields(known.mapped(), stream.spec);
+    }
+    event.backend_after = base::to_string(stream.spec.backend);
+    event.spec = stream.spec;
   }
-  for (const auto& [port, backend] : gone)
-    events.emplace_back(by_hand(at, EventAction::removed, port)).backend_before = backend;
+  for (const auto& [port, spec] : gone)
+    events.emplace_back(by_hand(at, EventAction::removed, port)).backend_before =
+        base::to_string(spec.backend);
   std::sort(events.begin(), events.end(),
             [](const Event& a, const Event& b) { return a.port < b.port; });
   return events;

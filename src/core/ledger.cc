@@ -1,0 +1,178 @@
+#include "core/ledger.h"
+
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::core {
+
+namespace {
+
+// When the store did not take a removal.
+constexpr std::chrono::seconds kExpireAgain{10};
+
+}  // namespace
+
+Actor service_actor() { return {"service", {}}; }
+
+void log_change(std::string_view what, const Stream& stream, const Actor& actor) {
+  const std::string port = std::to_string(stream.spec.port);
+  const std::string backend = base::to_string(stream.spec.backend);
+  if (actor.request_id.empty()) {
+    base::log::info(what, {{"port", port}, {"backend", backend}, {"actor", actor.name}});
+  } else {
+    base::log::info(what, {{"port", port},
+                           {"backend", backend},
+                           {"actor", actor.name},
+                           {"request_id", actor.request_id}});
+  }
+}
+
+base::Error with_prefix(std::string prefix, base::Error error) {
+  error.message = std::move(prefix) + error.message;
+  return error;
+}
+
+Ledger::Ledger(ConductorOptions given_options, StreamStore& given_store, DataPlane& given_plane,
+               const base::Clock& given_clock)
+    : options(std::move(given_options)),
+      store(given_store),
+      plane(given_plane),
+      clock(given_clock) {}
+
+const Stream* Ledger::find(std::uint16_t port) const {
+  const auto known = streams_.find(port);
+  return known == streams_.end() ? nullptr : &known->second;
+}
+
+void Ledger::keep(const Stream& stream) {
+  const std::uint16_t port = stream.spec.port;
+  streams_.insert_or_assign(port, stream);
+  leaving_.erase(port);
+  expiries_.set(port, stream.spec.expires_at);
+  if (stream.state != StreamState::failed) {
+    retries_.forget(port);
+  } else if (!retries_.has(port)) {
+    retries_.failed(port, clock.steady());
+  }
+}
+
+void Ledger::let_go(std::uint16_t port) {
+  const auto known = streams_.find(port);
+  if (known == streams_.end()) return;
+  Stream gone = std::move(known->second);
+  streams_.erase(known);
+  expiries_.set(port, std::nullopt);
+  retries_.forget(port);
+  gone.state = StreamState::draining;
+  gone.reason.clear();
+  leaving_.insert_or_assign(port, std::move(gone));
+}
+
+std::optional<StreamView> Ledger::view(std::uint16_t port) {
+  const Traffic traffic = plane.traffic(port);
+  if (const Stream* stream = find(port)) {
+    StreamView view{*stream, traffic};
+    if (view.stream.state == StreamState::disabled && traffic.sessions_active > 0)
+      view.stream.state = StreamState::draining;
+    return view;
+  }
+  const auto known = leaving_.find(port);
+  if (known == leaving_.end()) return std::nullopt;
+  // While a use case is at the port, its listener may be closing still.
+  if (traffic.sessions_active > 0 || queue.is_busy(port)) return StreamView{known->second, traffic};
+  leaving_.erase(known);
+  return std::nullopt;
+}
+
+std::vector<StreamView> Ledger::views() {
+  std::set<std::uint16_t> ports;
+  for (const auto& [port, stream] : streams_) ports.insert(ports.end(), port);
+  for (const auto& [port, stream] : leaving_) ports.insert(port);
+  std::vector<StreamView> out;
+  out.reserve(ports.size());
+  for (const std::uint16_t port : ports)
+    if (auto shown = view(port)) out.push_back(std::move(*shown));
+  return out;
+}
+
+void Ledger::open(Stream& stream) {
+  const bool was_failed = stream.state == StreamState::failed;
+  if (auto listener = plane.prepare(stream.spec)) {
+    plane.activate(std::move(*listener), stream.spec);
+    stream.state = StreamState::listening;
+    stream.reason.clear();
+    retries_.forget(stream.spec.port);
+  } else {
+    if (!was_failed || stream.reason != listener.error().message)
+      base::log::warning("stream cannot open, will be tried again",
+                         {{"port", std::to_string(stream.spec.port)},
+                          {"backend", base::to_string(stream.spec.backend)},
+                          {"reason", listener.error().message}});
+    stream.state = StreamState::failed;
+    stream.reason = listener.error().message;
+    retries_.failed(stream.spec.port, clock.steady());
+  }
+  if (was_failed != (stream.state == StreamState::failed)) stream.updated_at = clock.wall();
+}
+
+void Ledger::record(std::uint16_t port, std::vector<StoreWrite> writes) {
+  store.commit(std::move(writes), [this, port](base::Result<void> saved) {
+    if (!saved)
+      base::log::error("a change of state was not written to the database",
+                       {{"port", std::to_string(port)}, {"reason", saved.error().message}});
+    queue.leave(port);
+  });
+}
+
+// What existed before and after: `changed` sets both itself.
+AppendEvent Ledger::event(EventAction action, const Stream& stream, const Actor& actor) const {
+  Event event;
+  event.at = clock.wall();
+  event.action = action;
+  event.port = stream.spec.port;
+  event.actor = actor;
+  if (action != EventAction::created) event.backend_before = base::to_string(stream.spec.backend);
+  if (!is_end(action)) {
+    event.backend_after = base::to_string(stream.spec.backend);
+    event.spec = stream.spec;
+  }
+  if (action == EventAction::failed) event.detail = stream.reason;
+  return {std::move(event)};
+}
+
+void Ledger::set_on_retry_at(OnRetryAt on_retry_at) {
+  on_retry_at_ = std::move(on_retry_at);
+  tell_retry_at();
+}
+
+void Ledger::tell_retry_at() {
+  if (on_retry_at_) on_retry_at_(retries_.next());
+}
+
+void Ledger::set_on_expiry_at(OnExpiryAt on_expiry_at) {
+  on_expiry_at_ = std::move(on_expiry_at);
+  expiry_told_.reset();
+  tell_expiry_at();
+}
+
+std::vector<std::uint16_t> Ledger::take_expired() {
+  std::vector<std::uint16_t> ports = expiries_.due(clock.wall());
+  for (const std::uint16_t port : ports) expiries_.set(port, std::nullopt);
+  expiry_told_.reset();  // whoever waited has come
+  return ports;
+}
+
+void Ledger::expire_later(std::uint16_t port) {
+  expiries_.set(port, clock.wall() + kExpireAgain);
+  tell_expiry_at();
+}
+
+void Ledger::tell_expiry_at() {
+  const auto next = expiries_.next();
+  if (!on_expiry_at_ || (expiry_told_ && next == *expiry_told_)) return;
+  expiry_told_ = next;
+  on_expiry_at_(next);
+}
+
+}  // namespace sc::core

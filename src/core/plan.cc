@@ -1,0 +1,347 @@
+#include "core/plan.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "base/log.h"
+
+namespace sc::core {
+namespace {
+
+bool listened(const PlanStep& step) {
+  return step.before && step.before->state == StreamState::listening;
+}
+
+bool shall_listen(const PlanStep& step) { return step.after && step.after->spec.enabled; }
+
+// Two listeners of one port may not be there at the same time, so the old one has to go first.
+bool moves(const PlanStep& step) {
+  return listened(step) && shall_listen(step) &&
+         step.before->spec.listen_address != step.after->spec.listen_address;
+}
+
+bool closes(const PlanStep& step) { return listened(step) && !shall_listen(step); }
+
+std::uint16_t port_of(const PlanStep& step) {
+  return (step.after ? *step.after : *step.before).spec.port;
+}
+
+bool is_same_spec(const PlanStep& step) {
+  return step.before && step.after && step.before->spec == step.after->spec;
+}
+
+// It failed before it was asked for a change that does not concern its port.
+bool may_stay_failed(const PlanStep& step) {
+  return step.before && step.before->state == StreamState::failed &&
+         step.before->spec.listen_address == step.after->spec.listen_address;
+}
+
+// Why the store's failure means that nothing came of it.
+std::string what_was_lost(const PlanStep& step) {
+  if (is_same_spec(step)) return "the stream runs, but is not stored so: ";
+  if (step.action == EventAction::created) return "the stream was not saved: ";
+  if (step.action == EventAction::changed) return "the change was not saved, the stream goes on: ";
+  return "the removal was not saved, the stream goes on: ";
+}
+
+// Calls its function when the last of those who hold it lets go.
+class WhenAll {
+ public:
+  explicit WhenAll(base::Callback<void()> on_all) : on_all_(std::move(on_all)) {}
+  WhenAll(const WhenAll&) = delete;
+  WhenAll& operator=(const WhenAll&) = delete;
+
+  void expect() { ++left_; }
+  void one_is_done() {
+    if (--left_ > 0) return;
+    auto on_all = std::move(on_all_);
+    on_all();
+  }
+
+ private:
+  std::size_t left_ = 0;
+  base::Callback<void()> on_all_;
+};
+
+}  // namespace
+
+PlanStep step_to(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
+                 const Actor& actor) {
+  PlanStep step;
+  step.drain = ledger.options.drain_timeout;
+  Stream after;
+  if (present != nullptr) {
+    after = *present;
+    step.before = *present;
+    step.action = EventAction::changed;
+    if (after.spec != spec) {
+      ++after.revision;
+      after.updated_at = ledger.clock.wall();
+    }
+  } else {
+    after.created_at = after.updated_at = ledger.clock.wall();
+    after.created_by = actor.name;
+  }
+  after.spec = spec;
+  step.after = std::move(after);
+  return step;
+}
+
+PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction action) {
+  PlanStep step;
+  step.drain = ledger.options.drain_timeout;
+  step.before = present;
+  step.action = action;
+  return step;
+}
+
+base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec,
+                                const Stream* present) {
+  if (auto valid = validate(spec); !valid) return valid;
+  if (present == nullptr) {
+    if (auto in_range = check_in_range(spec.port, ledger.options.ports); !in_range) return in_range;
+  }
+  const bool is_new = present == nullptr || present->spec.expires_at != spec.expires_at;
+  if (spec.expires_at && is_new && *spec.expires_at <= ledger.clock.wall())
+    return base::Error{base::Errc::invalid,
+                       "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
+                       "/expires_at"};
+  return {};
+}
+
+void PlanRunner::run(Plan plan) {
+  auto held = std::make_unique<Plan>(std::move(plan));
+  const bool opens = std::any_of(held->steps.begin(), held->steps.end(), shall_listen);
+  if (ledger_.stopping && opens) {
+    finish(std::move(held), base::Error{base::Errc::unavailable, "the service is stopping"});
+  } else {
+    release(std::move(held));
+  }
+}
+
+// Streams that move to another address of this host: their sessions go on.
+void PlanRunner::release(Held plan) {
+  std::vector<std::uint16_t> ports;
+  if (!plan->dry_run)
+    for (const PlanStep& step : plan->steps)
+      if (moves(step)) ports.push_back(step.before->spec.port);
+  if (ports.empty()) return prepare(std::move(plan));
+  auto all = std::make_shared<WhenAll>(
+      [this, held = std::move(plan)]() mutable { prepare(std::move(held)); });
+  for (std::size_t i = 0; i < ports.size(); ++i) all->expect();
+  for (const std::uint16_t port : ports) ledger_.plane.release(port, [all] { all->one_is_done(); });
+}
+
+void PlanRunner::prepare(Held plan) {
+  for (PlanStep& step : plan->steps) {
+    if (auto prepared = prepare(*plan, step); !prepared)
+      return give_up(std::move(plan), prepared.error());
+    if (step.before && step.after && step.before->state != step.after->state)
+      step.after->updated_at = ledger_.clock.wall();
+  }
+  if (plan->dry_run) return finish(std::move(plan), std::nullopt);
+  for (const PlanStep& step : plan->steps)
+    if (closes(step)) ledger_.plane.pause(step.before->spec.port);
+  plan->is_paused = true;
+  commit(std::move(plan));
+}
+
+base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
+  if (!step.after) return {};
+  Stream& after = *step.after;
+  if (!shall_listen(step)) {
+    after.state = StreamState::disabled;
+    after.reason.clear();
+    return {};
+  }
+  after.state = StreamState::listening;
+  // What the former backend was blamed for.
+  if (!step.before || step.before->state != StreamState::listening ||
+      step.before->spec.backend != after.spec.backend)
+    after.reason.clear();
+  if (step.listener || (listened(step) && (!moves(step) || plan.dry_run))) return {};
+  auto listener = ledger_.plane.prepare(after.spec);
+  if (listener) {
+    step.listener = std::move(*listener);
+    return {};
+  }
+  if (plan.is_stored || may_stay_failed(step)) {
+    after.state = StreamState::failed;
+    after.reason = listener.error().message;
+    return {};
+  }
+  base::Error error = listener.error();
+  error.field = step.where + (error.code == base::Errc::invalid ? "/listen_address" : "/port");
+  if (error.code == base::Errc::in_use) {
+    const std::string owner = ledger_.plane.owner_of(after.spec.port);
+    if (!owner.empty()) error.message += ": " + owner + " listens there";
+  }
+  return error;
+}
+
+void PlanRunner::commit(Held plan) {
+  std::vector<StoreWrite> all;
+  for (const PlanStep& step : plan->steps)
+    for (StoreWrite& write : writes(*plan, step)) all.push_back(std::move(write));
+  if (all.empty()) return activate(std::move(plan));
+  ledger_.store.commit(std::move(all), [this,
+                                        held = std::move(plan)](base::Result<void> saved) mutable {
+    const bool opens = std::any_of(held->steps.begin(), held->steps.end(),
+                                   [](const PlanStep& step) { return bool{step.listener}; });
+    if (!saved && held->is_stored) {
+      base::log::error("a change by hand was not written to history",
+                       {{"reason", saved.error().message}});
+    } else if (!saved) {
+      const PlanStep& first = held->steps.front();
+      const std::string lost = held->steps.size() > 1 ? "nothing was changed, as it was not saved: "
+                                                      : what_was_lost(first);
+      base::log::error("a change was not saved", {{"port", std::to_string(port_of(first))},
+                                                  {"actor", held->actor.name},
+                                                  {"reason", saved.error().message}});
+      return give_up(std::move(held), with_prefix(lost, saved.error()));
+    }
+    // The rows are on disk, but no worker takes a listener any more.
+    if (ledger_.stopping && opens) return take_back(std::move(held));
+    activate(std::move(held));
+  });
+}
+
+std::vector<StoreWrite> PlanRunner::writes(const Plan& plan, const PlanStep& step) const {
+  std::vector<StoreWrite> out;
+  if (!step.after) {
+    if (!plan.is_stored) out.emplace_back(EraseStream{step.before->spec.port});
+    out.emplace_back(ledger_.event(step.action, *step.before, plan.actor));
+    return out;
+  }
+  const Stream& after = *step.after;
+  const bool was_failed = step.before && step.before->state == StreamState::failed;
+  const bool is_failed = after.state == StreamState::failed;
+  const bool differs =
+      !step.before || after.state != step.before->state || after.reason != step.before->reason;
+  if (plan.is_stored) {
+    out.emplace_back(NoteStream{after});
+  } else if (!step.before || is_same_spec(step)) {
+    if (!is_failed) out.emplace_back(AddStream{after});
+    if (step.before && differs) out.emplace_back(NoteStream{after});
+  } else {
+    out.emplace_back(ReplaceStream{after, step.before->spec});
+  }
+  if (!is_same_spec(step)) {
+    AppendEvent event = ledger_.event(step.action, after, plan.actor);
+    if (step.before) {
+      event.event.backend_before = base::to_string(step.before->spec.backend);
+      event.event.detail = differing_fields(step.before->spec, after.spec);
+    }
+    out.emplace_back(std::move(event));
+  }
+  if (was_failed && after.state == StreamState::listening)
+    out.emplace_back(ledger_.event(EventAction::opened, after, plan.actor));
+  if (is_failed && !was_failed)
+    out.emplace_back(ledger_.event(EventAction::failed, after, service_actor()));
+  return out;
+}
+
+void PlanRunner::activate(Held plan) {
+  std::vector<std::pair<std::uint16_t, std::chrono::milliseconds>> closing;
+  for (PlanStep& step : plan->steps) {
+    const Stream& named = step.after ? *step.after : *step.before;
+    const std::uint16_t port = named.spec.port;
+    if (step.listener) {
+      ledger_.plane.activate(std::move(step.listener), named.spec);
+    } else if (listened(step) && (!step.after || step.after->state != StreamState::listening)) {
+      closing.emplace_back(port, step.drain);
+    } else if (listened(step) && !is_same_spec(step)) {
+      ledger_.plane.change(named.spec);
+    }
+    if (!step.after) {
+      log_change(step.action == EventAction::expired ? "stream expired" : "stream removed", named,
+                 plan->actor);
+      ledger_.let_go(port);
+      continue;
+    }
+    if (!step.before)
+      log_change("stream created", named, plan->actor);
+    else if (!is_same_spec(step))
+      log_change("stream changed", named, plan->actor);
+    else if (named.state != step.before->state)
+      log_change("stream opened", named, plan->actor);
+    ledger_.keep(named);
+  }
+  ledger_.tell_retry_at();
+  ledger_.tell_expiry_at();
+  if (closing.empty()) return finish(std::move(plan), std::nullopt);
+  auto freed = std::make_shared<WhenAll>(
+      [this, held = std::move(plan)]() mutable { finish(std::move(held), std::nullopt); });
+  for (std::size_t i = 0; i < closing.size(); ++i) freed->expect();
+  for (const auto& [port, drain] : closing)
+    ledger_.plane.close(port, drain, [freed] { freed->one_is_done(); });
+}
+
+// Nothing was changed but for what can be taken back.
+void PlanRunner::give_up(Held plan, base::Error error) {
+  std::vector<StoreWrite> writes;
+  for (PlanStep& step : plan->steps) {
+    step.listener.reset();
+    if (plan->dry_run) continue;
+    if (plan->is_paused && closes(step)) ledger_.plane.resume(step.before->spec.port);
+    if (moves(step)) reopen(step, plan->actor, writes);
+  }
+  if (writes.empty()) return finish(std::move(plan), std::move(error));
+  ledger_.tell_retry_at();
+  ledger_.store.commit(std::move(writes), [this, held = std::move(plan),
+                                           error = std::move(error)](base::Result<void>) mutable {
+    finish(std::move(held), std::move(error));
+  });
+}
+
+// At its former address, which somebody else may have taken meanwhile.
+void PlanRunner::reopen(PlanStep& step, const Actor& actor, std::vector<StoreWrite>& writes) {
+  Stream former = *step.before;
+  if (auto listener = ledger_.plane.prepare(former.spec)) {
+    ledger_.plane.activate(std::move(*listener), former.spec);
+    return;
+  } else {
+    former.reason = listener.error().message;
+  }
+  former.state = StreamState::failed;
+  former.updated_at = ledger_.clock.wall();
+  log_change("stream cannot open at its former address", former, actor);
+  ledger_.plane.close(former.spec.port, ledger_.options.drain_timeout, [] {});
+  ledger_.keep(former);
+  writes.emplace_back(NoteStream{former});
+  writes.emplace_back(ledger_.event(EventAction::failed, former, service_actor()));
+}
+
+// A stop came while the store wrote: what is new goes again, what was changed stays so and opens
+// when the service starts again.
+void PlanRunner::take_back(Held plan) {
+  std::vector<StoreWrite> writes;
+  for (PlanStep& step : plan->steps) {
+    step.listener.reset();
+    if (step.before) continue;
+    writes.emplace_back(EraseStream{step.after->spec.port});
+    writes.emplace_back(ledger_.event(EventAction::removed, *step.after, service_actor()));
+  }
+  const base::Error stopping{base::Errc::unavailable, "the service is stopping"};
+  const base::Error saved_so{base::Errc::unavailable,
+                             "the change is saved, but the service is stopping: it is made when "
+                             "the service starts again"};
+  if (writes.empty()) return finish(std::move(plan), saved_so);
+  ledger_.store.commit(std::move(writes), [this, held = std::move(plan), stopping,
+                                           saved_so](base::Result<void> undone) mutable {
+    finish(std::move(held), undone ? stopping : saved_so);
+  });
+}
+
+void PlanRunner::finish(Held plan, std::optional<base::Error> error) {
+  for (const PlanStep& step : plan->steps) ledger_.queue.leave(port_of(step));
+  auto done = std::move(plan->on_done);
+  if (error) {
+    done(std::move(*error));
+  } else {
+    done(std::move(plan->steps));
+  }
+}
+
+}  // namespace sc::core

@@ -1,0 +1,149 @@
+#include "core/store_follower.h"
+
+#include <string>
+#include <utility>
+
+#include "base/log.h"
+#include "core/reconcile.h"
+#include "core/unrecorded.h"
+
+namespace sc::core {
+namespace {
+
+std::string port_text(std::uint16_t port) { return std::to_string(port); }
+
+// The stream that was seen, not one that was made at its port since.
+bool is_same(const Stream& now, const Stream& seen) {
+  return now.spec == seen.spec && now.created_at == seen.created_at &&
+         now.revision == seen.revision;
+}
+
+}  // namespace
+
+void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done) {
+  BootReport report;
+  std::vector<StoreWrite> writes;
+  std::vector<std::uint16_t> ports;
+  note_unreadable(stored.unreadable);
+  for (Event& change : unrecorded_changes(stored, ledger_.clock.wall())) {
+    base::log::info("stream was changed by hand",
+                    {{"port", port_text(change.port)},
+                     {"action", std::string(to_string(change.action))},
+                     {"before", change.backend_before},
+                     {"after", change.backend_after}});
+    writes.emplace_back(AppendEvent{std::move(change)});
+  }
+  for (const Stream& stream : stored.streams) {
+    ports.push_back(stream.spec.port);
+    ledger_.queue.enter(stream.spec.port, [] {});  // held until the store has answered
+    boot_one(stream, writes, report);
+  }
+  ledger_.tell_retry_at();
+  ledger_.tell_expiry_at();
+  ledger_.store.commit(std::move(writes), [this, ports = std::move(ports), report,
+                                           done = std::move(on_done)](
+                                              base::Result<void> saved) mutable {
+    if (!saved)
+      base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
+    for (const std::uint16_t port : ports) ledger_.queue.leave(port);
+    done(report);
+  });
+}
+
+void StoreFollower::boot_one(Stream stream, std::vector<StoreWrite>& writes, BootReport& report) {
+  if (stream.spec.expires_at && *stream.spec.expires_at <= ledger_.clock.wall()) {
+    log_change("stream expired while the service did not run", stream, service_actor());
+    writes.emplace_back(EraseStream{stream.spec.port});
+    writes.emplace_back(ledger_.event(EventAction::expired, stream, service_actor()));
+    ++report.expired;
+    return;
+  }
+  if (!ledger_.options.ports.contains(stream.spec.port))
+    base::log::warning(
+        "stream is outside of the range for new ones, opened all the same",
+        {{"port", port_text(stream.spec.port)}, {"range", ledger_.options.ports.to_string()}});
+  stream.reason.clear();
+  if (stream.spec.enabled) {
+    ledger_.open(stream);
+    const bool opened = stream.state == StreamState::listening;
+    ++(opened ? report.opened : report.failed);
+    writes.emplace_back(NoteStream{stream});
+    writes.emplace_back(ledger_.event(opened ? EventAction::reopened : EventAction::failed, stream,
+                                      service_actor()));
+  } else {
+    ++report.disabled;
+    stream.state = StreamState::disabled;
+    writes.emplace_back(NoteStream{stream});
+  }
+  ledger_.keep(stream);
+}
+
+void StoreFollower::note_unreadable(const std::vector<UnreadableRow>& rows) {
+  ledger_.unreadable.clear();
+  for (const UnreadableRow& row : rows) {
+    base::log::error("row of the database is no stream", {{"row", row.row}, {"reason", row.why}});
+    if (row.port != 0) ledger_.unreadable.insert(row.port);
+  }
+}
+
+void StoreFollower::reload(const Actor& actor,
+                           base::Callback<void(base::Result<ReloadReport>)> on_done) {
+  ledger_.store.load([this, actor,
+                      done = std::move(on_done)](base::Result<StoredStreams> stored) mutable {
+    if (!stored) {
+      done(stored.error());
+      return;
+    }
+    // A row that was spoilt by hand ends nothing: its stream stays as it runs.
+    std::vector<Stream> running;
+    for (const auto& [port, stream] : ledger_.streams()) running.push_back(stream);
+    note_unreadable(stored->unreadable);
+    std::erase_if(running, [&](const Stream& stream) {
+      return ledger_.unreadable.contains(stream.spec.port);
+    });
+    ReloadReport report;
+    for (const ReconcileAction& action : reconcile(stored->streams, running)) {
+      if (const auto* closing = std::get_if<CloseStream>(&action)) {
+        ++report.closed;
+        ledger_.queue.enter(closing->seen.spec.port,
+                            [this, seen = closing->seen, actor] { follow(nullptr, &seen, actor); });
+      } else if (const auto* changing = std::get_if<ChangeStream>(&action)) {
+        ++report.changed;
+        ledger_.queue.enter(changing->stream.spec.port,
+                            [this, wanted = changing->stream, seen = changing->seen, actor] {
+                              follow(&wanted, &seen, actor);
+                            });
+      } else if (const auto* opening = std::get_if<OpenStream>(&action)) {
+        ++report.opened;
+        ledger_.queue.enter(opening->stream.spec.port, [this, wanted = opening->stream, actor] {
+          follow(&wanted, nullptr, actor);
+        });
+      }
+    }
+    done(report);
+  });
+}
+
+void StoreFollower::follow(const Stream* wanted, const Stream* seen, const Actor& actor) {
+  const std::uint16_t port = (wanted != nullptr ? wanted : seen)->spec.port;
+  const Stream* present = ledger_.find(port);
+  const bool is_as_seen =
+      seen == nullptr ? present == nullptr : present != nullptr && is_same(*present, *seen);
+  if (ledger_.stopping || !is_as_seen) {  // not any more
+    ledger_.queue.leave(port);
+    return;
+  }
+  Plan plan;
+  plan.actor = actor;
+  plan.is_stored = true;
+  plan.steps.push_back(wanted != nullptr ? step_to(ledger_, wanted->spec, present, actor)
+                                         : step_away(ledger_, *present, EventAction::removed));
+  if (wanted != nullptr && present == nullptr) {
+    plan.steps.front().after = *wanted;
+    plan.steps.front().after->reason.clear();
+  }
+  plan.on_done = [](const base::Result<std::vector<PlanStep>>&) {};
+  runner_.run(std::move(plan));
+}
+
+}  // namespace sc::core

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/result.h"
+#include "core/actor.h"
+#include "core/ledger.h"
+#include "core/plan.h"
+#include "core/stream.h"
+#include "core/stream_store.h"
+
+namespace sc::core {
+
+struct BootReport {
+  std::size_t opened = 0;
+  std::size_t failed = 0;
+  std::size_t disabled = 0;
+  std::size_t expired = 0;
+};
+
+// What a reload set out to do; what fails on the way is logged and, for a port, tried again.
+struct ReloadReport {
+  std::size_t opened = 0;
+  std::size_t changed = 0;
+  std::size_t closed = 0;
+};
+
+// Makes the streams what the store holds: at a start, and after somebody changed it by hand.
+// Control thread only. See Conductor.
+class StoreFollower {
+ public:
+  StoreFollower(Ledger& ledger, PlanRunner& runner) : ledger_(ledger), runner_(runner) {}
+  StoreFollower(const StoreFollower&) = delete;
+  StoreFollower& operator=(const StoreFollower&) = delete;
+
+  void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
+  void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
+
+ private:
+  void boot_one(Stream stream, std::vector<StoreWrite>& writes, BootReport& report);
+  void note_unreadable(const std::vector<UnreadableRow>& rows);
+  // A reload's change, at its port, which it leaves in the end. `seen`: what ran when it was
+  // decided.
+  void follow(const Stream* wanted, const Stream* seen, const Actor& actor);
+
+  Ledger& ledger_;
+  PlanRunner& runner_;
+};
+
+}  // namespace sc::core
