@@ -24,6 +24,7 @@ constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
 // At a stop, the answers of requests that are being carried out have this long to go out.
 constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
+constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
 // Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
 constexpr std::size_t kOtherDescriptors = 128;
 constexpr std::size_t kWorkerDescriptors = 8;  // of its loop: two epoll sets, a pipe, an eventfd
@@ -140,6 +141,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                   options_.configuration.settings.drain_timeout},
                  *store_, plane_, clock),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
+      expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
       router_(server_options().error_body),
       server_(
           loop_, clock,
@@ -158,6 +160,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   api::add_legacy_routes(router_, conductor_, auth_options(options_.configuration.settings));
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
+  conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   for (const int number : {SIGTERM, SIGINT})
     signals_.push_back(std::make_unique<loop::Signal>(loop_, number, [this] { on_stop(); }));
   signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGHUP, [this] { on_reload(); }));
@@ -201,6 +204,8 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
   base::log::info("ready", {{"version", options_.version},
                             {"opened", std::to_string(report.opened)},
                             {"failed", std::to_string(report.failed)},
+                            {"disabled", std::to_string(report.disabled)},
+                            {"expired", std::to_string(report.expired)},
                             {"workers", std::to_string(plane_.worker_count())},
                             {"ms", std::to_string(took.count())}});
   notifier_.ready(status_line());
@@ -266,7 +271,7 @@ void Daemon::on_reload() {
   base::log::info("reloading");
   if (const auto settings = options_.reread ? options_.reread() : std::nullopt)
     base::log::set_level(settings->log_level);
-  conductor_.reload("SIGHUP", [this](const base::Result<core::ReloadReport>& done) {
+  conductor_.reload({"SIGHUP", {}}, [this](const base::Result<core::ReloadReport>& done) {
     if (done) {
       base::log::info("reloaded", {{"opened", std::to_string(done->opened)},
                                    {"changed", std::to_string(done->changed)},
@@ -286,6 +291,16 @@ void Daemon::schedule_retry(std::optional<base::Instant> at) {
   }
   // Rounded up: a timer that comes early would find nothing due.
   retry_timer_.start(std::chrono::ceil<milliseconds>(*at - clock_.steady()));
+}
+
+// The timer runs in steady time, and the host's clock may be set meanwhile: so it is looked at again
+// before long.
+void Daemon::schedule_expiry(std::optional<base::WallTime> at) {
+  if (!at) {
+    expiry_timer_.stop();
+    return;
+  }
+  expiry_timer_.start(std::clamp(*at - clock_.wall(), milliseconds{1}, kExpiryLook));
 }
 
 }  // namespace sc

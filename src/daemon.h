@@ -82,6 +82,7 @@ class Daemon {
   void on_answer_tick();
   void on_reload();
   void schedule_retry(std::optional<base::Instant> at);
+  void schedule_expiry(std::optional<base::WallTime> at);
   std::string status_line() const;
 
   // Set once.
@@ -99,6 +100,7 @@ class Daemon {
   relay::WorkerPool plane_;
   core::Conductor conductor_;
   loop::Timer retry_timer_;
+  loop::Timer expiry_timer_;
   http::Router router_;
   http::Server server_;
   systemd::Watchdog watchdog_;

@@ -14,6 +14,7 @@
 #include "daemon.h"
 #include "import_command.h"
 #include "systemd/journal.h"
+#include "token_command.h"
 #include "version.h"
 
 namespace {
@@ -96,6 +97,12 @@ int main(int argc, char** argv) try {
     return finish(*finished);
   if (const auto* import = std::get_if<sc::config::Import>(&invocation))
     return sc::import_streams(*import, sc::base::SystemClock{});
+  if (const auto* create = std::get_if<sc::config::CreateToken>(&invocation))
+    return sc::create_token(*create, sc::base::SystemClock{});
+  if (const auto* list = std::get_if<sc::config::ListTokens>(&invocation))
+    return sc::list_tokens(*list, sc::base::SystemClock{});
+  if (const auto* revoke = std::get_if<sc::config::RevokeToken>(&invocation))
+    return sc::revoke_token(*revoke, sc::base::SystemClock{});
   return serve(std::get<sc::config::Serve>(std::move(invocation)), program, argc, argv);
 } catch (const std::exception& fault) {
   sc::base::log::error("internal fault", {{"reason", fault.what()}});

@@ -80,9 +80,9 @@ std::string tag_of(const core::Stream& stream) {
   return hash.tag();
 }
 
-std::string tag_of(std::span<const core::Conductor::View> views) {
+std::string tag_of(std::span<const core::StreamView> views) {
   Hash hash;
-  for (const core::Conductor::View& view : views) hash.add(view.stream);
+  for (const core::StreamView& view : views) hash.add(view.stream);
   return hash.tag();
 }
 

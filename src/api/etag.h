@@ -19,7 +19,7 @@ namespace sc::api {
 // count either where it is disabled, as the one who changes it next is not to wait for that.
 std::string tag_of(const core::Stream& stream);
 // Of the whole collection, and so of every list of it, whatever its filter.
-std::string tag_of(std::span<const core::Conductor::View> views);
+std::string tag_of(std::span<const core::StreamView> views);
 std::string tag_of(std::string_view text);
 
 // If-Match and If-None-Match of a request. A value.

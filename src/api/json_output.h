@@ -17,7 +17,7 @@
 // What the API answers, as JSON texts. Where nothing is set stands null.
 namespace sc::api {
 
-using View = core::Conductor::View;
+using View = core::StreamView;
 
 std::string stream_json(const View& view);
 

@@ -93,7 +93,7 @@ base::Result<void> TagCheck::operator()(const core::Stream* present) const {
   return conditions_.check(*seen_);
 }
 
-base::Result<void> TagCheck::operator()(std::span<const core::Conductor::View> all) const {
+base::Result<void> TagCheck::operator()(std::span<const core::StreamView> all) const {
   *seen_ = tag_of(all);
   return conditions_.check(*seen_);
 }

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "config/token_arguments.h"
+
 namespace sc::config {
 namespace {
 
@@ -26,6 +28,12 @@ constexpr const char* kImportFooter =
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
 
+constexpr const char* kTokenFooter =
+    "Works while the service runs and while it does not. The flags for settings and --config go\n"
+    "with it as well, state_directory above all; see stream-conductor --help.\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
+
 // What CLI11 found in the arguments, not yet looked at.
 struct Arguments {
   std::string config;
@@ -36,6 +44,7 @@ struct Arguments {
   bool check = false;
   bool print_config = false;
   bool dry_run = false;
+  TokenArguments token;
 };
 
 // One value; of several the last one counts, so that a wrapper's flags can be overruled.
@@ -113,6 +122,7 @@ class Parser {
              "print each setting and where it came from and exit");
     add_settings();
     add_import();
+    add_token();
   }
 
   // Nothing, or what to print instead of going on.
@@ -126,8 +136,13 @@ class Parser {
     } catch (const CLI::ParseError& error) {
       return usage_error(error.what());
     }
-    if (import_->parsed() && (arguments_.check || arguments_.print_config))
-      return usage_error("--check and --print-config do not go with import");
+    if ((import_->parsed() || token_->parsed()) && (arguments_.check || arguments_.print_config))
+      return usage_error("--check and --print-config do not go with import and token");
+    if (token_create_->parsed()) {
+      auto asked = read_token_arguments(arguments_.token);
+      if (!asked) return usage_error(asked.error().message);
+      create_ = std::move(*asked);
+    }
     return std::nullopt;
   }
 
@@ -150,6 +165,14 @@ class Parser {
     if (arguments_.check) return Finished{kExitDone, "configuration is valid\n", notes};
     Configuration configuration{std::move(loaded.settings), std::move(loaded.sources),
                                 std::move(loaded.notes)};
+    if (token_create_->parsed()) {
+      CreateToken create = create_;
+      create.configuration = std::move(configuration);
+      return create;
+    }
+    if (token_list_->parsed()) return ListTokens{std::move(configuration)};
+    if (token_revoke_->parsed())
+      return RevokeToken{std::move(configuration), arguments_.token.name};
     if (!import_->parsed()) return Serve{std::move(configuration)};
     const bool has_directory = import_->count("DIR") > 0;
     const bool has_prefix = import_->count("--prefix") > 0;
@@ -185,8 +208,37 @@ class Parser {
     add_flag(*import_, "--dry-run", arguments_.dry_run, "say what would be done and exit");
   }
 
+  void add_token() {
+    TokenArguments& token = arguments_.token;
+    token_ = app_.add_subcommand("token", "create, list or revoke the tokens of the API");
+    token_->fallthrough();
+    token_->require_subcommand(1);
+    token_->footer(kTokenFooter);
+    token_create_ = token_->add_subcommand("create", "make a token and print it, once");
+    token_create_->fallthrough();
+    add_value(*token_create_, "--name", token.name, "NAME", "what history calls who shows it")
+        ->required();
+    add_value(*token_create_, "--role", token.role, "ROLE", "viewer, operator or admin")
+        ->required();
+    add_value(*token_create_, "--ports", token.ports, "PORTS",
+              "whose streams it may change, as in\n9000-9004,9009; all unless given");
+    add_value(*token_create_, "--expires", token.expires, "DURATION",
+              "how long it lasts, 1m to 365d;\nfor ever unless given");
+    token_list_ = token_->add_subcommand("list", "print all tokens, without their secrets");
+    token_list_->fallthrough();
+    token_revoke_ = token_->add_subcommand("revoke", "end a token; within a second it is refused");
+    token_revoke_->fallthrough();
+    add_value(*token_revoke_, "NAME", token.name, " ", "of the token")->required();
+  }
+
   CLI::App app_{"Carries TCP from the ports of this host to backends, as asked over REST."};
-  CLI::App* import_ = nullptr;  // owned by app_
+  // Owned by app_.
+  CLI::App* import_ = nullptr;
+  CLI::App* token_ = nullptr;
+  CLI::App* token_create_ = nullptr;
+  CLI::App* token_list_ = nullptr;
+  CLI::App* token_revoke_ = nullptr;
+  CreateToken create_;  // without its configuration
   Arguments arguments_;
 };
 

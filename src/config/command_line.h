@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -7,6 +9,8 @@
 #include "config/loader.h"
 #include "config/setting_table.h"
 #include "config/settings.h"
+#include "core/caller.h"
+#include "core/port_range.h"
 
 namespace sc::config {
 
@@ -42,6 +46,22 @@ struct Import {
   bool dry_run = false;
 };
 
+// A token is to be made, or all are to be shown, or one is to be taken back.
+struct CreateToken {
+  Configuration configuration;
+  std::string name;
+  core::Role role = core::Role::viewer;
+  std::optional<core::PortRanges> ports;
+  std::optional<std::chrono::milliseconds> lasts;
+};
+struct ListTokens {
+  Configuration configuration;
+};
+struct RevokeToken {
+  Configuration configuration;
+  std::string name;
+};
+
 // There is nothing more to do than to print and exit: an answer, or the errors.
 struct Finished {
   int exit_code = kExitDone;
@@ -49,7 +69,7 @@ struct Finished {
   std::string err;
 };
 
-using Invocation = std::variant<Serve, Import, Finished>;
+using Invocation = std::variant<Serve, Import, CreateToken, ListTokens, RevokeToken, Finished>;
 
 // What the arguments, the environment and the configuration file ask for. Reads that file, but
 // prints nothing and never exits. Called again it reads anew, as for a reload.

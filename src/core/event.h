@@ -39,6 +39,7 @@ struct Event {
   std::string backend_after;       // empty where there is none
   std::string detail;              // why, for `failed`; which fields, for `changed`
   std::optional<StreamSpec> spec;  // as it is afterwards; nothing where the stream is gone
+  std::int64_t revision = 0;       // likewise; 0 where it is not known
   bool operator==(const Event&) const = default;
 };
 
@@ -62,7 +63,7 @@ struct HistoryQuery {
 constexpr std::size_t kMaxHistoryPage = 1000;
 
 struct HistoryPage {
-  std::vector<RecordedEvent> events;      // the latest written first
+  std::vector<RecordedEvent> events;      // the latest first
   std::optional<std::int64_t> before_id;  // of the next page; nothing: this is the last
 };
 

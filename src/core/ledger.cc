@@ -136,6 +136,7 @@ AppendEvent Ledger::event(EventAction action, const Stream& stream, const Actor&
   if (!is_end(action)) {
     event.backend_after = base::to_string(stream.spec.backend);
     event.spec = stream.spec;
+    event.revision = stream.revision;
   }
   if (action == EventAction::failed) event.detail = stream.reason;
   return {std::move(event)};

@@ -33,6 +33,7 @@ std::vector<Event> unrecorded_changes(const StoredStreams& stored, base::WallTim
     }
     event.backend_after = base::to_string(stream.spec.backend);
     event.spec = stream.spec;
+    event.revision = stream.revision;
   }
   for (const auto& [port, spec] : gone)
     events.emplace_back(by_hand(at, EventAction::removed, port)).backend_before =

@@ -33,6 +33,7 @@ Connection::Connection(Service& service, std::uint64_t id, net::Accepted accepte
       fd_(std::move(accepted.fd)),
       peer_(accepted.peer),
       parser_(service.limits),
+      moved_at_(service.loop.now()),
       timer_(service.loop, [this] { on_due(); }),
       poll_(service.loop, fd_.get(), [this](loop::Ready ready) { on_ready(ready); }) {
   if (peer_.is_unix()) {
@@ -165,6 +166,7 @@ void Connection::answer_error(int status, std::string detail) {
 
 void Connection::append(const Response& response) {
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
+  moved_at_ = service_.loop.now();
   append_answer(out_, response,
                 {service_.date.now(), request_id_, minor_version_, last_answer_, is_head_});
 }
@@ -187,6 +189,7 @@ bool Connection::flush() {
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
     if (sent < 0) return false;
     sent_ += static_cast<std::size_t>(sent);
+    moved_at_ = service_.loop.now();
     if (is_sending())
       wait_ = Wait::nothing;  // it does take something: the write's time starts anew
   }
@@ -250,6 +253,22 @@ void Connection::leave() {
   } else {
     close();
   }
+}
+
+std::optional<std::chrono::milliseconds> Connection::waits_since() const {
+  if (phase_ == Phase::handling) return std::nullopt;
+  const bool writing = is_sending() || has_more();
+  if (writing && service_.loop.now() - moved_at_ < kStalled) return std::nullopt;
+  return moved_at_;
+}
+
+void Connection::evict() {
+  if (phase_ == Phase::receiving && !last_answer_ && !is_sending() &&
+      parser_.state() != Parser::State::idle) {
+    refuse(408, "others waited for a place while the request did not come to its end");
+    flush();
+  }
+  close();
 }
 
 void Connection::close() { service_.on_closed(id_); }

@@ -56,6 +56,16 @@ class Connection {
   // With Service::leaving set: ends now unless a request has begun. May destroy this.
   void leave();
 
+  // Since when the server has waited for this client, in the loop's time: for a request, the rest
+  // of one, its end, or for it to take its answer. Only a whole request counts, not a byte of one
+  // now and then. Nothing while a request is handled or an answer has moved within kStalled.
+  std::optional<std::chrono::milliseconds> waits_since() const;
+  // Makes its place free: without a word if no request has begun, else with 408 if the kernel takes
+  // it at once. Destroys this.
+  void evict();
+
+  static constexpr std::chrono::milliseconds kStalled{1000};
+
  private:
   friend class Responder;
 
@@ -101,7 +111,8 @@ class Connection {
   std::size_t parsed_ = 0;
   std::string out_;  // answers, not sent from sent_ on
   std::size_t sent_ = 0;
-  std::size_t discarded_ = 0;  // bytes read while lingering
+  std::size_t discarded_ = 0;           // bytes read while lingering
+  std::chrono::milliseconds moved_at_;  // when it came, or the last answer was made or went out
 
   // Of the request that is handled.
   std::shared_ptr<Exchange> exchange_;

@@ -12,6 +12,9 @@ namespace sc::http {
 namespace {
 
 constexpr std::chrono::seconds kLimitLogInterval{1};
+// Newcomers who wait are looked at again so often, for a client that was being answered may have
+// its answer by now; when one ends, at once.
+constexpr std::chrono::milliseconds kLookAgain{50};
 
 }  // namespace
 
@@ -30,11 +33,16 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
                .error_body = std::move(options.error_body),
                .date = DateCache(clock),
                .ids = {},
-               .on_closed = [this](std::uint64_t id) { on_closed(id); }} {
+               .on_closed = [this](std::uint64_t id) { on_closed(id); }},
+      look_again_(loop, [this] {
+        full_ = false;
+        update_acceptors();
+      }) {
   for (base::Fd& listener : listeners) {
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
-        [this](net::Accepted accepted) { on_accept(std::move(accepted)); }));
+        [this](net::Accepted accepted) { on_accept(std::move(accepted)); },
+        net::Acceptor::Gate{[this](bool is_there) { return may_accept(is_there); }, {}}));
   }
 }
 
@@ -60,15 +68,25 @@ void Server::close_idle() {
   }
 }
 
+// Asked before a newcomer is taken, because nobody can be put back into the backlog.
+bool Server::may_accept(bool is_there) {
+  if (clients_.size() < max_clients_ || longest_waiting(true) != nullptr) return true;
+  if (!is_there) return false;
+  full_ = true;
+  update_acceptors();
+  look_again_.start(kLookAgain);
+  ++limit_hits_;
+  if (is_time_to_log(limit_logged_))
+    base::log::warning(
+        "the API answers as many clients as it may, more wait",
+        {{"max_clients", std::to_string(max_clients_)}, {"times", std::to_string(limit_hits_)}});
+  return false;
+}
+
 void Server::on_accept(net::Accepted accepted) {
   const bool is_trusted = is_trusted_(accepted.peer);
-  if (!is_trusted && others_ >= max_others_) {
-    ++turned_away_;
-    if (is_time_to_log(turned_away_logged_))
-      base::log::warning("the API has as many clients of other hosts as it may, more are closed",
-                         {{"client", accepted.peer.to_string()},
-                          {"most", std::to_string(max_others_)},
-                          {"times", std::to_string(turned_away_)}});
+  if (!make_place(accepted.peer, is_trusted)) {
+    turn_away(accepted.peer);
     return;
   }
   const std::uint64_t id = next_id_++;
@@ -80,19 +98,50 @@ void Server::on_accept(net::Accepted accepted) {
     return;
   }
   if (!is_trusted) ++others_;
-  if (clients_.size() < max_clients_) return;
-  update_acceptors();
-  ++limit_hits_;
-  if (!is_time_to_log(limit_logged_)) return;
-  base::log::warning(
-      "the API has as many clients as it may, more wait",
-      {{"max_clients", std::to_string(max_clients_)}, {"times", std::to_string(limit_hits_)}});
+}
+
+// Is there a place for the newcomer, be it one that was taken until now?
+bool Server::make_place(const net::Address& newcomer, bool is_trusted) {
+  if (clients_.size() < max_clients_ && (is_trusted || others_ < max_others_)) return true;
+  Connection* loser = longest_waiting(false);
+  if (loser == nullptr && is_trusted) loser = longest_waiting(true);
+  if (loser == nullptr) return false;
+  loser->evict();
+  ++evicted_;
+  if (is_time_to_log(eviction_logged_))
+    base::log::warning("the API has as many clients as it may, who waited longest lost its place",
+                       {{"newcomer", newcomer.to_string()}, {"times", std::to_string(evicted_)}});
+  return true;
+}
+
+void Server::turn_away(const net::Address& peer) {
+  ++turned_away_;
+  if (is_time_to_log(turned_away_logged_))
+    base::log::warning("the API has as many clients of other hosts as it may, more are closed",
+                       {{"client", peer.to_string()},
+                        {"most", std::to_string(max_others_)},
+                        {"times", std::to_string(turned_away_)}});
+}
+
+// Looks at each client: some microseconds, and only when all places are taken.
+Connection* Server::longest_waiting(bool also_trusted) const {
+  Connection* found = nullptr;
+  std::chrono::milliseconds since{};
+  for (const auto& [id, client] : clients_) {
+    if (client.is_trusted && !also_trusted) continue;
+    const auto waits_since = client.connection->waits_since();
+    if (!waits_since || (found != nullptr && *waits_since >= since)) continue;
+    found = client.connection.get();
+    since = *waits_since;
+  }
+  return found;
 }
 
 void Server::on_closed(std::uint64_t id) {
   // Out of the map before it dies, so that whatever its end sets off finds the map in order.
   const auto closed = clients_.extract(id);
   if (!closed.mapped().is_trusted) --others_;
+  full_ = false;
   update_acceptors();
 }
 
@@ -104,9 +153,8 @@ bool Server::is_time_to_log(std::optional<base::Instant>& last) const {
 }
 
 void Server::update_acceptors() {
-  const bool room = clients_.size() < max_clients_;
   for (const auto& acceptor : acceptors_) {
-    if (accepting_ && room) {
+    if (accepting_ && !full_) {
       acceptor->resume();
     } else {
       acceptor->pause();

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "http/connection.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "net/acceptor.h"
 
 namespace sc::http {
@@ -22,9 +23,12 @@ bool is_local(const net::Address& peer);
 struct ServerOptions {
   ParserLimits limits;
   ConnectionTimeouts timeouts;
-  std::size_t max_clients = 512;  // more wait in the backlog
-  // Of these, kept for clients that is_trusted: others beyond the rest are closed at once, so that
-  // they cannot lock out the operator.
+  // When all have their places, a newcomer gets that of the client that has waited longest without
+  // a whole request, so that those who connect and say little cannot lock out those who ask. Only
+  // where each one is being answered do newcomers wait in the backlog.
+  std::size_t max_clients = 512;
+  // Of these, kept for clients that is_trusted: others have the rest, and get no place of a trusted
+  // one; who finds none is closed at once. So they cannot lock out the operator.
   std::size_t reserved_clients = 64;
   std::function<bool(const net::Address& peer)> is_trusted = is_local;
   ErrorBody error_body = plain_error;
@@ -55,9 +59,11 @@ class Server {
   void close_idle();
 
   std::size_t client_count() const { return clients_.size(); }
-  // How often max_clients was reached.
+  // How many clients lost their place to a newcomer.
+  std::uint64_t evicted() const { return evicted_; }
+  // How often newcomers had to wait, because each of max_clients was being answered.
   std::uint64_t limit_hits() const { return limit_hits_; }
-  // How many clients found only reserved places, and were closed.
+  // How many clients found only places that are not for them, and were closed.
   std::uint64_t turned_away() const { return turned_away_; }
 
  private:
@@ -66,8 +72,12 @@ class Server {
     std::unique_ptr<Connection> connection;
   };
 
+  bool may_accept(bool is_there);
   void on_accept(net::Accepted accepted);
   void on_closed(std::uint64_t id);
+  bool make_place(const net::Address& newcomer, bool is_trusted);
+  void turn_away(const net::Address& peer);
+  Connection* longest_waiting(bool also_trusted) const;
   void update_acceptors();
   bool is_time_to_log(std::optional<base::Instant>& last) const;
 
@@ -78,9 +88,13 @@ class Server {
   Service service_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   bool accepting_ = false;
+  bool full_ = false;  // nobody's place can be had, newcomers wait
+  loop::Timer look_again_;
   std::uint64_t next_id_ = 1;
   std::uint64_t limit_hits_ = 0;
   std::optional<base::Instant> limit_logged_;
+  std::uint64_t evicted_ = 0;
+  std::optional<base::Instant> eviction_logged_;
   std::uint64_t turned_away_ = 0;
   std::optional<base::Instant> turned_away_logged_;
   std::size_t others_ = 0;  // of clients_, those that are not trusted

@@ -22,7 +22,8 @@ void set_int(int fd, int level, int option, int value) {
 
 base::Error listen_error(const Address& address, int number) {
   const std::string text = base::describe_errno("cannot listen on " + address.to_string(), number);
-  if (number == EADDRINUSE) return {base::Errc::conflict, text};
+  if (number == EADDRINUSE) return {base::Errc::in_use, text};
+  if (number == EADDRNOTAVAIL) return {base::Errc::invalid, text};
   if (number == EACCES || number == EPERM) return {base::Errc::forbidden, text};
   return {base::Errc::unavailable, text};
 }

@@ -24,8 +24,9 @@ struct ListenOptions {
   int backlog = 4096;
 };
 
-// Binds and listens, with TCP_NODELAY and urgent bytes inline. conflict: the address is in use;
-// forbidden: a port that needs a privilege; unavailable: anything else the host refuses. An IPv6
+// Binds and listens, with TCP_NODELAY and urgent bytes inline. in_use: the address is taken;
+// invalid: it is none of this host's; forbidden: a port that needs a privilege; unavailable:
+// anything else the host refuses. An IPv6
 // wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 

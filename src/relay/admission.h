@@ -14,9 +14,9 @@ namespace sc::relay {
 struct AdmissionLimits {
   static constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
 
-  std::size_t sessions = kNone;  // of all streams together
-  std::size_t sessions_per_stream = kNone;
-  std::size_t descriptors = kNone;  // for listeners, sessions and pipes
+  std::size_t sessions = kNone;             // of all streams together
+  std::size_t sessions_per_stream = kNone;  // where the stream has none of its own
+  std::size_t descriptors = kNone;          // for listeners, sessions and pipes
 };
 
 // Which limit keeps a client waiting.

@@ -49,7 +49,9 @@ void Listeners::resume(std::uint64_t stream_id) {
 
 void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const core::StreamSpec> spec) {
   const auto found = listeners_.find(stream_id);
-  if (found != listeners_.end()) found->second.stream.spec = std::move(spec);
+  if (found == listeners_.end()) return;
+  found->second.stream.spec = std::move(spec);
+  if (found->second.waits) set_waits(found->second, false);  // its limit may be another one now
 }
 
 void Listeners::close(std::uint64_t stream_id) { listeners_.erase(stream_id); }

@@ -51,7 +51,8 @@ Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
       dialer_(std::make_unique<net::Dialer>(
-          loop, stream_.spec->backend, net::DialOptions{options.connect_timeout},
+          loop, stream_.spec->backend,
+          net::DialOptions{stream_.spec->connect_timeout.value_or(options.connect_timeout)},
           [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); })) {
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   stream_.counters->sessions_active.fetch_add(1, kRelaxed);
@@ -71,9 +72,10 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   }
   state_ = State::relaying;
   try {
-    relay_ = std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed),
-                                     resources_, options_.idle_timeout, *stream_.counters,
-                                     [this](const RelayEnd& how) { end(how, {}); });
+    relay_ =
+        std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
+                                stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                                *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
   } catch (const std::exception& failure) {
     told({});
     end(RelayEnd{EndReason::internal, 0, 0, 0}, failure.what());

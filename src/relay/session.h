@@ -18,7 +18,8 @@
 
 namespace sc::relay {
 
-// What a session takes from the settings; the same for all of a service's life.
+// What a session takes from the settings, where its stream does not say otherwise; the same for all
+// of a service's life.
 struct SessionOptions {
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds idle_timeout{0};  // zero: none

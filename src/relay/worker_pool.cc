@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "net/port_owner.h"
 #include "net/socket.h"
 
 namespace sc::relay {
@@ -10,9 +11,11 @@ namespace {
 
 base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOptions& options) {
   auto both = net::listen_tcp(net::Address::any_v6(port), options);
-  // A host without IPv6 (EAFNOSUPPORT, EADDRNOTAVAIL) is unavailable; a port that is taken, or
-  // needs a privilege, would be so with IPv4 alone as well.
-  if (both || both.error().code != base::Errc::unavailable) return both;
+  // A host without IPv6 is unavailable (EAFNOSUPPORT) or invalid (EADDRNOTAVAIL); a port that is
+  // taken, or needs a privilege, would be so with IPv4 alone as well.
+  if (both ||
+      (both.error().code != base::Errc::unavailable && both.error().code != base::Errc::invalid))
+    return both;
   return net::listen_tcp(net::Address::any_v4(port), options);
 }
 
@@ -49,32 +52,49 @@ void WorkerPool::shutdown() {
   for (const auto& worker : workers_) worker->join();  // all, before one of them is destroyed
 }
 
-base::Result<base::Fd> WorkerPool::prepare(std::uint16_t port) {
+base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
   if (!admission_.has_descriptors(1))
     return base::Error{base::Errc::unavailable,
-                       "port " + std::to_string(port) +
+                       "port " + std::to_string(spec.port) +
                            ": the service has as many descriptors open as its limit allows"};
   const net::ListenOptions listen{options_.session.keepalive};
-  if (!options_.listen_address) return listen_everywhere(port, listen);
-  net::Address address = *options_.listen_address;
-  address.set_port(port);
-  return net::listen_tcp(address, listen);
+  std::optional<net::Address> address = options_.listen_address;
+  if (!spec.listen_address.empty()) address = net::Address::parse_ip(spec.listen_address, 0);
+  if (!address) return listen_everywhere(spec.port, listen);
+  address->set_port(spec.port);
+  auto listener = net::listen_tcp(*address, listen);
+  // The setting's fault is not that of whoever asks for a stream.
+  if (!listener && listener.error().code == base::Errc::invalid && spec.listen_address.empty())
+    return base::Error{base::Errc::unavailable, listener.error().message};
+  return listener;
 }
 
+std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }
+
 void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
-  assert(!active_.contains(spec.port));
-  const Active active{next_id_++, next_home_++ % workers_.size(),
-                      std::make_shared<StreamCounters>()};
+  if (!active_.contains(spec.port))
+    active_.emplace(spec.port, Active{next_id_++, next_home_++ % workers_.size(),
+                                      std::make_shared<StreamCounters>(), true});
+  gone_.erase(spec.port);
+  Active& active = active_.at(spec.port);
+  assert(active.is_released);
+  active.is_released = false;
+  set_limit(active, spec);
   admission_.add_listener();
   StreamContext context{active.id, active.home, std::make_shared<const core::StreamSpec>(spec),
                         active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
-  active_.emplace(spec.port, active);
+}
+
+void WorkerPool::set_limit(const Active& active, const core::StreamSpec& spec) const {
+  active.counters->max_sessions.store(
+      spec.max_sessions > 0 ? spec.max_sessions : admission_.limits().sessions_per_stream);
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
   const Active& active = active_.at(spec.port);
   active.counters->backend_trouble.store(false);  // that was the former backend's
+  set_limit(active, spec);
   workers_[active.home]->send(
       ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});
 }
@@ -95,8 +115,30 @@ void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
   assert(found != active_.end());
   const Active active = std::move(found->second);
   active_.erase(found);
-  closing_.emplace(active.id, Closing{drain, std::move(on_free)});
+  gone_.insert_or_assign(port, active.counters);
+  closing_.emplace(active.id, Closing{drain, !active.is_released, std::move(on_free), port});
   workers_[active.home]->send(CloseListener{active.id});
+}
+
+void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
+  Active& active = active_.at(port);
+  assert(!active.is_released);
+  active.is_released = true;
+  closing_.emplace(active.id, Closing{std::nullopt, true, std::move(on_free), port});
+  workers_[active.home]->send(CloseListener{active.id});
+}
+
+core::Traffic WorkerPool::traffic(std::uint16_t port) const {
+  auto carried = counters(port);
+  if (!carried) {
+    const auto gone = gone_.find(port);
+    if (gone == gone_.end()) return {};
+    carried = gone->second;
+  }
+  return {carried->sessions_active.load(std::memory_order_relaxed),
+          carried->sessions_total.load(std::memory_order_relaxed),
+          carried->bytes_in.load(std::memory_order_relaxed),
+          carried->bytes_out.load(std::memory_order_relaxed)};
 }
 
 void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t)> on_done) {
@@ -123,9 +165,14 @@ std::shared_ptr<const StreamCounters> WorkerPool::counters(std::uint16_t port) c
 void WorkerPool::handle(const ListenerClosed& event) {
   auto closing = closing_.extract(event.stream_id);
   assert(!closing.empty());
-  admission_.remove_listener();
-  for (const auto& worker : workers_)
-    worker->send(DrainStream{event.stream_id, closing.mapped().drain});
+  const Closing& closed = closing.mapped();
+  if (closed.had_listener) admission_.remove_listener();
+  if (closed.drain) {
+    for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
+    // Every session that was accepted has its place already.
+    const auto gone = gone_.find(closed.port);
+    if (gone != gone_.end() && gone->second->sessions_admitted.load() == 0) gone_.erase(gone);
+  }
   closing.mapped().on_free();
 }
 

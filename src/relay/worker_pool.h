@@ -44,13 +44,16 @@ class WorkerPool final : public core::DataPlane {
   // destructor does it too.
   void shutdown();
 
-  base::Result<base::Fd> prepare(std::uint16_t port) override;
+  base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
+  std::string owner_of(std::uint16_t port) const override;
   void activate(base::Fd listener, const core::StreamSpec& spec) override;
   void change(const core::StreamSpec& spec) override;
   void pause(std::uint16_t port) override;
   void resume(std::uint16_t port) override;
+  void release(std::uint16_t port, base::Callback<void()> on_free) override;
   void close(std::uint16_t port, std::chrono::milliseconds drain,
              base::Callback<void()> on_free) override;
+  core::Traffic traffic(std::uint16_t port) const override;
 
   // Accepts nobody any more; on_done with the number of sessions that had to be cut at the limit.
   // Once.
@@ -67,12 +70,16 @@ class WorkerPool final : public core::DataPlane {
     std::uint64_t id = 0;
     std::size_t home = 0;
     std::shared_ptr<StreamCounters> counters;
+    bool is_released = false;  // its listener is closed, and another one will follow
   };
   struct Closing {
-    std::chrono::milliseconds drain{0};
+    std::optional<std::chrono::milliseconds> drain;  // nothing: its sessions go on
+    bool had_listener = true;
     base::Callback<void()> on_free;
+    std::uint16_t port = 0;
   };
 
+  void set_limit(const Active& active, const core::StreamSpec& spec) const;
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
   void handle(const AcceptingStopped& event);
@@ -81,6 +88,8 @@ class WorkerPool final : public core::DataPlane {
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
   std::map<std::uint16_t, Active> active_;
+  // Of streams that were closed while sessions of theirs ran, by port.
+  std::map<std::uint16_t, std::shared_ptr<const StreamCounters>> gone_;
   std::map<std::uint64_t, Closing> closing_;  // by stream id
   std::uint64_t next_id_ = 1;
   std::size_t next_home_ = 0;

@@ -11,6 +11,7 @@
 #include "store/inspection.h"
 #include "store/sqlite_error.h"
 #include "store/stream_table.h"
+#include "store/token_table.h"
 
 namespace sc::store {
 namespace {
@@ -22,6 +23,8 @@ constexpr const char* kWhat = "the database did not take it";
 void try_exec(SQLite::Database& connection, const char* sql) {
   sqlite3_exec(connection.getHandle(), sql, nullptr, nullptr, nullptr);
 }
+
+}  // namespace
 
 base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file) {
   auto connection = std::make_unique<SQLite::Database>(file, SQLite::OPEN_READWRITE, kBusyMillis);
@@ -39,8 +42,6 @@ base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file)
   connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
   return connection;
 }
-
-}  // namespace
 
 base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
                                                        std::span<const Migration> known) {
@@ -119,6 +120,45 @@ base::Result<core::StoredStreams> Database::load() {
   } catch (const SQLite::Exception& failure) {
     return to_error("the streams cannot be read", failure, connection_->getHandle());
   }
+}
+
+base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& query) {
+  try {
+    return table_->events().page(query);
+  } catch (const SQLite::Exception& failure) {
+    return to_error("history cannot be read", failure, connection_->getHandle());
+  }
+}
+
+base::Result<std::vector<core::Stream>> Database::as_of(base::WallTime time) {
+  try {
+    return table_->events().as_of(time);
+  } catch (const SQLite::Exception& failure) {
+    return to_error("history cannot be read", failure, connection_->getHandle());
+  }
+}
+
+TokenTable& Database::tokens() {
+  if (!tokens_) tokens_ = std::make_unique<TokenTable>(*connection_);
+  return *tokens_;
+}
+
+// data_version changes with what other connections commit, never with what this one does. Asked
+// first: what is committed in between is read, and makes the next answer a reload for nothing.
+base::Result<std::optional<core::TokenSnapshot>> Database::load_tokens(
+    std::optional<std::int64_t> known) try {
+  const std::int64_t version = connection_->execAndGet("PRAGMA data_version").getInt64();
+  if (version == known) return std::optional<core::TokenSnapshot>();
+  return std::optional(core::TokenSnapshot{version, tokens().read()});
+} catch (const SQLite::Exception& failure) {
+  return to_error("the tokens cannot be read", failure, connection_->getHandle());
+}
+
+base::Result<void> Database::note_token_use(const std::string& sha256, base::WallTime at) try {
+  tokens().note_use(sha256, at);
+  return {};
+} catch (const SQLite::Exception& failure) {
+  return to_error(kWhat, failure, connection_->getHandle());
 }
 
 }  // namespace sc::store

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -8,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "core/stream_store.h"
+#include "core/token_store.h"
 #include "store/migrations.h"
 
 namespace SQLite {
@@ -17,6 +20,11 @@ class Database;
 namespace sc::store {
 
 class StreamTable;
+class TokenTable;
+
+// Opens a database that is there, with what each connection of ours has: WAL, synchronous=FULL,
+// foreign keys. Claims nothing. Throws SQLite::Exception.
+base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file);
 
 // The database file: opened, checked, migrated, and held for this process. WAL with
 // synchronous=FULL, so what was committed survives a loss of power and readers are never kept
@@ -39,6 +47,12 @@ class Database {
   // order.
   std::vector<base::Result<void>> commit(std::span<const Writes> batch);
   base::Result<core::StoredStreams> load();
+  base::Result<core::HistoryPage> history(const core::HistoryQuery& query);
+  base::Result<std::vector<core::Stream>> as_of(base::WallTime time);
+
+  // See core::TokenStore.
+  base::Result<std::optional<core::TokenSnapshot>> load_tokens(std::optional<std::int64_t> known);
+  base::Result<void> note_token_use(const std::string& sha256, base::WallTime at);
 
   // What the page cache does not need now.
   void release_memory();
@@ -48,10 +62,12 @@ class Database {
 
   base::Result<void> write_one(const Writes& writes);
   bool in_transaction() const;
+  TokenTable& tokens();  // throws
 
   base::Fd lock_;
   std::unique_ptr<SQLite::Database> connection_;
   std::unique_ptr<StreamTable> table_;
+  std::unique_ptr<TokenTable> tokens_;  // from its first use on
 };
 
 }  // namespace sc::store

@@ -3,10 +3,8 @@
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Statement.h>
 #include <SQLiteCpp/Transaction.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
 #include "store/sqlite_error.h"
@@ -38,20 +36,6 @@ void apply(SQLite::Database& connection, const Migration& migration, std::size_t
 }
 
 }  // namespace
-
-std::string sha256_hex(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-    return "?";  // equals no recorded one: refused
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out;
-  for (unsigned int i = 0; i < size; ++i) {
-    out += kHex.at(digest.at(i) >> 4U);
-    out += kHex.at(digest.at(i) & 15U);
-  }
-  return out;
-}
 
 base::Result<void> check_applied(std::span<const AppliedMigration> applied,
                                  std::int64_t user_version, std::span<const Migration> known) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/result.h"
 
 namespace SQLite {
@@ -32,7 +33,7 @@ struct AppliedMigration {
 // PRAGMA application_id of our databases: "StCo". file(1) and we know them by it.
 inline constexpr std::int32_t kApplicationId = 0x5374436f;
 
-std::string sha256_hex(std::string_view text);
+using base::sha256_hex;
 
 // Is what was applied the beginning of what we know, unchanged? Else what is wrong, as a clause
 // that fits after "the database FILE ". `user_version` is the number of migrations that its last

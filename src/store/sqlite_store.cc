@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/log.h"
 #include "store/database.h"
 
 namespace sc::store {
@@ -44,7 +45,42 @@ void SqliteStore::commit(std::vector<core::StoreWrite> writes, OnCommitted on_do
   ask(Commit{std::move(writes), std::move(on_done)});
 }
 
-void SqliteStore::load(OnLoaded on_done) { ask(Load{std::move(on_done)}); }
+template <class Answer, class Done>
+void SqliteStore::ask_for(Answer answer, Done on_done) {
+  run([this, answer = std::move(answer), done = std::move(on_done)]() mutable {
+    post_([alive = alive_, held = std::move(done), found = answer()]() mutable {
+      if (*alive) held(std::move(found));
+    });
+  });
+}
+
+void SqliteStore::load(OnLoaded on_done) {
+  ask_for([this] { return database_->load(); }, std::move(on_done));
+}
+
+void SqliteStore::history(const core::HistoryQuery& query, OnHistory on_done) {
+  ask_for([this, query] { return database_->history(query); }, std::move(on_done));
+}
+
+void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {
+  ask_for([this, time] { return database_->as_of(time); }, std::move(on_done));
+}
+
+void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
+  run([this, known, held = std::move(on_done)]() mutable {
+    post_(
+        [alive = alive_, done = std::move(held), tokens = database_->load_tokens(known)]() mutable {
+          if (*alive) done(std::move(tokens));
+        });
+  });
+}
+
+void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
+  run([this, sha256, at] {
+    if (auto noted = database_->note_token_use(sha256, at); !noted)
+      base::log::warning("the use of a token was not noted", {{"reason", noted.error().message}});
+  });
+}
 
 void SqliteStore::run(base::Callback<void()> function) { ask(Run{std::move(function)}); }
 
@@ -73,14 +109,7 @@ void SqliteStore::serve() {
       }
       Job job = std::move(jobs.front());
       jobs.pop_front();
-      if (auto* load = std::get_if<Load>(&job)) {
-        post_([alive = alive_, done = std::move(load->on_done),
-               stored = database_->load()]() mutable {
-          if (*alive) done(std::move(stored));
-        });
-      } else if (auto* run = std::get_if<Run>(&job)) {
-        run->function();
-      }
+      std::get<Run>(job).function();
     }
   }
 }

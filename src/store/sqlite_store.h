@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <variant>
@@ -15,14 +16,16 @@
 #include "base/callback.h"
 #include "base/result.h"
 #include "core/stream_store.h"
+#include "core/token_store.h"
 
 namespace sc::store {
 
 class Database;
 
-// The StreamStore on SQLite, with a thread of its own. Commits that wait while one runs go together
-// into the next transaction (group commit), so a thousand of them cost tens of fsyncs.
-class SqliteStore final : public core::StreamStore {
+// The StreamStore and TokenStore on SQLite, with a thread of its own. Commits that wait while one
+// runs go together into the next transaction (group commit), so a thousand of them cost tens of
+// fsyncs.
+class SqliteStore final : public core::StreamStore, public core::TokenStore {
  public:
   // Has the function run on the control thread, later, in order. Called on the store's thread.
   using Post = std::function<void(base::Callback<void()>)>;
@@ -37,6 +40,10 @@ class SqliteStore final : public core::StreamStore {
 
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
   void load(OnLoaded on_done) override;
+  void history(const core::HistoryQuery& query, OnHistory on_done) override;
+  void as_of(base::WallTime time, OnStreams on_done) override;
+  void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
+  void note_token_use(const std::string& sha256, base::WallTime at) override;
 
   // On the store's thread, after what was asked for before: to wait for that, or to hold it up in a
   // test.
@@ -58,17 +65,17 @@ class SqliteStore final : public core::StreamStore {
     std::vector<core::StoreWrite> writes;
     OnCommitted on_done;
   };
-  struct Load {
-    OnLoaded on_done;
-  };
   struct Run {
     base::Callback<void()> function;
   };
-  using Job = std::variant<Commit, Load, Run>;
+  using Job = std::variant<Commit, Run>;
 
   SqliteStore(std::unique_ptr<Database> database, Post post);
 
   void ask(Job job);
+  // On the store's thread; the answer goes back.
+  template <class Answer, class Done>
+  void ask_for(Answer answer, Done on_done);
   void serve();
   void serve_commits(std::deque<Job>& jobs);
 

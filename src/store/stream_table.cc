@@ -7,58 +7,44 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "store/columns.h"
 
 namespace sc::store {
 namespace {
 
-// Ready for the next use however this one ends: a statement that failed must be reset as well.
-struct Use {
-  explicit Use(SQLite::Statement& used) : statement(used) {}
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-  ~Use() {
-    statement.tryReset();
-    statement.clearBindings();
-  }
-  SQLite::Statement& statement;
-};
-
-void bind_or_null(SQLite::Statement& statement, int place, const std::string& text) {
-  if (text.empty()) {
-    statement.bind(place);
-  } else {
-    statement.bind(place, text);
-  }
+core::StreamState parse_state(const std::string& text) {
+  return core::parse_stream_state(text).value_or(core::StreamState::listening);
 }
 
-core::StreamState parse_state(const std::string& text) {
-  return text == "failed" ? core::StreamState::failed : core::StreamState::listening;
+std::string columns(std::string_view before, std::string_view after) {
+  return std::string(before) + std::string(kSpecColumns) + std::string(after);
 }
 
 }  // namespace
 
 StreamTable::StreamTable(SQLite::Database& connection)
-    : add_(connection,
-           "INSERT INTO streams (port, backend, state, reason, created_at, updated_at, created_by,"
-           " revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (port) DO NOTHING"),
+    : events_(connection),
+      add_(connection, columns("INSERT INTO streams (port, backend, state, reason, created_at,"
+                               " updated_at, created_by, revision, ",
+                               ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                               " ON CONFLICT (port) DO NOTHING")),
+      replace_(connection, columns("UPDATE streams SET (backend, state, reason, updated_at,"
+                                   " revision, ",
+                                   ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                                   " WHERE port = ?")),
       note_(connection,
             "UPDATE streams SET state = ?, reason = ?, updated_at = ?, revision = ?"
             " WHERE port = ? AND backend = ?"),
       erase_(connection, "DELETE FROM streams WHERE port = ?"),
-      append_(connection,
-              "INSERT INTO stream_events (at, action, port, actor, backend_before, backend_after,"
-              " detail) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-      select_(connection,
-              "SELECT port, backend, state, reason, created_at, updated_at, created_by, revision"
-              " FROM streams ORDER BY port"),
-      find_(connection, "SELECT backend FROM streams WHERE port = ?"),
-      recorded_(connection,
-                "SELECT port, backend_after FROM stream_events"
-                " WHERE id IN (SELECT max(id) FROM stream_events GROUP BY port)"
-                " AND action <> 'removed' AND backend_after IS NOT NULL") {}
+      select_(connection, columns("SELECT port, backend, ",
+                                  ", state, reason, created_at, updated_at, created_by, revision"
+                                  " FROM streams ORDER BY port")),
+      find_(connection, columns("SELECT backend, ", " FROM streams WHERE port = ?")) {}
 
 base::Result<void> StreamTable::write(const core::StoreWrite& write) {
   if (const auto* add = std::get_if<core::AddStream>(&write)) return this->add(add->stream);
+  if (const auto* replace = std::get_if<core::ReplaceStream>(&write))
+    return this->replace(replace->stream, replace->seen);
   if (const auto* note = std::get_if<core::NoteStream>(&write)) {
     this->note(note->stream);
   } else if (const auto* erase = std::get_if<core::EraseStream>(&write)) {
@@ -66,7 +52,7 @@ base::Result<void> StreamTable::write(const core::StoreWrite& write) {
     erase_.bind(1, static_cast<int>(erase->port));
     erase_.exec();
   } else if (const auto* append = std::get_if<core::AppendEvent>(&write)) {
-    this->append(append->event);
+    events_.append(append->event);
   }
   return {};
 }
@@ -81,12 +67,13 @@ base::Result<void> StreamTable::add(const core::Stream& stream) {
   add_.bind(6, base::to_iso8601(stream.updated_at));
   add_.bind(7, stream.created_by);
   add_.bind(8, stream.revision);
+  bind_spec(add_, 9, stream.spec);
   if (add_.exec() > 0) return {};
   const Use lookup(find_);
   find_.bind(1, static_cast<int>(stream.spec.port));
   const std::string present = find_.executeStep() ? find_.getColumn(0).getString() : "";
   const std::string port = std::to_string(stream.spec.port);
-  const auto spec = core::make_spec(port, present);
+  const auto spec = read_spec(find_, 1, port, present);
   if (spec && *spec == stream.spec) return {};
   const std::string what =
       "the database has a row for port " + port + " that was written by hand, ";
@@ -95,6 +82,32 @@ base::Result<void> StreamTable::add(const core::Stream& stream) {
       what + (spec ? "to " + present + "; a reload takes it up"
                    : base::quoted(present) + ", and is no stream; reload, and removing the port "
                                              "takes it away")};
+}
+
+base::Result<void> StreamTable::replace(const core::Stream& stream, const core::StreamSpec& seen) {
+  const std::string port = std::to_string(stream.spec.port);
+  {
+    const Use lookup(find_);
+    find_.bind(1, static_cast<int>(stream.spec.port));
+    if (!find_.executeStep())
+      return base::Error{base::Errc::conflict,
+                         "the database's row for port " + port +
+                             " was deleted by hand; a reload removes the stream"};
+    const auto present = read_spec(find_, 1, port, find_.getColumn(0).getString());
+    if (!present || *present != seen)
+      return base::Error{base::Errc::conflict, "the database's row for port " + port +
+                                                   " was changed by hand; a reload takes it up"};
+  }
+  const Use use(replace_);
+  replace_.bind(1, base::to_string(stream.spec.backend));
+  replace_.bind(2, std::string(core::to_string(stream.state)));
+  bind_or_null(replace_, 3, stream.reason);
+  replace_.bind(4, base::to_iso8601(stream.updated_at));
+  replace_.bind(5, stream.revision);
+  bind_spec(replace_, 6, stream.spec);
+  replace_.bind(6 + kSpecColumnCount, static_cast<int>(stream.spec.port));
+  replace_.exec();
+  return {};
 }
 
 void StreamTable::note(const core::Stream& stream) {
@@ -108,31 +121,17 @@ void StreamTable::note(const core::Stream& stream) {
   note_.exec();
 }
 
-void StreamTable::append(const core::Event& event) {
-  const Use use(append_);
-  append_.bind(1, base::to_iso8601(event.at));
-  append_.bind(2, std::string(core::to_string(event.action)));
-  append_.bind(3, static_cast<int>(event.port));
-  bind_or_null(append_, 4, event.actor);
-  bind_or_null(append_, 5, event.backend_before);
-  bind_or_null(append_, 6, event.backend_after);
-  bind_or_null(append_, 7, event.detail);
-  append_.exec();
-}
-
 core::StoredStreams StreamTable::read() {
   const Use use(select_);
   core::StoredStreams out;
-  const Use recorded(recorded_);
-  while (recorded_.executeStep())
-    out.recorded.emplace(static_cast<std::uint16_t>(recorded_.getColumn(0).getInt()),
-                         recorded_.getColumn(1).getString());
+  out.recorded = events_.recorded();
+  constexpr int kRest = 2 + kSpecColumnCount;
   while (select_.executeStep()) {
     const std::string port = select_.getColumn(0).getString();
     const std::string backend = select_.getColumn(1).getString();
-    auto spec = core::make_spec(port, backend);
-    const auto created = base::parse_iso8601(select_.getColumn(4).getString());
-    const auto updated = base::parse_iso8601(select_.getColumn(5).getString());
+    auto spec = read_spec(select_, 2, port, backend);
+    const auto created = base::parse_iso8601(select_.getColumn(kRest + 2).getString());
+    const auto updated = base::parse_iso8601(select_.getColumn(kRest + 3).getString());
     if (!spec || !created || !updated) {
       const std::string why = spec ? "its times are not ISO 8601" : spec.error().message;
       out.unreadable.push_back(
@@ -141,12 +140,12 @@ core::StoredStreams StreamTable::read() {
     }
     core::Stream stream;
     stream.spec = std::move(*spec);
-    stream.state = parse_state(select_.getColumn(2).getString());
-    stream.reason = select_.getColumn(3).getString();
+    stream.state = parse_state(select_.getColumn(kRest).getString());
+    stream.reason = select_.getColumn(kRest + 1).getString();
     stream.created_at = *created;
     stream.updated_at = *updated;
-    stream.created_by = select_.getColumn(6).getString();
-    stream.revision = select_.getColumn(7).getInt64();
+    stream.created_by = select_.getColumn(kRest + 4).getString();
+    stream.revision = select_.getColumn(kRest + 5).getInt64();
     out.streams.push_back(std::move(stream));
   }
   return out;

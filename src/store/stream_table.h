@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "core/stream_store.h"
+#include "store/event_table.h"
 
 namespace SQLite {
 class Database;
@@ -11,28 +12,30 @@ class Database;
 
 namespace sc::store {
 
-// The rows of `streams` and `stream_events` <-> core's values, by statements that are prepared
-// once. Throws SQLite::Exception. The thread that has the connection, which outlives this.
+// The rows of `streams` <-> core's values, by statements that are prepared once; writes of events
+// go on to their own table. Throws SQLite::Exception. The thread that has the connection, which
+// outlives this.
 class StreamTable {
  public:
   explicit StreamTable(SQLite::Database& connection);
 
-  // conflict: see core::AddStream.
+  // conflict: see core::AddStream and ReplaceStream.
   base::Result<void> write(const core::StoreWrite& write);
   core::StoredStreams read();
+  EventTable& events() { return events_; }
 
  private:
   base::Result<void> add(const core::Stream& stream);
+  base::Result<void> replace(const core::Stream& stream, const core::StreamSpec& seen);
   void note(const core::Stream& stream);
-  void append(const core::Event& event);
 
+  EventTable events_;
   SQLite::Statement add_;
+  SQLite::Statement replace_;
   SQLite::Statement note_;
   SQLite::Statement erase_;
-  SQLite::Statement append_;
   SQLite::Statement select_;
-  SQLite::Statement find_;      // a port's backend
-  SQLite::Statement recorded_;  // where history left each port
+  SQLite::Statement find_;
 };
 
 }  // namespace sc::store

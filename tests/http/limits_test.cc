@@ -1,7 +1,5 @@
-#include <atomic>
 #include <chrono>
 
-#include "base/log.h"
 #include "http/client.h"
 #include "http/server.h"
 
@@ -18,12 +16,6 @@ const std::string kGet = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 http::ServerOptions with_timeouts(http::ConnectionTimeouts timeouts) {
   http::ServerOptions options;
   options.timeouts = timeouts;
-  return options;
-}
-
-http::ServerOptions with_max_clients(std::size_t most) {
-  http::ServerOptions options;
-  options.max_clients = most;
   return options;
 }
 
@@ -210,90 +202,4 @@ TEST_CASE("a client that sends without end after its last answer is cut off") {
   client.send("bad\r\n\r\n" + std::string(16 * 1024 * 1024, 'x'));
   CHECK(served.turn_until([&] { return served.server->client_count() == 1; }));
   CHECK(served.turn_until([&] { return served.server->client_count() == 0; }));
-}
-
-TEST_CASE("clients above the limit wait in the backlog until one leaves") {
-  std::atomic<int> warnings = 0;
-  base::log::set_sink([&](base::log::Level level, std::string_view, auto) {
-    if (level == base::log::Level::warning) ++warnings;
-  });
-  {
-    Served served(with_max_clients(2));
-    Client& first = served.connect();
-    Client& second = served.connect();
-    CHECK(served.answer_to(first, kGet).status == 200);
-    CHECK(served.answer_to(second, kGet).status == 200);
-    CHECK(served.server->limit_hits() == 1);
-    Client& third = served.connect();
-    third.send(kGet);
-    CHECK(served.answer_to(first, kGet).status == 200);
-    CHECK(served.server->client_count() == 2);
-    CHECK(third.received.empty());
-    second.reset();
-    CHECK(served.next_answer(third).status == 200);
-    CHECK(served.server->client_count() == 2);
-    CHECK(served.server->limit_hits() == 2);
-    CHECK(warnings == 1);  // one line a second at most
-    served.clock.advance(1s);
-    first.reset();
-    CHECK(served.answer_to(served.connect(), kGet).status == 200);
-    CHECK(served.server->limit_hits() == 3);
-  }
-  base::log::set_sink({});
-  CHECK(warnings == 2);
-}
-
-TEST_CASE("clients of other hosts leave places for those of this one") {
-  std::atomic<int> warnings = 0;
-  base::log::set_sink([&](base::log::Level level, std::string_view, auto) {
-    if (level == base::log::Level::warning) ++warnings;
-  });
-  {
-    bool next_is_trusted = false;  // all come from loopback here
-    http::ServerOptions options = with_max_clients(4);
-    options.reserved_clients = 2;
-    options.is_trusted = [&](const net::Address&) { return next_is_trusted; };
-    Served served(options);
-    Client& silent = served.connect();
-    Client& other = served.connect();
-    REQUIRE(served.turn_until([&] { return served.server->client_count() == 2; }));
-    for (int i = 0; i < 3; ++i) CHECK(served.turn_until_end(served.connect()));
-    CHECK(served.server->turned_away() == 3);
-    CHECK(warnings == 1);  // one line a second at most
-    served.clock.advance(1s);
-    CHECK(served.turn_until_end(served.connect()));
-    CHECK(warnings == 2);
-
-    next_is_trusted = true;
-    Client& local_client = served.connect();
-    CHECK(served.answer_to(local_client, kGet).status == 200);
-    CHECK(served.answer_to(served.connect(), kGet).status == 200);
-    CHECK(served.server->client_count() == 4);
-    CHECK(served.server->limit_hits() == 1);
-    CHECK(served.answer_to(other, kGet).status == 200);
-
-    // A place that one of them leaves is another one's, what the trusted leave is not.
-    local_client.reset();
-    REQUIRE(served.turn_until([&] { return served.server->client_count() == 3; }));
-    next_is_trusted = false;
-    CHECK(served.turn_until_end(served.connect()));
-    CHECK(served.server->turned_away() == 5);
-    silent.reset();
-    REQUIRE(served.turn_until([&] { return served.server->client_count() == 2; }));
-    CHECK(served.answer_to(served.connect(), kGet).status == 200);
-    CHECK(served.server->turned_away() == 5);
-  }
-  base::log::set_sink({});
-}
-
-TEST_CASE("trusted are the loopback addresses and unix sockets unless told otherwise") {
-  const http::ServerOptions options;
-  for (const char* ip : {"127.0.0.1", "::1", "::ffff:127.0.0.1"})
-    CHECK(options.is_trusted(*net::Address::parse_ip(ip, 1)));
-  for (const char* ip : {"192.0.2.1", "2001:db8::1", "0.0.0.0"})
-    CHECK_FALSE(options.is_trusted(*net::Address::parse_ip(ip, 1)));
-  sockaddr_storage raw{};
-  raw.ss_family = AF_UNIX;
-  CHECK(options.is_trusted(
-      net::Address(reinterpret_cast<const sockaddr*>(&raw), sizeof(sa_family_t))));
 }

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <SQLiteCpp/Column.h>
+#include <SQLiteCpp/Statement.h>
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "core/stream.h"
+
+// How a stream's fields stand in columns, alike in `streams` and `stream_events`. Throws
+// SQLite::Exception.
+namespace sc::store {
+
+// Ready for the next use however this one ends: a statement that failed must be reset as well.
+struct Use {
+  explicit Use(SQLite::Statement& used) : statement(used) {}
+  Use(const Use&) = delete;
+  Use& operator=(const Use&) = delete;
+  ~Use() {
+    statement.tryReset();
+    statement.clearBindings();
+  }
+  SQLite::Statement& statement;
+};
+
+void bind_or_null(SQLite::Statement& statement, int place, const std::string& text);
+
+// What a spec is beyond port and backend, in this order.
+inline constexpr std::string_view kSpecColumns =
+    "listen_address, label, note, owner, enabled, expires_at, max_sessions, connect_timeout,"
+    " idle_timeout";
+inline constexpr int kSpecColumnCount = 9;
+
+// From place `first` on (1 is the first).
+void bind_spec(SQLite::Statement& statement, int first, const core::StreamSpec& spec);
+// From column `first` on (0 is the first). invalid: somebody wrote it by hand.
+base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first,
+                                         const std::string& port, const std::string& backend);
+
+}  // namespace sc::store

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <SQLiteCpp/Statement.h>
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "core/event.h"
+#include "core/stream.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace sc::store {
+
+// The rows of `stream_events` <-> core's events. Throws SQLite::Exception. The thread that has the
+// connection, which outlives this.
+class EventTable {
+ public:
+  explicit EventTable(SQLite::Database& connection);
+
+  void append(const core::Event& event);
+  // How the last event of each port left it; none for a port whose stream is gone.
+  std::map<std::uint16_t, core::StreamSpec> recorded();
+  core::HistoryPage page(const core::HistoryQuery& query);
+  // See StreamStore::as_of. By indexes alone: a few look-ups for each port that history knows.
+  std::vector<core::Stream> as_of(base::WallTime time);
+
+  // For a test of how it is carried out.
+  static const char* as_of_sql();
+
+ private:
+  SQLite::Database& connection_;
+  SQLite::Statement append_;
+  SQLite::Statement recorded_;
+  SQLite::Statement time_of_;
+  SQLite::Statement as_of_;
+};
+
+}  // namespace sc::store

@@ -1,0 +1,124 @@
+#include "token_command.h"
+
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/digest.h"
+#include "base/text.h"
+#include "core/token.h"
+#include "store/token_access.h"
+
+namespace sc {
+namespace {
+
+constexpr int kExitFailed = 1;
+
+int fail(const std::string& why) {
+  std::fprintf(stderr, "stream-conductor token: %s\n", why.c_str());
+  return kExitFailed;
+}
+
+// For good, as nothing else follows. It also keeps root from being led elsewhere by a link in a
+// folder that somebody else may write to. A folder that is missing will be root's; systemd gives it
+// to the service when that starts.
+base::Result<void> become_owner_of(const std::string& folder) {
+  struct stat found {};
+  if (::geteuid() != 0 || ::stat(folder.c_str(), &found) != 0 || found.st_uid == 0) return {};
+  if (::setgroups(0, nullptr) == 0 && ::setgid(found.st_gid) == 0 && ::setuid(found.st_uid) == 0)
+    return {};
+  return base::Error{base::Errc::forbidden,
+                     base::describe_errno("cannot act as the owner of " + folder, errno)};
+}
+
+base::Result<std::unique_ptr<store::TokenAccess>> open(const config::Configuration& from) {
+  const std::string& folder = from.settings.state_directory;
+  if (auto became = become_owner_of(folder); !became) return became.error();
+  return store::TokenAccess::open(folder + "/stream-conductor.db");
+}
+
+using Row = std::array<std::string, 7>;
+
+Row to_row(const core::Token& token, base::WallTime now) {
+  const auto time = [](const std::optional<base::WallTime>& at, const char* none) {
+    return at ? base::to_iso8601(*at) : std::string(none);
+  };
+  return {token.name,
+          std::string(core::to_string(token.role)),
+          token.ports ? token.ports->to_string() : "all",
+          base::to_iso8601(token.created_at),
+          time(token.expires_at, "never"),
+          time(token.last_used_at, "never"),
+          std::string(core::to_string(core::state_of(token, now)))};
+}
+
+void print_table(const std::vector<Row>& rows) {
+  std::array<std::size_t, std::tuple_size_v<Row>> widths{};
+  for (const Row& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths.at(i) = std::max(widths.at(i), row.at(i).size());
+  for (const Row& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += row.at(i);
+      if (i + 1 < row.size()) line.append(widths.at(i) - row.at(i).size() + 2, ' ');
+    }
+    std::puts(line.c_str());
+  }
+}
+
+int flushed() { return std::fflush(stdout) == 0 ? config::kExitDone : kExitFailed; }
+
+}  // namespace
+
+int create_token(const config::CreateToken& asked, const base::Clock& clock) {
+  auto secret = core::make_token_secret();
+  if (!secret) return fail(secret.error().message);
+  core::Token token;
+  token.name = asked.name;
+  token.role = asked.role;
+  token.ports = asked.ports;
+  token.sha256 = base::sha256_hex(*secret);
+  token.created_at = clock.wall();
+  if (asked.lasts) token.expires_at = token.created_at + *asked.lasts;
+  auto tokens = open(asked.configuration);
+  if (!tokens) return fail(tokens.error().message);
+  if (auto added = (*tokens)->add(token); !added) return fail(added.error().message);
+  // The secret alone on stdout, for TOKEN=$(stream-conductor token create ...).
+  std::puts(secret->c_str());
+  const Row row = to_row(token, token.created_at);
+  std::fprintf(stderr, "%s: role %s, ports %s, expires %s. It is shown this once.\n",
+               row[0].c_str(), row[1].c_str(), row[2].c_str(), row[4].c_str());
+  return flushed();
+}
+
+int list_tokens(const config::ListTokens& asked, const base::Clock& clock) {
+  auto tokens = open(asked.configuration);
+  if (!tokens) return fail(tokens.error().message);
+  const auto found = (*tokens)->list();
+  if (!found) return fail(found.error().message);
+  std::vector<Row> rows{{"NAME", "ROLE", "PORTS", "CREATED", "EXPIRES", "LAST USED", "STATE"}};
+  for (const core::Token& token : *found) rows.push_back(to_row(token, clock.wall()));
+  print_table(rows);
+  return flushed();
+}
+
+int revoke_token(const config::RevokeToken& asked, const base::Clock& clock) {
+  auto tokens = open(asked.configuration);
+  if (!tokens) return fail(tokens.error().message);
+  if (auto revoked = (*tokens)->revoke(asked.name, clock.wall()); !revoked)
+    return fail(revoked.error().message);
+  std::printf("%s is revoked\n", asked.name.c_str());
+  return flushed();
+}
+
+}  // namespace sc
