@@ -16,7 +16,7 @@ def main() -> None:
         sys.exit(f'{file}: contains ){DELIMITER}", which ends a raw string')
     output.write_text(
         "// Made by embed_document.py.\n"
-        '#include "api/v1_call.h"\n\n'
+        '#include "api/v1.h"\n\n'
         "namespace sc::api {\n\n"
         "std::string_view openapi_document() {\n"
         f'  return R"{DELIMITER}({text}){DELIMITER}";\n'

@@ -10,11 +10,16 @@
 
 namespace sc::api {
 
-Routes v1_routes(const V1Services& on) {
-  Routes all;
-  for (Routes& part : std::array{stream_routes(on), bulk_routes(on), service_routes(on)})
+std::vector<Endpoint> v1_endpoints(const V1Services& on) {
+  std::vector<Endpoint> all = stream_endpoints(on);
+  for (std::vector<Endpoint>& part : std::array{bulk_endpoints(on), service_endpoints(on)})
     std::move(part.begin(), part.end(), std::back_inserter(all));
   return all;
+}
+
+void add_v1_routes(Routes& routes, const V1Services& on) {
+  for (Endpoint& each : v1_endpoints(on))
+    routes.handle(std::move(each.method), each.pattern, std::move(each.handler));
 }
 
 void Reply::send_json(std::string body, int status, std::vector<http::Header> headers) {
@@ -47,18 +52,18 @@ void Reply::refuse(const base::Error& error, const std::optional<std::string>& t
   refuse(to_problem(error), std::move(headers));
 }
 
-Route v1_route(std::string method, std::string pattern, V1Handler handler) {
-  Route route{std::move(method), std::move(pattern), false, {}};
-  route.handler = [handler = std::move(handler)](
-                      const http::Request& request, const http::Params& params,
-                      const core::Caller& caller, http::Responder responder) {
+Endpoint endpoint(std::string method, std::string pattern, V1Handler handler) {
+  Endpoint made{std::move(method), std::move(pattern), {}};
+  made.handler = [handler = std::move(handler)](
+                     const http::Request& request, const http::Params& params,
+                     const core::Caller& caller, http::Responder responder) {
     const Call call{request, params, caller};
     Reply reply(call, std::move(responder));
     auto refused = check_accept(request);
     if (!refused) refused = handler(call, reply);
     if (refused) reply.refuse(std::move(*refused));
   };
-  return route;
+  return made;
 }
 
 Outcome<std::uint16_t> port_of(const Call& call) {

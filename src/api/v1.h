@@ -1,6 +1,10 @@
 #pragma once
 
-#include "api/route.h"
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/routes.h"
 #include "api/service_facts.h"
 #include "base/clock.h"
 #include "core/conductor.h"
@@ -13,7 +17,17 @@ struct V1Services {
   FactsSource facts;
 };
 
-// The endpoints of openapi.json. What `on` refers to outlives them. Control thread.
-Routes v1_routes(const V1Services& on);
+struct Endpoint {
+  std::string method;
+  std::string pattern;  // as http::Router takes it
+  Routes::Handler handler;
+};
+
+// What docs/openapi.json describes. What `on` refers to outlives them. Control thread.
+std::vector<Endpoint> v1_endpoints(const V1Services& on);
+void add_v1_routes(Routes& routes, const V1Services& on);
+
+// docs/openapi.json as it was when this was built.
+std::string_view openapi_document();
 
 }  // namespace sc::api

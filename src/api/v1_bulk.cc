@@ -97,11 +97,11 @@ std::optional<Problem> restore_streams(const V1Services& on, const Call& call, R
 
 }  // namespace
 
-Routes bulk_routes(const V1Services& on) {
+std::vector<Endpoint> bulk_endpoints(const V1Services& on) {
   return {
-      v1_route("POST", "/v1/streams:apply",
+      endpoint("POST", "/v1/streams:apply",
                [on](const Call& call, Reply& reply) { return apply_streams(on, call, reply); }),
-      v1_route("POST", "/v1/streams:restore",
+      endpoint("POST", "/v1/streams:restore",
                [on](const Call& call, Reply& reply) { return restore_streams(on, call, reply); }),
   };
 }

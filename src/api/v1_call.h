@@ -10,7 +10,6 @@
 #include "api/etag.h"
 #include "api/problem.h"
 #include "api/query.h"
-#include "api/route.h"
 #include "api/v1.h"
 #include "core/actor.h"
 #include "core/apply.h"
@@ -53,7 +52,7 @@ class Reply {
 // Answers, or takes the reply to answer later, or says at once why not.
 using V1Handler = std::function<std::optional<Problem>(const Call& call, Reply& reply)>;
 // Refuses what every endpoint refuses, then asks the handler.
-Route v1_route(std::string method, std::string pattern, V1Handler handler);
+Endpoint endpoint(std::string method, std::string pattern, V1Handler handler);
 
 // not_found: the path's `{port}` is no port.
 Outcome<std::uint16_t> port_of(const Call& call);
@@ -81,11 +80,8 @@ class TagCheck {
 std::vector<http::Header> next_page(std::string_view path, const Query& query,
                                     const std::string& cursor);
 
-Routes stream_routes(const V1Services& on);
-Routes bulk_routes(const V1Services& on);
-Routes service_routes(const V1Services& on);
-
-// Of openapi.json, as it was when this was built.
-std::string_view openapi_document();
+std::vector<Endpoint> stream_endpoints(const V1Services& on);
+std::vector<Endpoint> bulk_endpoints(const V1Services& on);
+std::vector<Endpoint> service_endpoints(const V1Services& on);
 
 }  // namespace sc::api

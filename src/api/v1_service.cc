@@ -112,23 +112,17 @@ std::optional<Problem> get_openapi(const V1Services& /*on*/, const Call& call, R
 
 }  // namespace
 
-Routes service_routes(const V1Services& on) {
+std::vector<Endpoint> service_endpoints(const V1Services& on) {
   using Step = std::optional<Problem> (*)(const V1Services&, const Call&, Reply&);
   const auto route = [&on](const char* pattern, Step step) {
-    return v1_route("GET", pattern,
+    return endpoint("GET", pattern,
                     [on, step](const Call& call, Reply& reply) { return step(on, call, reply); });
   };
-  Routes routes{
-      route(kHistory.data(), get_history),
-      route("/v1/status", get_status),
-      route("/readyz", get_readiness),
+  return {
+      route("/v1/history", get_history),   route("/v1/status", get_status),
+      route("/readyz", get_readiness),     route("/healthz", get_health),
+      route("/openapi.json", get_openapi),
   };
-  // A balancer that asks has no token, and the description is in every copy of the service.
-  for (Route& open : Routes{route("/healthz", get_health), route("/openapi.json", get_openapi)}) {
-    open.is_open = true;
-    routes.push_back(std::move(open));
-  }
-  return routes;
 }
 
 }  // namespace sc::api

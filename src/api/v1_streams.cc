@@ -242,10 +242,10 @@ std::optional<Problem> delete_stream(const V1Services& on, const Call& call, Rep
 
 }  // namespace
 
-Routes stream_routes(const V1Services& on) {
+std::vector<Endpoint> stream_endpoints(const V1Services& on) {
   using Step = std::optional<Problem> (*)(const V1Services&, const Call&, Reply&);
   const auto route = [&on](const char* method, const char* pattern, Step step) {
-    return v1_route(method, pattern,
+    return endpoint(method, pattern,
                     [on, step](const Call& call, Reply& reply) { return step(on, call, reply); });
   };
   return {

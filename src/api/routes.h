@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/caller.h"
+#include "http/router.h"
+
+namespace sc::api {
+
+// A Router whose handlers are told who asks. One thread.
+class Routes {
+ public:
+  using Handler = std::function<void(const http::Request&, const http::Params&, const core::Caller&,
+                                     http::Responder)>;
+
+  explicit Routes(http::ErrorBody error_body) : router_(std::move(error_body)) {}
+  Routes(const Routes&) = delete;
+  Routes& operator=(const Routes&) = delete;
+
+  // As Router::handle. The caller is valid until the handler returns.
+  void handle(std::string method, std::string_view pattern, Handler handler);
+
+  // Where a Gate goes on.
+  void route(const http::Request& request, const core::Caller& caller, http::Responder responder);
+
+ private:
+  http::Router router_;
+  const core::Caller* caller_ = nullptr;  // during route()
+};
+
+}  // namespace sc::api
