@@ -82,7 +82,9 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
     event.at = stream.created_at;
     event.action = core::EventAction::created;
     event.port = imported.spec.port;
-    event.actor = kActor;
+    event.actor.name = kActor;
+    event.spec = stream.spec;
+    event.revision = stream.revision;
     event.backend_after = base::to_string(imported.spec.backend);
     event.detail = imported.file;
     writes.emplace_back(core::AddStream{std::move(stream)});

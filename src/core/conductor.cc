@@ -236,6 +236,8 @@ void Conductor::as_of(base::WallTime time, StreamStore::OnStreams on_done) {
   ledger_.store.as_of(time, std::move(on_done));
 }
 
+const Stream* Conductor::find(std::uint16_t port) const { return ledger_.find(port); }
+
 std::vector<Stream> Conductor::list() const {
   std::vector<Stream> out;
   out.reserve(ledger_.streams().size());

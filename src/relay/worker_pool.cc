@@ -59,7 +59,11 @@ base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
                            ": the service has as many descriptors open as its limit allows"};
   const net::ListenOptions listen{options_.session.keepalive};
   std::optional<net::Address> address = options_.listen_address;
-  if (!spec.listen_address.empty()) address = net::Address::parse_ip(spec.listen_address, 0);
+  if (!spec.listen_address.empty()) {
+    auto own = net::Address::parse_ip(spec.listen_address, 0);
+    if (!own) return own.error();
+    address = *own;
+  }
   if (!address) return listen_everywhere(spec.port, listen);
   address->set_port(spec.port);
   auto listener = net::listen_tcp(*address, listen);

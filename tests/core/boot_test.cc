@@ -26,7 +26,10 @@ TEST_CASE_METHOD(ConductorFixture, "what was changed by hand before the start be
   core::StoredStreams held;
   held.streams = {stored(9000), stored(9001), stored(9002)};
   held.unreadable = {{"9005 -> x", "no port", 9005}};
-  held.recorded = {{9000, "backend:1"}, {9002, "other:2"}, {9003, "gone:3"}, {9005, "spoilt:5"}};
+  held.recorded = {{9000, spec(9000)},
+                   {9002, spec(9002, "other:2")},
+                   {9003, spec(9003, "gone:3")},
+                   {9005, spec(9005, "spoilt:5")}};
   boot(held);
   CHECK(store.story() ==
         std::vector<std::string>{"created 9001 by sqlite3", "changed 9002 by sqlite3",

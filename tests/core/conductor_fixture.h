@@ -23,7 +23,7 @@ struct ConductorFixture {
     core::StoredStreams stored;
     stored.streams = streams;
     for (const core::Stream& stream : streams)
-      stored.recorded.emplace(stream.spec.port, base::to_string(stream.spec.backend));
+      stored.recorded.emplace(stream.spec.port, stream.spec);
     return boot(stored);
   }
   core::BootReport boot(const core::StoredStreams& stored) {
@@ -38,13 +38,13 @@ struct ConductorFixture {
   // The answer is there once the store has been let answer.
   std::optional<base::Result<core::Stream>>& create(const core::StreamSpec& wanted) {
     created.reset();
-    conductor.create(wanted, "tester",
+    conductor.create(wanted, {"tester", {}},
                      [this](base::Result<core::Stream> done) { created = std::move(done); });
     return created;
   }
   std::optional<base::Result<void>>& remove(std::uint16_t port) {
     removed.reset();
-    conductor.remove(port, "tester",
+    conductor.remove(port, {"tester", {}}, std::nullopt, {},
                      [this](base::Result<void> done) { removed = std::move(done); });
     return removed;
   }

@@ -31,7 +31,7 @@ TEST_CASE_METHOD(ConductorFixture, "a port that is taken fails before anything i
   create(spec(9001));
   REQUIRE(created);
   REQUIRE_FALSE(*created);
-  CHECK(created->error().code == Errc::conflict);
+  CHECK(created->error().code == Errc::in_use);
   CHECK(store.waiting() == 0);
   CHECK(conductor.list().empty());
 }
@@ -132,8 +132,8 @@ TEST_CASE_METHOD(ConductorFixture,
   std::optional<base::Result<core::Stream>> same;
   std::optional<base::Result<core::Stream>> other;
   create(spec(9000, "a:1"));
-  conductor.create(spec(9000, "a:1"), "x", [&](auto done) { same = std::move(done); });
-  conductor.create(spec(9000, "b:1"), "x", [&](auto done) { other = std::move(done); });
+  conductor.create(spec(9000, "a:1"), {"x", {}}, [&](auto done) { same = std::move(done); });
+  conductor.create(spec(9000, "b:1"), {"x", {}}, [&](auto done) { other = std::move(done); });
   CHECK_FALSE(same);
   CHECK(store.waiting() == 1);
 
@@ -150,7 +150,7 @@ TEST_CASE_METHOD(ConductorFixture,
 TEST_CASE_METHOD(ConductorFixture, "creates of different ports share no queue") {
   std::optional<base::Result<core::Stream>> second;
   create(spec(9000));
-  conductor.create(spec(9001), "x", [&](auto done) { second = std::move(done); });
+  conductor.create(spec(9001), {"x", {}}, [&](auto done) { second = std::move(done); });
   CHECK(store.waiting() == 2);
   store.answer_all();
   CHECK(*created);

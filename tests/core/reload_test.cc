@@ -8,7 +8,7 @@ struct ReloadFixture : ConductorFixture {
   std::optional<base::Result<core::ReloadReport>> report;
   void reload() {
     report.reset();
-    conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+    conductor.reload({"SIGHUP", {}}, [this](auto done) { report = std::move(done); });
     store.answer_all();
     plane.finish_closing();
     store.answer_all();
@@ -86,9 +86,9 @@ TEST_CASE_METHOD(ReloadFixture, "a store that cannot be read changes nothing") {
 
 TEST_CASE_METHOD(ReloadFixture, "a create that is under way during a reload survives it") {
   create(spec(9000));
-  conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+  conductor.reload({"SIGHUP", {}}, [this](auto done) { report = std::move(done); });
   std::optional<base::Result<core::Stream>> later;
-  conductor.create(spec(9001), "x", [&](auto done) { later = std::move(done); });
+  conductor.create(spec(9001), {"x", {}}, [&](auto done) { later = std::move(done); });
   store.answer_all();
   CHECK(plane.open.size() == 2);
   CHECK((*report)->closed == 0);
@@ -104,7 +104,7 @@ TEST_CASE_METHOD(ReloadFixture,
   } else {
     store.rows.erase(9000);
   }
-  conductor.reload("SIGHUP", [this](auto done) { report = std::move(done); });
+  conductor.reload({"SIGHUP", {}}, [this](auto done) { report = std::move(done); });
   remove(9000);
   clock.advance(std::chrono::milliseconds{5});
   create(spec(9000, "new:2"));

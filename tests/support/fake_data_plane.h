@@ -16,12 +16,17 @@ namespace sc::test {
 // A DataPlane that keeps a list of what it was asked and of the ports that are open.
 class FakeDataPlane final : public core::DataPlane {
  public:
-  base::Result<base::Fd> prepare(std::uint16_t port) override {
-    if (taken.contains(port) || open.contains(port))
-      return base::Error{base::Errc::conflict,
-                         "port " + std::to_string(port) + " is in use by somebody else"};
+  base::Result<base::Fd> prepare(const core::StreamSpec& spec) override {
+    if (spec.listen_address == kForeignAddress)
+      return base::Error{base::Errc::invalid, "the host has no such address"};
+    if (taken.contains(spec.port) || open.contains(spec.port))
+      return base::Error{base::Errc::in_use,
+                         "port " + std::to_string(spec.port) + " is in use by somebody else"};
     ++prepared;
     return base::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  std::string owner_of(std::uint16_t port) const override {
+    return taken.contains(port) ? "nginx (pid 812)" : "";
   }
   void activate(base::Fd listener, const core::StreamSpec& spec) override {
     calls.push_back("activate " + std::to_string(spec.port));
@@ -34,6 +39,14 @@ class FakeDataPlane final : public core::DataPlane {
   }
   void pause(std::uint16_t port) override { calls.push_back("pause " + std::to_string(port)); }
   void resume(std::uint16_t port) override { calls.push_back("resume " + std::to_string(port)); }
+  void release(std::uint16_t port, base::Callback<void()> on_free) override {
+    calls.push_back("release " + std::to_string(port));
+    closing.emplace_back(port, std::move(on_free));
+  }
+  core::Traffic traffic(std::uint16_t port) const override {
+    const auto found = carried.find(port);
+    return found == carried.end() ? core::Traffic{} : found->second;
+  }
   void close(std::uint16_t port, std::chrono::milliseconds drain,
              base::Callback<void()> on_free) override {
     calls.push_back("close " + std::to_string(port));
@@ -50,7 +63,9 @@ class FakeDataPlane final : public core::DataPlane {
     }
   }
 
+  static constexpr const char* kForeignAddress = "192.0.2.1";
   std::set<std::uint16_t> taken;  // by another program
+  std::map<std::uint16_t, core::Traffic> carried;
   std::map<std::uint16_t, core::StreamSpec> open;
   std::map<std::uint16_t, base::Fd> listeners;
   std::vector<std::string> calls;

@@ -21,10 +21,7 @@ class FakeStore final : public core::StreamStore {
         return;
       }
       for (const core::StoreWrite& write : held) {
-        const auto* add = std::get_if<core::AddStream>(&write);
-        if (add == nullptr) continue;
-        const auto row = rows.find(add->stream.spec.port);
-        if (row == rows.end() || row->second.spec == add->stream.spec) continue;
+        if (!conflicts(write)) continue;
         done(base::Error{base::Errc::conflict, "the database has a row for the port"});
         return;
       }
@@ -46,6 +43,33 @@ class FakeStore final : public core::StreamStore {
     });
   }
 
+  void history(const core::HistoryQuery& query, OnHistory on_done) override {
+    waiting_.emplace_back([this, query, done = std::move(on_done)]() mutable {
+      core::HistoryPage page;
+      for (std::size_t i = events.size(); i > 0 && page.events.size() < query.limit; --i)
+        page.events.push_back({static_cast<std::int64_t>(i), events[i - 1]});
+      done(std::move(page));
+    });
+  }
+
+  void as_of(base::WallTime time, OnStreams on_done) override {
+    waiting_.emplace_back([this, time, done = std::move(on_done)]() mutable {
+      std::map<std::uint16_t, core::Stream> then;
+      for (const core::Event& event : events) {
+        if (event.at > time) continue;
+        then.erase(event.port);
+        if (!event.spec) continue;
+        core::Stream stream;
+        stream.spec = *event.spec;
+        stream.created_at = stream.updated_at = event.at;
+        then.emplace(event.port, stream);
+      }
+      std::vector<core::Stream> streams;
+      for (auto& [port, stream] : then) streams.push_back(std::move(stream));
+      done(std::move(streams));
+    });
+  }
+
   // Carries out and answers the oldest call; the answer may make new ones.
   void answer_one() {
     auto call = std::move(waiting_.front());
@@ -62,7 +86,7 @@ class FakeStore final : public core::StreamStore {
     std::vector<std::string> lines;
     for (const core::Event& event : events)
       lines.push_back(std::string(core::to_string(event.action)) + " " +
-                      std::to_string(event.port) + " by " + event.actor);
+                      std::to_string(event.port) + " by " + event.actor.name);
     return lines;
   }
 
@@ -72,9 +96,24 @@ class FakeStore final : public core::StreamStore {
   std::optional<base::Error> failure;  // what every call is answered with
 
  private:
+  // As the real one judges rows that somebody wrote by hand.
+  bool conflicts(const core::StoreWrite& write) const {
+    if (const auto* add = std::get_if<core::AddStream>(&write)) {
+      const auto row = rows.find(add->stream.spec.port);
+      return row != rows.end() && row->second.spec != add->stream.spec;
+    }
+    if (const auto* replace = std::get_if<core::ReplaceStream>(&write)) {
+      const auto row = rows.find(replace->stream.spec.port);
+      return row == rows.end() || row->second.spec != replace->seen;
+    }
+    return false;
+  }
+
   void apply(core::StoreWrite& write) {
     if (auto* add = std::get_if<core::AddStream>(&write)) {
       rows.emplace(add->stream.spec.port, add->stream);
+    } else if (auto* replace = std::get_if<core::ReplaceStream>(&write)) {
+      rows.insert_or_assign(replace->stream.spec.port, replace->stream);
     } else if (auto* note = std::get_if<core::NoteStream>(&write)) {
       const auto row = rows.find(note->stream.spec.port);
       if (row != rows.end() && row->second.spec == note->stream.spec) row->second = note->stream;
