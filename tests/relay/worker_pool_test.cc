@@ -17,6 +17,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
+core::StreamSpec at(std::uint16_t port) {
+  core::StreamSpec spec;
+  spec.port = port;
+  return spec;
+}
+
 // Two workers on threads of their own; the test plays the control thread, the clients and the
 // backend.
 struct PoolFixture {
@@ -44,7 +50,7 @@ struct PoolFixture {
 
   // A stream on a free port to the given backend port.
   std::uint16_t open(std::uint16_t backend_port) {
-    auto listener = pool.prepare(0);
+    auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
@@ -98,7 +104,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
       control, relay::WorkerPoolOptions{1, session, *net::Address::parse_ip("127.0.0.1", 0)},
       [](std::uint16_t, const std::string&) {});
   const base::Fd backend = listen_on_loopback();
-  auto listener = pool.prepare(0);
+  auto listener = pool.prepare(at(0));
   REQUIRE(listener);
   const std::uint16_t port = port_of(*listener);
   pool.activate(std::move(*listener),
@@ -121,7 +127,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
 }
 
 TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once it is active") {
-  auto listener = pool.prepare(0);
+  auto listener = pool.prepare(at(0));
   REQUIRE(listener);
   const std::uint16_t port = port_of(*listener);
   base::Fd client = connect_to(port);
@@ -132,11 +138,11 @@ TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once 
 }
 
 TEST_CASE_METHOD(PoolFixture, "a port that is taken cannot be prepared") {
-  auto listener = pool.prepare(0);
+  auto listener = pool.prepare(at(0));
   REQUIRE(listener);
-  const auto again = pool.prepare(port_of(*listener));
+  const auto again = pool.prepare(at(port_of(*listener)));
   REQUIRE_FALSE(again);
-  CHECK(again.error().code == base::Errc::conflict);
+  CHECK(again.error().code == base::Errc::in_use);
 }
 
 TEST_CASE_METHOD(PoolFixture, "after close the port can be bound again while its session goes on") {
@@ -144,7 +150,7 @@ TEST_CASE_METHOD(PoolFixture, "after close the port can be bound again while its
   const Pair pair = connect(port);
   CHECK(talks(pair));
   close(port, 60s);
-  CHECK(pool.prepare(port));
+  CHECK(pool.prepare(at(port)));
   CHECK(talks(pair));
 }
 
@@ -257,7 +263,7 @@ TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
       [](std::uint16_t, const std::string&) {});
   const base::Fd backend = listen_on_loopback();
   const auto open = [&] {
-    auto listener = pool.prepare(0);
+    auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
@@ -295,7 +301,7 @@ struct LimitedPool {
              [](std::uint16_t, const std::string&) {}) {}
 
   std::uint16_t open() {
-    auto listener = pool.prepare(0);
+    auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
@@ -411,7 +417,7 @@ TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
         control,
         relay::WorkerPoolOptions{1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
         [](std::uint16_t, const std::string&) {});
-    auto listener = other.prepare(0);
+    auto listener = other.prepare(at(0));
     const std::uint16_t port = port_of(*listener);
     other.activate(std::move(*listener),
                    core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
