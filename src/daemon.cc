@@ -11,6 +11,7 @@
 
 #include "api/legacy.h"
 #include "api/problem.h"
+#include "api/v1.h"
 #include "base/log.h"
 #include "config/group.h"
 #include "config/setting_table.h"
@@ -152,6 +153,8 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                std::unique_ptr<store::SqliteStore> store, std::vector<base::Fd> api_listeners)
     : options_(std::move(options)),
       clock_(clock),
+      started_at_(clock.wall()),
+      started_(clock.steady()),
       notifier_(clock),
       store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
       store_(std::move(store)),
@@ -193,6 +196,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
   api::add_legacy_routes(routes_, conductor_);
+  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }});
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   for (const int number : {SIGTERM, SIGINT})
@@ -253,6 +257,30 @@ std::string Daemon::status_line() const {
   std::string line = std::to_string(streams.size()) + " streams";
   if (failed > 0) line += ", " + std::to_string(failed) + " of them failed";
   return line;
+}
+
+// What the limits came to, whatever the settings were.
+api::ServiceFacts Daemon::facts() const {
+  const config::Settings& settings = options_.configuration.settings;
+  const auto limit = [](std::size_t most) {
+    return most == 0 || most == relay::AdmissionLimits::kNone ? std::nullopt
+                                                              : std::optional<std::uint64_t>(most);
+  };
+  api::ServiceFacts facts;
+  facts.version = options_.version;
+  facts.phase = phase_ == Phase::starting  ? api::ServiceFacts::Phase::starting
+                : phase_ == Phase::serving ? api::ServiceFacts::Phase::serving
+                                           : api::ServiceFacts::Phase::draining;
+  facts.started_at = started_at_;
+  facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.steady() - started_);
+  facts.sessions_active = plane_.sessions();
+  facts.workers = plane_.worker_count();
+  facts.max_sessions = limit(settings.max_sessions);
+  facts.max_sessions_per_stream = limit(settings.max_sessions_per_stream);
+  facts.descriptors = limit(descriptors_for_streams(plane_.worker_count()));
+  facts.api_clients = server_.client_count();
+  facts.max_api_clients = http::ServerOptions{}.max_clients;
+  return facts;
 }
 
 void Daemon::on_stop() {
@@ -330,8 +358,8 @@ void Daemon::schedule_retry(std::optional<base::Instant> at) {
   retry_timer_.start(std::chrono::ceil<milliseconds>(*at - clock_.steady()));
 }
 
-// The timer runs in steady time, and the host's clock may be set meanwhile: so it is looked at again
-// before long.
+// The timer runs in steady time, and the host's clock may be set meanwhile: so it is looked at
+// again before long.
 void Daemon::schedule_expiry(std::optional<base::WallTime> at) {
   if (!at) {
     expiry_timer_.stop();

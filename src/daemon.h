@@ -9,6 +9,7 @@
 
 #include "api/gate.h"
 #include "api/routes.h"
+#include "api/service_facts.h"
 #include "api/token_book.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -92,11 +93,15 @@ class Daemon {
   void schedule_retry(std::optional<base::Instant> at);
   void schedule_expiry(std::optional<base::WallTime> at);
   std::string status_line() const;
+  api::ServiceFacts facts() const;
 
   // Set once.
   const DaemonOptions options_;
   const base::Clock& clock_;
   std::vector<net::Address> api_addresses_;
+
+  base::WallTime started_at_;
+  base::Instant started_;
 
   Phase phase_ = Phase::starting;
   int answer_ticks_ = 0;

@@ -1,6 +1,10 @@
 #include "api/json.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "api/json_writer.h"
+#include "api/problem.h"
 
 namespace sc::api {
 namespace {
@@ -15,9 +19,27 @@ std::string to_text(const Json& value) {
 
 }  // namespace
 
-std::string problem_json(int status, std::string_view title, std::string_view detail) {
-  return to_text(
-      Json{{"type", "about:blank"}, {"title", title}, {"status", status}, {"detail", detail}});
+std::string problem_json(std::string_view slug, std::string_view title, int status,
+                         const Problem& problem) {
+  JsonWriter out;
+  out.begin_object();
+  out.key("type").string("urn:stream-conductor:problem:" + std::string(slug));
+  out.key("title").string(title);
+  out.key("status").integer(status);
+  out.key("detail").string(problem.detail);
+  if (!problem.faults.empty()) {
+    out.key("pointer").string(problem.faults.front().pointer);
+    out.key("errors").begin_array();
+    for (const FieldFault& fault : problem.faults) {
+      out.begin_object();
+      out.key("pointer").string(fault.pointer);
+      out.key("detail").string(fault.detail);
+      out.end_object();
+    }
+    out.end_array();
+  }
+  if (!problem.request_id.empty()) out.key("request_id").string(problem.request_id);
+  return std::move(out.end_object()).take();
 }
 
 // `available_ports` in the original's words, Python's for a range, but here the last port counts.

@@ -8,11 +8,15 @@
 #include "core/port_range.h"
 #include "core/stream.h"
 
-// Every JSON text of the API is made here, and nowhere else are its fields named.
+// The JSON texts of problems and of the older endpoints. What the API reads and writes is named in
+// the files json*.cc and nowhere else.
 namespace sc::api {
 
-// RFC 9457; `type` is about:blank, so `title` is the status' own phrase.
-std::string problem_json(int status, std::string_view title, std::string_view detail);
+struct Problem;
+
+// RFC 9457.
+std::string problem_json(std::string_view slug, std::string_view title, int status,
+                         const Problem& problem);
 
 // What the original answered, see legacy.h.
 std::string legacy_status_json(const core::PortRanges& ranges);

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <ctime>
@@ -13,6 +14,47 @@ std::tm to_utc(WallTime time) {
   std::tm utc{};
   ::gmtime_r(&seconds, &utc);
   return utc;
+}
+
+// Digits where the form has zeros, else the form's own characters.
+bool has_form(std::string_view text, std::string_view form) {
+  if (text.size() != form.size()) return false;
+  for (std::size_t i = 0; i < form.size(); ++i) {
+    const bool is_digit = text[i] >= '0' && text[i] <= '9';
+    if (form[i] == '0' ? !is_digit : text[i] != form[i]) return false;
+  }
+  return true;
+}
+
+int number(std::string_view text, std::size_t at, std::size_t digits) {
+  int value = 0;
+  for (const char c : text.substr(at, digits)) value = value * 10 + (c - '0');
+  return value;
+}
+
+// Of a text that begins `0000-00-00T00:00:00`.
+std::optional<WallTime> to_time(std::string_view text, std::chrono::milliseconds fraction) {
+  const std::chrono::year_month_day day{
+      std::chrono::year(number(text, 0, 4)),
+      std::chrono::month(static_cast<unsigned>(number(text, 5, 2))),
+      std::chrono::day(static_cast<unsigned>(number(text, 8, 2)))};
+  const int hour = number(text, 11, 2);
+  const int minute = number(text, 14, 2);
+  const int second = number(text, 17, 2);
+  if (!day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  return WallTime(std::chrono::sys_days(day)) + std::chrono::hours(hour) +
+         std::chrono::minutes(minute) + std::chrono::seconds(second) + fraction;
+}
+
+// `Z`, `+01:00`, `-00:30`.
+std::optional<std::chrono::minutes> parse_offset(std::string_view text) {
+  if (text == "Z" || text == "z") return std::chrono::minutes{0};
+  if (!has_form(text, "+00:00") && !has_form(text, "-00:00")) return std::nullopt;
+  const int hours = number(text, 1, 2);
+  const int minutes = number(text, 4, 2);
+  if (hours > 23 || minutes > 59) return std::nullopt;
+  const std::chrono::minutes size{hours * 60 + minutes};
+  return text.front() == '-' ? -size : size;
 }
 
 }  // namespace
@@ -29,26 +71,35 @@ std::string to_iso8601(WallTime time) {
 
 std::optional<WallTime> parse_iso8601(std::string_view text) {
   static constexpr std::string_view kForm = "0000-00-00T00:00:00.000Z";
-  if (text.size() != kForm.size()) return std::nullopt;
-  for (std::size_t i = 0; i < kForm.size(); ++i) {
-    const bool is_digit = text[i] >= '0' && text[i] <= '9';
-    if (kForm[i] == '0' ? !is_digit : text[i] != kForm[i]) return std::nullopt;
+  if (!has_form(text, kForm)) return std::nullopt;
+  return to_time(text, std::chrono::milliseconds(number(text, 20, 3)));
+}
+
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+  static constexpr std::string_view kForm = "0000-00-00T00:00:00";
+  if (text.size() <= kForm.size()) return std::nullopt;
+  std::string head(text.substr(0, kForm.size()));
+  if (head[10] == 't') head[10] = 'T';
+  if (!has_form(head, kForm)) return std::nullopt;
+  text.remove_prefix(kForm.size());
+  std::chrono::milliseconds fraction{0};
+  if (text.front() == '.') {
+    text.remove_prefix(1);
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    if (digits == 0) return std::nullopt;
+    std::string millis(text.substr(0, std::min<std::size_t>(digits, 3)));
+    millis.resize(3, '0');
+    fraction = std::chrono::milliseconds(number(millis, 0, 3));
+    text.remove_prefix(digits);
   }
-  const auto number = [&](std::size_t at, std::size_t digits) {
-    int value = 0;
-    for (const char c : text.substr(at, digits)) value = value * 10 + (c - '0');
-    return value;
-  };
-  const std::chrono::year_month_day day{std::chrono::year(number(0, 4)),
-                                        std::chrono::month(static_cast<unsigned>(number(5, 2))),
-                                        std::chrono::day(static_cast<unsigned>(number(8, 2)))};
-  const int hour = number(11, 2);
-  const int minute = number(14, 2);
-  const int second = number(17, 2);
-  if (!day.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  return WallTime(std::chrono::sys_days(day)) + std::chrono::hours(hour) +
-         std::chrono::minutes(minute) + std::chrono::seconds(second) +
-         std::chrono::milliseconds(number(20, 3));
+  const auto offset = parse_offset(text);
+  const auto local = to_time(head, fraction);
+  if (!offset || !local) return std::nullopt;
+  const WallTime utc = *local - *offset;
+  static constexpr std::chrono::sys_days kFirst{std::chrono::year(0) / 1 / 1};
+  static constexpr std::chrono::sys_days kEnd{std::chrono::year(10000) / 1 / 1};
+  if (utc < kFirst || utc >= kEnd) return std::nullopt;
+  return utc;
 }
 
 std::string to_http_date(WallTime time) {

@@ -32,6 +32,10 @@ class SystemClock final : public Clock {
 std::string to_iso8601(WallTime time);
 // That form only, milliseconds and `Z` included.
 std::optional<WallTime> parse_iso8601(std::string_view text);
+// Any form of RFC 3339: `2026-11-01T15:03:00.5+01:00`, `T` and `Z` in either case, no fraction or
+// one of any length, cut to milliseconds. No leap second, and nothing that leaves the years 0 to
+// 9999 in UTC.
+std::optional<WallTime> parse_rfc3339(std::string_view text);
 
 // IMF-fixdate of RFC 9110 section 5.6.7, as in the Date header: `Sun, 06 Nov 1994 08:49:37 GMT`.
 std::string to_http_date(WallTime time);

@@ -38,12 +38,12 @@ struct Error {
 // (EADDRINUSE)`.
 std::string describe_errno(std::string_view what, int number);
 
-// A value or an Error; shaped like std::expected, which GCC 12 does not have in C++20.
-template <class T>
+// A value or why there is none; shaped like std::expected, which GCC 12 does not have in C++20.
+template <class T, class E = Error>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(E error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
@@ -54,7 +54,7 @@ class [[nodiscard]] Result {
   T* operator->() { return value_ptr(); }
   const T* operator->() const { return value_ptr(); }
 
-  const Error& error() const {
+  const E& error() const {
     assert(!has_value());
     return *std::get_if<1>(&state_);
   }
@@ -69,25 +69,25 @@ class [[nodiscard]] Result {
     return std::get_if<0>(&state_);
   }
 
-  std::variant<T, Error> state_;
+  std::variant<T, E> state_;
 };
 
 // Success without a value is `Result<void>{}`.
-template <>
-class [[nodiscard]] Result<void> {
+template <class E>
+class [[nodiscard]] Result<void, E> {
  public:
   Result() = default;
-  Result(Error error) : error_(std::move(error)) {}  // NOLINT: implicit
+  Result(E error) : error_(std::move(error)) {}  // NOLINT: implicit
 
   bool has_value() const { return !error_; }
   explicit operator bool() const { return has_value(); }
-  const Error& error() const {
+  const E& error() const {
     assert(error_);
     return *error_;
   }
 
  private:
-  std::optional<Error> error_;
+  std::optional<E> error_;
 };
 
 }  // namespace sc::base

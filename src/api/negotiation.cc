@@ -1,0 +1,103 @@
+#include "api/negotiation.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "api/header_list.h"
+#include "base/text.h"
+
+namespace sc::api {
+namespace {
+
+constexpr std::array<std::string_view, 2> kSpoken{"application/json", "application/problem+json"};
+
+// `0`, `0.5`, `1.000` (RFC 9110 section 12.4.2): only whether it is 0 matters. Nothing: no weight.
+std::optional<bool> is_zero_weight(std::string_view text) {
+  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
+  if (text.size() > 1 && text[1] != '.') return std::nullopt;
+  const std::string_view digits = text.substr(std::min<std::size_t>(text.size(), 2));
+  if (digits.find_first_not_of(text[0] == '1' ? "0" : "0123456789") != std::string_view::npos)
+    return std::nullopt;
+  return text[0] == '0' && digits.find_first_not_of('0') == std::string_view::npos;
+}
+
+struct MediaRange {
+  std::string type;  // in lower case, `*/*` and `application/*` too
+  bool is_excluded = false;
+};
+
+// One element of Accept; nothing when it is none. Of its parameters only the weight counts: ours
+// have no parameter that could differ.
+std::optional<MediaRange> read_range(std::string_view text) {
+  const auto parts = split_quoted(text, ';');
+  if (!parts || parts->empty()) return std::nullopt;
+  MediaRange range{base::to_lower(parts->front())};
+  for (std::size_t i = 1; i < parts->size(); ++i) {
+    const std::string parameter = base::to_lower((*parts)[i]);
+    if (!parameter.starts_with("q=")) continue;
+    const auto zero = is_zero_weight(std::string_view(parameter).substr(2));
+    if (!zero) return std::nullopt;
+    range.is_excluded = *zero;
+  }
+  return range;
+}
+
+// The most specific range that fits decides (RFC 9110 section 12.5.1).
+bool is_accepted(std::string_view type, const std::vector<MediaRange>& ranges) {
+  const std::string group = std::string(type.substr(0, type.find('/'))) + "/*";
+  for (const std::string_view form : {type, std::string_view(group), std::string_view("*/*")}) {
+    const auto found = std::find_if(ranges.begin(), ranges.end(),
+                                    [&](const MediaRange& range) { return range.type == form; });
+    if (found != ranges.end()) return !found->is_excluded;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<Problem> check_accept(const http::Request& request) {
+  if (request.header("Accept") == nullptr) return std::nullopt;
+  std::vector<MediaRange> ranges;
+  if (const auto elements = header_list(request, "Accept")) {
+    if (elements->empty()) return std::nullopt;  // says nothing, as none at all
+    for (const std::string_view element : *elements)
+      if (auto range = read_range(element)) ranges.push_back(std::move(*range));
+  }
+  if (std::any_of(kSpoken.begin(), kSpoken.end(),
+                  [&](std::string_view type) { return is_accepted(type, ranges); }))
+    return std::nullopt;
+  return Problem{ProblemType::not_acceptable,
+                 "Accept leaves nothing that can be answered here: application/json",
+                 {},
+                 {}};
+}
+
+std::optional<Problem> check_content_type(const http::Request& request,
+                                          std::span<const std::string_view> allowed) {
+  std::string wanted;
+  for (const std::string_view type : allowed)
+    wanted.append(wanted.empty() ? "" : " or ").append(type);
+  const auto refuse = [&](const std::string& what) {
+    return Problem{ProblemType::unsupported_media_type,
+                   what + "; the body is to be sent as " + wanted,
+                   {},
+                   {}};
+  };
+  const std::string* header = request.header("Content-Type");
+  if (header == nullptr) return refuse("there is no Content-Type");
+  const auto parts = split_quoted(*header, ';');
+  if (!parts || parts->empty() ||
+      std::find(allowed.begin(), allowed.end(), base::to_lower(parts->front())) == allowed.end())
+    return refuse("the Content-Type is " + base::quoted(*header));
+  for (std::size_t i = 1; i < parts->size(); ++i) {
+    const std::string parameter = base::to_lower((*parts)[i]);
+    if (parameter.starts_with("charset=") && parameter != "charset=utf-8" &&
+        parameter != "charset=\"utf-8\"")
+      return refuse("JSON is UTF-8 and not " + base::quoted((*parts)[i]));
+  }
+  return std::nullopt;
+}
+
+}  // namespace sc::api

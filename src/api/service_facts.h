@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+
+namespace sc::api {
+
+// What the service knows of itself beyond its streams, at the moment of asking. A value.
+struct ServiceFacts {
+  enum class Phase : unsigned char {
+    starting,  // streams are being opened
+    serving,
+    draining,  // told to stop
+  };
+
+  std::string version;
+  Phase phase = Phase::serving;
+  base::WallTime started_at{};
+  std::chrono::seconds uptime{0};
+  std::uint64_t sessions_active = 0;  // of all streams, those of removed ones too
+  std::uint64_t workers = 0;
+  // What it may have at most, and, of the API, has now. Nothing: no limit.
+  std::optional<std::uint64_t> max_sessions;
+  std::optional<std::uint64_t> max_sessions_per_stream;
+  std::optional<std::uint64_t> descriptors;  // for streams and their sessions
+  std::uint64_t api_clients = 0;
+  std::uint64_t max_api_clients = 0;
+};
+
+using FactsSource = std::function<ServiceFacts()>;
+
+std::string_view to_string(ServiceFacts::Phase phase);
+
+}  // namespace sc::api

@@ -1,0 +1,128 @@
+#include <array>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "api/json_output.h"
+#include "api/v1_call.h"
+#include "base/text.h"
+
+namespace sc::api {
+namespace {
+
+constexpr std::string_view kHistory = "/v1/history";
+constexpr std::uint64_t kUsualHistoryPage = 100;
+
+std::string action_names() {
+  std::string names;
+  for (const auto action :
+       {core::EventAction::created, core::EventAction::changed, core::EventAction::removed,
+        core::EventAction::opened, core::EventAction::failed, core::EventAction::reopened,
+        core::EventAction::expired})
+    names.append(names.empty() ? "" : ", ").append(core::to_string(action));
+  return names;
+}
+
+Outcome<core::HistoryQuery> read_history_query(const Query& query) {
+  core::HistoryQuery wanted;
+  const auto port = query.number("port", 1, 65535);
+  if (!port) return port.error();
+  if (*port) wanted.port = static_cast<std::uint16_t>(**port);
+  const auto since = query.time("since");
+  if (!since) return since.error();
+  wanted.since = *since;
+  const auto until = query.time("until");
+  if (!until) return until.error();
+  wanted.until = *until;
+  wanted.actor = query.text("actor");
+  if (const auto action = query.text("action")) {
+    wanted.action = core::parse_event_action(*action);
+    if (!wanted.action) return bad_parameter("action", *action, "is one of " + action_names());
+  }
+  const auto limit = query.number("limit", 1, core::kMaxHistoryPage);
+  if (!limit) return limit.error();
+  wanted.limit = static_cast<std::size_t>(limit->value_or(kUsualHistoryPage));
+  if (const auto cursor = query.text("cursor")) {
+    const auto before = base::parse_unsigned(*cursor, 1, std::numeric_limits<std::int64_t>::max());
+    if (!before) return bad_parameter("cursor", *cursor, "is the next_cursor of the page before");
+    wanted.before_id = static_cast<std::int64_t>(*before);
+  }
+  return wanted;
+}
+
+std::optional<Problem> get_history(const V1Services& on, const Call& call, Reply& reply) {
+  auto query =
+      Query::read(call.request, {"port", "since", "until", "actor", "action", "limit", "cursor"});
+  if (!query) return query.error();
+  const auto wanted = read_history_query(*query);
+  if (!wanted) return wanted.error();
+  on.conductor.history(*wanted, [query = std::move(*query), reply = std::move(reply)](
+                                    const base::Result<core::HistoryPage>& page) mutable {
+    if (!page) return reply.refuse(page.error());
+    const std::string cursor = page->before_id ? std::to_string(*page->before_id) : "";
+    reply.send_json(history_json(*page, cursor), 200, next_page(kHistory, query, cursor));
+  });
+  return std::nullopt;
+}
+
+std::optional<Problem> get_status(const V1Services& on, const Call& call, Reply& reply) {
+  if (const auto query = Query::read(call.request, {}); !query) return query.error();
+  reply.send_json(status_json(on.facts(), on.conductor.ports(), on.conductor.views()));
+  return std::nullopt;
+}
+
+std::optional<Problem> get_health(const V1Services& /*on*/, const Call& call, Reply& reply) {
+  if (const auto query = Query::read(call.request, {}); !query) return query.error();
+  reply.send_json(healthy_json());
+  return std::nullopt;
+}
+
+std::optional<Problem> get_readiness(const V1Services& on, const Call& call, Reply& reply) {
+  if (const auto query = Query::read(call.request, {}); !query) return query.error();
+  std::vector<core::Stream> silent;
+  for (core::Stream& stream : on.conductor.list())
+    if (stream.spec.enabled && stream.state != core::StreamState::listening)
+      silent.push_back(std::move(stream));
+  const ServiceFacts::Phase phase = on.facts().phase;
+  if (silent.empty() && phase == ServiceFacts::Phase::serving) {
+    reply.send_json(healthy_json());
+    return std::nullopt;
+  }
+  const std::string why =
+      phase == ServiceFacts::Phase::serving
+          ? std::to_string(silent.size()) + " of the enabled streams cannot listen at their ports"
+          : "the service is " + std::string(to_string(phase));
+  http::Response response;
+  response.status = 503;
+  response.content_type = "application/problem+json";
+  response.body = not_ready_json(why, silent, reply.request_id());
+  response.headers.push_back({"Retry-After", "1"});
+  reply.send(std::move(response));
+  return std::nullopt;
+}
+
+std::optional<Problem> get_openapi(const V1Services& /*on*/, const Call& call, Reply& reply) {
+  static const std::string tag = tag_of(openapi_document());
+  if (const auto query = Query::read(call.request, {}); !query) return query.error();
+  const auto conditions = Conditions::read(call.request);
+  if (!conditions) return conditions.error();
+  reply.send_tagged(*conditions, tag, std::string(openapi_document()));
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<Endpoint> service_endpoints(const V1Services& on) {
+  using Step = std::optional<Problem> (*)(const V1Services&, const Call&, Reply&);
+  const auto route = [&on](const char* pattern, Step step) {
+    return endpoint("GET", pattern,
+                    [on, step](const Call& call, Reply& reply) { return step(on, call, reply); });
+  };
+  return {
+      route("/v1/history", get_history),   route("/v1/status", get_status),
+      route("/readyz", get_readiness),     route("/healthz", get_health),
+      route("/openapi.json", get_openapi),
+  };
+}
+
+}  // namespace sc::api

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "api/problem.h"
+#include "api/routes.h"
+#include "api/v1.h"
+#include "core/conductor_fixture.h"
+#include "http/client.h"
+
+namespace sc::test {
+
+// The endpoints of v1 behind a server, asked by whoever `caller` is, over a conductor on the fakes,
+// which do at once what they are asked.
+struct ServedV1 {
+  ServedV1() {
+    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }});
+    served.handler = [this](const http::Request& request, http::Responder responder) {
+      routes.route(request, caller, std::move(responder));
+      while (on.store.waiting() > 0 || !on.plane.closing.empty()) {
+        on.store.answer_all();
+        on.plane.finish_closing();
+      }
+    };
+  }
+
+  // `headers`: whole lines.
+  Answer ask(const std::string& method, const std::string& target, const std::string& body = "",
+             std::string headers = "") {
+    if (!body.empty()) {
+      if (headers.find("Content-Type") == std::string::npos)
+        headers += "Content-Type: application/json\r\n";
+      headers += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    }
+    return served.answer_to(
+        served.connect(),
+        method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n" + body);
+  }
+  static std::string type_of(const Answer& answer) {
+    const auto json = nlohmann::json::parse(answer.body, nullptr, false);
+    return json.is_object() && json.contains("type") ? json["type"].get<std::string>() : "(none)";
+  }
+
+  ConductorFixture on;
+  Served served;
+  api::ServiceFacts facts;
+  core::Caller caller{"tester", core::Role::admin, {}};
+  api::Routes routes{
+      [](int status, const std::string& detail) { return api::problem(status, detail); }};
+};
+
+}  // namespace sc::test

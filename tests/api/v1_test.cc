@@ -1,0 +1,179 @@
+#include <set>
+#include <string>
+#include <utility>
+
+#include "api/served_v1.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+using nlohmann::json;
+
+const char* const kBody = R"({"backend": "backend:1"})";
+const char* const kList = R"({"streams": [{"port": 9000, "backend": "backend:1"}]})";
+
+std::string problem_named(const std::string& name) {
+  return "urn:stream-conductor:problem:" + name;
+}
+
+TEST_CASE("the document describes each endpoint, and no other one but the older six") {
+  ServedV1 v1;
+  std::set<std::pair<std::string, std::string>> served;
+  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}}))
+    served.emplace(each.pattern, base::to_lower(each.method));
+  for (const char* legacy : {"/status", "/getstreams", "/createstream/{port}/{backend}",
+                             "/removestream/{port}", "/hasstream/{port}", "/getfreeport"})
+    served.emplace(legacy, "get");
+  std::set<std::pair<std::string, std::string>> described;
+  const json document = json::parse(api::openapi_document());
+  for (const auto& [path, item] : document["paths"].items())
+    for (const auto& [verb, operation] : item.items())
+      if (verb != "parameters") described.emplace(path, verb);
+  CHECK(served == described);
+}
+
+TEST_CASE("a viewer reads everything and changes nothing") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  v1.caller.role = core::Role::viewer;
+  for (const char* path : {"/v1/streams", "/v1/streams/9000", "/v1/history", "/v1/status",
+                           "/readyz", "/healthz", "/openapi.json"})
+    CHECK(v1.ask("GET", path).status == 200);
+  const Answer refused[] = {
+      v1.ask("PUT", "/v1/streams/9001", kBody),
+      v1.ask("PATCH", "/v1/streams/9000", R"({"note": "x"})"),
+      v1.ask("DELETE", "/v1/streams/9000"),
+      v1.ask("POST", "/v1/streams", kBody),
+      v1.ask("POST", "/v1/streams:apply", kList),
+      v1.ask("POST", "/v1/streams:apply?dry_run=true", kList),
+      v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z"),
+      v1.ask("PUT", "/v1/streams/9001", "no json"),  // and is not told what is wrong with it
+  };
+  for (const Answer& answer : refused) {
+    CHECK(answer.status == 403);
+    CHECK(ServedV1::type_of(answer) == problem_named("forbidden"));
+  }
+  CHECK(v1.on.store.story() == std::vector<std::string>{"created 9000 by tester"});
+}
+
+TEST_CASE("an operator with some ports changes these alone") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  v1.caller = {"token ci", core::Role::operator_, *core::PortRanges::parse("9001-9002")};
+  CHECK(v1.ask("PUT", "/v1/streams/9001", kBody).status == 201);
+  CHECK(v1.ask("PUT", "/v1/streams/9000", kBody).status == 403);
+  CHECK(v1.ask("PATCH", "/v1/streams/9000", "{}").status == 403);
+  CHECK(v1.ask("DELETE", "/v1/streams/9000").status == 403);
+  CHECK(v1.ask("POST", "/v1/streams", R"({"port": 9000, "backend": "b:1"})").status == 403);
+  const Answer anywhere = v1.ask("POST", "/v1/streams", kBody);
+  CHECK(anywhere.status == 201);
+  CHECK(anywhere.header_or_none("Location") == "/v1/streams/9002");
+  CHECK(v1.ask("DELETE", "/v1/streams/9001").status == 204);
+}
+
+TEST_CASE("an operator's list is taken where it changes the operator's ports alone") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  v1.caller = {"token ci", core::Role::operator_, *core::PortRanges::parse("9001-9002")};
+  const std::string own = R"({"port": 9001, "backend": "backend:1"})";
+  const std::string same = R"({"port": 9000, "backend": "backend:1"})";
+  const std::string others = R"({"port": 9000, "backend": "elsewhere:1"})";
+  const auto list = [](const std::string& one, const std::string& two) {
+    return R"({"streams": [)" + one + ", " + two + "]}";
+  };
+  CHECK(v1.ask("POST", "/v1/streams:apply", list(own, others)).status == 403);
+  CHECK(v1.on.conductor.find(9001) == nullptr);
+  CHECK(v1.ask("POST", "/v1/streams:apply?mode=replace", list(own, same)).status == 403);
+  CHECK(v1.ask("POST", "/v1/streams:apply", list(own, same)).status == 200);
+  CHECK(v1.on.conductor.find(9001) != nullptr);
+}
+
+TEST_CASE("only who may administer replaces and restores") {
+  ServedV1 v1;
+  v1.caller.role = core::Role::operator_;
+  CHECK(v1.ask("POST", "/v1/streams:apply?mode=replace", kList).status == 403);
+  CHECK(v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z").status == 403);
+  v1.caller.role = core::Role::admin;
+  CHECK(v1.ask("POST", "/v1/streams:apply?mode=replace", kList).status == 200);
+  CHECK(v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z").status == 200);
+}
+
+TEST_CASE("the actor and the request's id are in history") {
+  ServedV1 v1;
+  v1.caller.name = "token ci";
+  v1.ask("PUT", "/v1/streams/9000", kBody, "X-Request-Id: deploy-17\r\n");
+  REQUIRE(v1.on.store.events.size() == 1);
+  CHECK(v1.on.store.events[0].actor == core::Actor{"token ci", "deploy-17"});
+}
+
+TEST_CASE("a service that stops answers 503, with when to ask again") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  v1.on.conductor.stop();
+  for (const Answer& answer :
+       {v1.ask("PUT", "/v1/streams/9001", kBody), v1.ask("POST", "/v1/streams", kBody),
+        v1.ask("POST", "/v1/streams:apply",
+               R"({"streams": [{"port": 9001, "backend": "b:1"}]})")}) {
+    CHECK(answer.status == 503);
+    CHECK(ServedV1::type_of(answer) == problem_named("unavailable"));
+    CHECK(answer.header_or_none("Retry-After") != "(none)");
+  }
+  CHECK(v1.ask("GET", "/v1/streams/9000").status == 200);
+}
+
+TEST_CASE("readiness needs every enabled stream to listen, and the service to serve") {
+  ServedV1 v1;
+  core::Stream failing;
+  failing.spec = spec(9001);
+  core::Stream disabled;
+  disabled.spec = spec(9002);
+  disabled.spec.enabled = false;
+  v1.on.plane.taken.insert(9001);
+  v1.on.boot(std::vector<core::Stream>{failing, disabled});
+  const Answer failed = v1.ask("GET", "/readyz");
+  CHECK(failed.status == 503);
+  const json body = json::parse(failed.body);
+  CHECK(body["type"] == problem_named("unavailable"));
+  REQUIRE(body["not_listening"].size() == 1);
+  CHECK(body["not_listening"][0]["port"] == 9001);
+  v1.on.plane.taken.clear();
+  v1.on.clock.advance(std::chrono::minutes(2));
+  v1.on.conductor.retry_due();
+  v1.on.store.answer_all();
+  CHECK(v1.ask("GET", "/readyz").status == 200);
+  v1.facts.phase = api::ServiceFacts::Phase::draining;
+  CHECK(v1.ask("GET", "/readyz").status == 503);
+  CHECK(v1.ask("GET", "/healthz").status == 200);
+}
+
+TEST_CASE("a store that fails is told as a fault of the service and changes nothing") {
+  ServedV1 v1;
+  v1.on.store.failure = base::Error{base::Errc::internal, "the disk is full", {}};
+  const Answer answer = v1.ask("PUT", "/v1/streams/9000", kBody);
+  CHECK(answer.status == 500);
+  CHECK(ServedV1::type_of(answer) == problem_named("internal"));
+  CHECK_THAT(answer.body, Catch::Contains("the disk is full"));
+  v1.on.store.failure.reset();
+  CHECK(v1.ask("GET", "/v1/streams/9000").status == 404);
+}
+
+TEST_CASE("a ttl counts from when the request came") {
+  ServedV1 v1;
+  const Answer answer =
+      v1.ask("PUT", "/v1/streams/9000", R"({"backend": "backend:1", "ttl": "90m"})");
+  CHECK(json::parse(answer.body)["expires_at"] == "2026-11-01T15:33:00.000Z");
+}
+
+TEST_CASE("HEAD tells the length and the tag of what GET answers") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  const Answer get = v1.ask("GET", "/v1/streams/9000");
+  const Answer head = v1.served.answer_to(
+      v1.served.connect(), "HEAD /v1/streams/9000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  CHECK(head.header_or_none("ETag") == get.header_or_none("ETag"));
+  CHECK(head.header_or_none("Content-Length") == std::to_string(get.body.size()));
+}
+
+}  // namespace
+}  // namespace sc::test
