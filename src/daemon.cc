@@ -1,6 +1,7 @@
 #include "daemon.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -12,6 +13,7 @@
 #include "api/problem.h"
 #include "api/v1.h"
 #include "base/log.h"
+#include "config/group.h"
 #include "config/setting_table.h"
 #include "loop/lookup.h"
 #include "net/socket.h"
@@ -58,9 +60,27 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
   return options;
 }
 
+api::Trust to_trust(config::ApiAuth auth) {
+  switch (auth) {
+    case config::ApiAuth::remote:
+      return api::Trust::remote;
+    case config::ApiAuth::always:
+      return api::Trust::always;
+    case config::ApiAuth::off:
+      return api::Trust::off;
+  }
+  return api::Trust::always;
+}
+
 api::AuthOptions auth_options(const config::Settings& settings) {
   api::AuthOptions options;
-  options.remote_needs_token = settings.api_auth == config::ApiAuth::remote;
+  options.trust = to_trust(settings.api_auth);
+  options.hosts = settings.api_hosts;
+  // A group that has gone since the settings were read has no members.
+  if (!settings.api_admin_group.empty())
+    options.admin_group =
+        config::find_group(settings.api_admin_group).value_or(static_cast<gid_t>(-1));
+  options.own_uid = ::geteuid();
   return options;
 }
 
@@ -108,6 +128,8 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   base::log::set_level(settings.log_level);
   base::log::info("starting", {{"version", options.version}});
   log_settings(options.configuration);
+  if (settings.api_auth == config::ApiAuth::off)
+    base::log::warning("whoever reaches the API may do everything", {{"api_auth", "off"}});
 
   // The store is made before the loop that its answers go to, so that a refused database costs
   // nothing; it answers nothing before it is asked.
@@ -145,7 +167,18 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                  *store_, plane_, clock),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
-      router_(server_options().error_body),
+      token_book_(*store_, clock),
+      later_(loop_),
+      routes_(server_options().error_body),
+      gate_(
+          auth_options(options_.configuration.settings), clock, token_book_,
+          [this](milliseconds delay, base::Callback<void()> function) {
+            later_.after(delay, std::move(function));
+          },
+          [this](const http::Request& request, const core::Caller& caller,
+                 http::Responder responder) {
+            routes_.route(request, caller, std::move(responder));
+          }),
       server_(
           loop_, clock,
           [&] {
@@ -153,24 +186,17 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
               api_addresses_.push_back(net::local_address(fd.get()));
             return std::move(api_listeners);
           }(),
-          [this](const http::Request& request, http::Responder responder) {
-            router_.route(request, std::move(responder));
+          [this](http::Request request, http::Responder responder) {
+            gate_.admit(std::move(request), std::move(responder));
           },
           server_options()),
       watchdog_(loop_, notifier_),
       answer_timer_(loop_, [this] { on_answer_tick(); }),
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
-  api::add_legacy_routes(router_, conductor_, auth_options(options_.configuration.settings));
-  for (api::Endpoint& each : api::v1_endpoints({conductor_, clock_, [this] { return facts(); }}))
-    router_.handle(
-        each.method, each.pattern,
-        [auth = auth_options(options_.configuration.settings), handler = std::move(each.handler)](
-            const http::Request& request, const http::Params& params, http::Responder responder) {
-          const auto actor = api::authorize(request, auth);
-          if (!actor) return responder.respond(api::problem(actor.error(), request.id));
-          handler(request, params, {*actor, core::Role::admin, {}}, std::move(responder));
-        });
+  token_book_.set_file_tokens(options_.tokens);
+  api::add_legacy_routes(routes_, conductor_);
+  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }});
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   for (const int number : {SIGTERM, SIGINT})
@@ -300,13 +326,16 @@ void Daemon::on_answer_tick() {
   loop_.stop();
 }
 
-// The log level, and the streams as the database has them now. Other settings need a restart.
+// The log level, the credential file's tokens, and the streams as the database has them now. Other
+// settings need a restart.
 void Daemon::on_reload() {
   if (phase_ != Phase::serving) return;
   notifier_.reloading();
   base::log::info("reloading");
   if (const auto settings = options_.reread ? options_.reread() : std::nullopt)
     base::log::set_level(settings->log_level);
+  if (auto tokens = options_.reread_tokens ? options_.reread_tokens() : std::nullopt)
+    token_book_.set_file_tokens(std::move(*tokens));
   conductor_.reload({"SIGHUP", {}}, [this](const base::Result<core::ReloadReport>& done) {
     if (done) {
       base::log::info("reloaded", {{"opened", std::to_string(done->opened)},

@@ -7,13 +7,17 @@
 #include <string>
 #include <vector>
 
+#include "api/gate.h"
+#include "api/routes.h"
 #include "api/service_facts.h"
+#include "api/token_book.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "config/command_line.h"
 #include "core/conductor.h"
-#include "http/router.h"
+#include "core/token.h"
 #include "http/server.h"
+#include "loop/later.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/signal.h"
@@ -33,6 +37,10 @@ struct DaemonOptions {
   config::Configuration configuration;
   // Asks all sources anew, for SIGHUP; nothing when they are wrong now, which it has logged.
   std::function<std::optional<config::Settings>()> reread;
+  // The credential file's tokens, and how to read it again; nothing when it is wrong now, which has
+  // been logged.
+  std::vector<core::Token> tokens;
+  std::function<std::optional<std::vector<core::Token>>()> reread_tokens;
   std::vector<systemd::PassedFd> passed;
 };
 
@@ -106,7 +114,10 @@ class Daemon {
   core::Conductor conductor_;
   loop::Timer retry_timer_;
   loop::Timer expiry_timer_;
-  http::Router router_;
+  api::TokenBook token_book_;
+  loop::Later later_;
+  api::Routes routes_;
+  api::Gate gate_;
   http::Server server_;
   systemd::Watchdog watchdog_;
   loop::Timer answer_timer_;

@@ -7,13 +7,19 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "config/command_line.h"
+#include "config/exposure.h"
+#include "config/token_file.h"
 #include "daemon.h"
 #include "import_command.h"
+#include "net/socket.h"
 #include "systemd/journal.h"
+#include "systemd/listen_fds.h"
 #include "token_command.h"
 #include "version.h"
 
@@ -42,6 +48,27 @@ sc::base::Result<std::unique_ptr<sc::Daemon>> make_daemon(sc::DaemonOptions opti
   return sc::base::Error{sc::base::Errc::unavailable, failure.what()};
 }
 
+// Judged by the sockets themselves: those that systemd passes take bind_address' place.
+bool other_hosts_reach_api(const sc::config::Settings& settings,
+                           const std::vector<sc::systemd::PassedFd>& passed) {
+  bool is_passed = false;
+  for (const sc::systemd::PassedFd& each : passed) {
+    if (each.name != sc::systemd::kApiSocketName) continue;
+    is_passed = true;
+    const auto address = sc::net::local_address(each.fd.get());
+    if (!address.is_unix() && !address.is_loopback()) return true;
+  }
+  return !is_passed && !sc::config::is_loopback_literal(settings.bind_address);
+}
+
+std::optional<std::vector<sc::core::Token>> reread_tokens() {
+  auto tokens = sc::config::load_token_credential(sc::config::copy_environment(environ));
+  if (tokens) return std::move(*tokens);
+  sc::base::log::error("the file of tokens is wrong now, the present ones stay",
+                       {{"reason", tokens.error().message}});
+  return std::nullopt;
+}
+
 int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
           const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
@@ -53,7 +80,20 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
     sc::base::log::error("cannot start", {{"reason", passed.error().message}});
     return kExitFailed;
   }
+  const auto exposure = sc::config::find_exposure(
+      serve.configuration.settings, other_hosts_reach_api(serve.configuration.settings, *passed));
+  if (exposure) {
+    sc::base::log::error("cannot start", {{"reason", *exposure}});
+    return sc::config::kExitConfig;
+  }
+  auto tokens = sc::config::load_token_credential(sc::config::copy_environment(environ));
+  if (!tokens) {
+    sc::base::log::error("cannot start", {{"reason", tokens.error().message}});
+    return sc::config::kExitConfig;
+  }
   sc::DaemonOptions options;
+  options.tokens = std::move(*tokens);
+  options.reread_tokens = reread_tokens;
   options.version = program.version;
   options.configuration = std::move(serve.configuration);
   options.passed = std::move(*passed);

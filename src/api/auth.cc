@@ -1,8 +1,9 @@
 #include "api/auth.h"
 
-#include <optional>
+#include <algorithm>
 #include <string_view>
 
+#include "api/unix_peer.h"
 #include "base/text.h"
 
 namespace sc::api {
@@ -10,6 +11,8 @@ namespace {
 
 using base::Errc;
 using base::Error;
+using core::Caller;
+using core::Role;
 
 // The host of `host:port`, `[v6]:port` or either without a port; in lower case, no brackets.
 std::string host_of(std::string_view authority) {
@@ -28,9 +31,38 @@ bool is_marked_by_browsers(std::string_view host) {
          (host.starts_with("127.") && base::is_ip_literal(host));
 }
 
+bool is_named(const std::string& host, const AuthOptions& options) {
+  return std::find(options.hosts.begin(), options.hosts.end(), host) != options.hosts.end();
+}
+
+base::Result<Caller> judge_loopback(const http::Request& request, const AuthOptions& options) {
+  const std::string* host = request.header("Host");
+  // None at all, in HTTP/1.0, is no browser's.
+  if (host != nullptr && !is_marked_by_browsers(host_of(*host)) &&
+      !is_named(host_of(*host), options))
+    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
+                                      " a web page could ask: ask localhost or 127.0.0.1, or set "
+                                      "API_HOSTS"};
+  return Caller{request.peer.ip(), Role::admin, std::nullopt};
+}
+
+// Browsers mark nothing here. But a page that has pointed a name of its own at us asks by that
+// name, so an address, which nobody can point elsewhere, will do.
+base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOptions& options) {
+  const std::string* host = request.header("Host");
+  if (host != nullptr && !base::is_ip_literal(host_of(*host)) &&
+      !is_marked_by_browsers(host_of(*host)) && !is_named(host_of(*host), options))
+    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
+                                      " a web page could ask: ask by an IP address, or set "
+                                      "API_HOSTS"};
+  return Caller{request.peer.ip(), Role::admin, std::nullopt};
+}
+
+}  // namespace
+
 // Fetch Metadata (W3C): browsers say from where a request comes, to the hosts above; programs send
 // no such header. A browser without it still sends Origin with what a script posts.
-std::optional<Error> check_page(const http::Request& request) {
+base::Result<void> check_page(const http::Request& request) {
   const std::string* site = request.header("Sec-Fetch-Site");
   if (site != nullptr && *site != "same-origin" && *site != "none")
     return Error{Errc::forbidden, "a web page of another site may not use this API"};
@@ -39,29 +71,35 @@ std::optional<Error> check_page(const http::Request& request) {
   if (origin != nullptr && (host == nullptr || *origin != "http://" + *host))
     return Error{Errc::forbidden,
                  "a web page of the origin " + base::quoted(*origin) + " may not use this API"};
-  return std::nullopt;
+  return {};
 }
 
-}  // namespace
+std::optional<std::string> presented_token(const http::Request& request) {
+  constexpr std::string_view kScheme = "bearer ";
+  std::optional<std::string> found;
+  for (const http::Header& header : request.headers) {
+    if (base::to_lower(header.name) != "authorization") continue;
+    const std::string& value = header.value;
+    if (found || base::to_lower(value.substr(0, kScheme.size())) != kScheme) return "";
+    found = value.substr(std::min(value.find_first_not_of(' ', kScheme.size()), value.size()));
+  }
+  return found;
+}
 
-base::Result<std::string> authorize(const http::Request& request, const AuthOptions& options) {
-  if (auto refused = check_page(request)) return *refused;
+base::Result<Caller> judge_without_token(const http::Request& request, const AuthOptions& options) {
   if (request.peer.is_unix()) {
     if (!request.credentials) return Error{Errc::forbidden, "the peer's uid is not known"};
-    return "uid " + std::to_string(request.credentials->uid);
+    return judge_unix_peer(*request.credentials, options);
   }
-  if (!request.peer.is_loopback()) {
-    if (!options.remote_needs_token) return request.peer.ip();
-    return Error{Errc::unauthorized,
-                 "only the loopback addresses and the unix socket may use this API; it has no "
-                 "tokens yet, and API_AUTH=off lets everybody in"};
-  }
-  const std::string* host = request.header("Host");
-  // None at all, in HTTP/1.0, is no browser's.
-  if (host != nullptr && !is_marked_by_browsers(host_of(*host)))
-    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
-                                      " a web page could ask: ask localhost or 127.0.0.1"};
-  return request.peer.ip();
+  if (request.peer.is_loopback() && options.trust != Trust::always)
+    return judge_loopback(request, options);
+  if (options.trust == Trust::off) return judge_elsewhere(request, options);
+  return Error{Errc::unauthorized,
+               options.trust == Trust::always
+                   ? "this API takes a token: `Authorization: Bearer sc_...`, see "
+                     "stream-conductor token"
+                   : "from other hosts this API takes a token: `Authorization: Bearer sc_...`, see "
+                     "stream-conductor token"};
 }
 
 }  // namespace sc::api

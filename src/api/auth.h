@@ -1,22 +1,43 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
+#include "core/caller.h"
 #include "http/message.h"
 
 namespace sc::api {
 
-struct AuthOptions {
-  bool remote_needs_token = true;  // API_AUTH=remote
+// API_AUTH: who may act without a token.
+enum class Trust : unsigned char {
+  remote,  // loopback and the unix socket
+  always,  // the unix socket alone, whose peers the kernel names
+  off,     // everybody
 };
 
-// Who asks, as it stands in history: `127.0.0.1`, or `uid 1000` for a peer of the unix socket.
-//
-// unauthorized: the peer is on another host. forbidden: a web page asks. Every endpoint is judged
-// alike, because the original's GETs change state: a page can send them by an <img>, or under a
-// name of its own that it has pointed at this host (DNS rebinding). So a peer on loopback has to
-// ask by a Host to which browsers say that it is a page.
-base::Result<std::string> authorize(const http::Request& request, const AuthOptions& options);
+struct AuthOptions {
+  Trust trust = Trust::remote;
+  std::vector<std::string> hosts;    // API_HOSTS, in lower case: further names to ask us by
+  std::optional<gid_t> admin_group;  // API_ADMIN_GROUP: of the unix peers these are admins
+  uid_t own_uid = 0;
+};
+
+// Is it what a web page of somebody else can send? forbidden. Judged before anything else, as the
+// original's GETs change state, and a page can send those by an <img>.
+base::Result<void> check_page(const http::Request& request);
+
+// What stands behind `Authorization: Bearer`, the scheme in any case (RFC 6750, RFC 9110 section
+// 11.1). Nothing: there is no such header. Empty: there is one, or several, and none can be a
+// token.
+std::optional<std::string> presented_token(const http::Request& request);
+
+// Who asks without a token. unauthorized: has to show one. forbidden: the Host is one under which a
+// web page could ask, by a name that it has pointed at this host (DNS rebinding).
+base::Result<core::Caller> judge_without_token(const http::Request& request,
+                                               const AuthOptions& options);
 
 }  // namespace sc::api

@@ -16,16 +16,18 @@ using http::Params;
 using http::Request;
 using http::Responder;
 
-using Handler = std::function<void(const Params&, const core::Actor& actor, Responder)>;
+using core::Caller;
 
-// Who may not is told so by a status: the original let everybody in, so there is no reply to keep.
-http::Router::RouteHandler guarded(AuthOptions auth, Handler handler) {
-  return [auth, handler = std::move(handler)](const Request& request, const Params& params,
-                                              Responder responder) {
-    if (const auto actor = authorize(request, auth)) {
-      handler(params, {*actor, request.id}, std::move(responder));
+// For what changes nothing.
+using Read = std::function<void(const Params&, const Caller&, Responder)>;
+
+Routes::Handler reading(Read read) {
+  return [read = std::move(read)](const Request&, const Params& params, const Caller& caller,
+                                  Responder responder) {
+    if (auto may = core::check_may_read(caller); !may) {
+      responder.respond(problem(may.error()));
     } else {
-      responder.respond(problem(actor.error()));
+      read(params, caller, std::move(responder));
     }
   };
 }
@@ -40,7 +42,7 @@ void answer_no_route(Responder& responder, const std::string& port) {
 }
 
 void create(core::Conductor& conductor, const Params& params, const core::Actor& actor,
-            Responder responder) {
+            const Caller& caller, Responder responder) {
   const std::string& port = params["port"];
   if (!is_number(port)) return answer_no_route(responder, port);
   const auto spec = core::make_spec(port, params["backend"]);
@@ -48,20 +50,28 @@ void create(core::Conductor& conductor, const Params& params, const core::Actor&
     responder.respond(json_answer(legacy_error_json(spec.error().message)));
     return;
   }
-  conductor.create(
-      *spec, actor, [held = std::move(responder)](const base::Result<core::Stream>& done) mutable {
-        held.respond(
-            json_answer(done ? legacy_ok_json() : legacy_error_json(done.error().message)));
-      });
+  if (auto may = core::check_may_change(caller, spec->port); !may) {
+    responder.respond(problem(may.error()));
+    return;
+  }
+  conductor.create(*spec, actor,
+                   [held = std::move(responder)](const base::Result<core::Stream>& done) mutable {
+                     held.respond(json_answer(done ? legacy_ok_json()
+                                                   : legacy_error_json(done.error().message)));
+                   });
 }
 
 void remove(core::Conductor& conductor, const Params& params, const core::Actor& actor,
-            Responder responder) {
+            const Caller& caller, Responder responder) {
   const std::string& text = params["port"];
   if (!is_number(text)) return answer_no_route(responder, text);
   const auto port = base::parse_port(text);
   if (!port) {
     responder.respond(json_answer(legacy_not_found_json()));
+    return;
+  }
+  if (auto may = core::check_may_change(caller, *port); !may) {
+    responder.respond(problem(may.error()));
     return;
   }
   conductor.remove(*port, actor, std::nullopt, {},
@@ -78,35 +88,39 @@ void remove(core::Conductor& conductor, const Params& params, const core::Actor&
 
 }  // namespace
 
-void add_legacy_routes(http::Router& router, core::Conductor& conductor, const AuthOptions& auth) {
-  const auto get = [&](const char* pattern, Handler handler) {
-    router.handle("GET", pattern, guarded(auth, std::move(handler)));
+void add_legacy_routes(Routes& routes, core::Conductor& conductor) {
+  const auto get = [&](const char* pattern, Routes::Handler handler) {
+    routes.handle("GET", pattern, std::move(handler));
   };
-  get("/status", [&conductor](const Params&, const core::Actor&, Responder responder) {
-    responder.respond(json_answer(legacy_status_json(conductor.ports())));
+  get("/status", reading([&conductor](const Params&, const Caller&, Responder responder) {
+        responder.respond(json_answer(legacy_status_json(conductor.ports())));
+      }));
+  get("/getstreams", reading([&conductor](const Params&, const Caller&, Responder responder) {
+        responder.respond(json_answer(legacy_streams_json(conductor.list())));
+      }));
+  get("/createstream/{port}/{backend}", [&conductor](const Request& request, const Params& params,
+                                                     const Caller& caller, Responder responder) {
+    create(conductor, params, {caller.name, request.id}, caller, std::move(responder));
   });
-  get("/getstreams", [&conductor](const Params&, const core::Actor&, Responder responder) {
-    responder.respond(json_answer(legacy_streams_json(conductor.list())));
+  get("/removestream/{port}", [&conductor](const Request& request, const Params& params,
+                                           const Caller& caller, Responder responder) {
+    remove(conductor, params, {caller.name, request.id}, caller, std::move(responder));
   });
-  get("/createstream/{port}/{backend}",
-      [&conductor](const Params& params, const core::Actor& actor, Responder responder) {
-        create(conductor, params, actor, std::move(responder));
-      });
-  get("/removestream/{port}",
-      [&conductor](const Params& params, const core::Actor& actor, Responder responder) {
-        remove(conductor, params, actor, std::move(responder));
-      });
   get("/hasstream/{port}",
-      [&conductor](const Params& params, const core::Actor&, Responder responder) {
+      reading([&conductor](const Params& params, const Caller&, Responder responder) {
         const std::string& text = params["port"];
         if (!is_number(text)) return answer_no_route(responder, text);
         const auto port = base::parse_port(text);
         responder.respond(json_answer(legacy_has_json(port && conductor.find(*port) != nullptr)));
-      });
-  get("/getfreeport", [&conductor](const Params&, const core::Actor&, Responder responder) {
-    const auto port = conductor.free_port();
-    responder.respond(json_answer(port ? legacy_port_json(*port) : legacy_none_available_json()));
-  });
+      }));
+  // One that the caller may have.
+  get("/getfreeport",
+      reading([&conductor](const Params&, const Caller& caller, Responder responder) {
+        const auto port = conductor.free_port(
+            [&](std::uint16_t each) { return core::check_may_change(caller, each); });
+        responder.respond(
+            json_answer(port ? legacy_port_json(*port) : legacy_none_available_json()));
+      }));
 }
 
 }  // namespace sc::api

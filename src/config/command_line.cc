@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/exposure.h"
 #include "config/token_arguments.h"
 
 namespace sc::config {
@@ -162,7 +163,13 @@ class Parser {
     const std::string notes = lines(lead + "note: ", loaded.notes);
     if (arguments_.print_config)
       return Finished{kExitDone, print_config(loaded.settings, loaded.sources), notes};
-    if (arguments_.check) return Finished{kExitDone, "configuration is valid\n", notes};
+    if (arguments_.check) {
+      // As far as the settings say it: a socket that is passed takes bind_address' place.
+      if (auto fault =
+              find_exposure(loaded.settings, !is_loopback_literal(loaded.settings.bind_address)))
+        return Finished{kExitConfig, "", lead + *fault + "\n"};
+      return Finished{kExitDone, "configuration is valid\n", notes};
+    }
     Configuration configuration{std::move(loaded.settings), std::move(loaded.sources),
                                 std::move(loaded.notes)};
     if (token_create_->parsed()) {
@@ -190,9 +197,11 @@ class Parser {
       const std::string text = std::string(setting.description) + "\n" +
                                wrap("default: " + (value.empty() ? "empty" : value)) + "\n" +
                                wrap("allowed: " + std::string(setting.allowed));
-      add_value(app_, flag_name(setting), arguments_.values.at(i), std::string(setting.placeholder),
-                text)
-          ->group("Settings");
+      CLI::Option* option = setting.is_switch
+                                ? app_.add_flag(flag_name(setting), arguments_.values.at(i), text)
+                                : add_value(app_, flag_name(setting), arguments_.values.at(i),
+                                            std::string(setting.placeholder), text);
+      option->group("Settings");
     }
   }
 

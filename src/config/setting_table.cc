@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "config/group.h"
 
 namespace sc::config {
 namespace {
@@ -108,7 +109,7 @@ bool parse_log_level(std::string_view text, Settings& into) {
 }
 
 bool parse_api_auth(std::string_view text, Settings& into) {
-  for (const ApiAuth auth : {ApiAuth::remote, ApiAuth::off}) {
+  for (const ApiAuth auth : {ApiAuth::remote, ApiAuth::always, ApiAuth::off}) {
     if (text != to_string(auth)) continue;
     into.api_auth = auth;
     return true;
@@ -116,7 +117,45 @@ bool parse_api_auth(std::string_view text, Settings& into) {
   return false;
 }
 
-constexpr std::array<Setting, 14> kTable{{
+// A name that stands in a Host header, or an address without brackets.
+bool is_host(std::string_view text) {
+  return base::is_ip_literal(text) || (text.find(':') == std::string_view::npos &&
+                                       base::parse_host_port(std::string(text) + ":1").has_value());
+}
+
+bool parse_api_hosts(std::string_view text, Settings& into) {
+  std::vector<std::string> hosts;
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view host = text.substr(0, comma);
+    if (!is_host(host)) return false;
+    hosts.push_back(base::to_lower(host));
+    if (comma == text.size() - 1) return false;
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+  }
+  into.api_hosts = std::move(hosts);
+  return true;
+}
+
+std::string print_api_hosts(const Settings& from) {
+  std::string out;
+  for (const std::string& host : from.api_hosts) out += (out.empty() ? "" : ",") + host;
+  return out;
+}
+
+bool parse_api_admin_group(std::string_view text, Settings& into) {
+  if (!text.empty() && !find_group(std::string(text))) return false;
+  into.api_admin_group = text;
+  return true;
+}
+
+bool parse_insecure(std::string_view text, Settings& into) {
+  if (text != "true" && text != "false") return false;
+  into.insecure = text == "true";
+  return true;
+}
+
+constexpr std::array<Setting, 17> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -172,9 +211,20 @@ constexpr std::array<Setting, 14> kTable{{
      parse_log_level,
      [](const Settings& from) { return std::string(base::log::to_string(from.log_level)); }},
     {"api_auth", "WHO",
-     "remote, which refuses who is not on this host, or off, which lets everybody in",
-     "who has to say who it is before it may use the API", parse_api_auth,
+     "remote, which is everybody who is not on this host, always, which is everybody but peers of "
+     "the unix socket, or off, which is nobody",
+     "who needs a token to use the API", parse_api_auth,
      [](const Settings& from) { return std::string(to_string(from.api_auth)); }},
+    {"api_hosts", "NAMES", "host names or IP addresses, separated by commas; empty for none",
+     "further names that the API is asked by", parse_api_hosts, print_api_hosts},
+    {"api_admin_group", "GROUP",
+     "the name or number of a group of this host; empty for whoever can connect",
+     "who is admin by the unix socket; others only read", parse_api_admin_group,
+     [](const Settings& from) { return from.api_admin_group; }},
+    {"insecure", "YES", "true or false",
+     "lets api_auth=off go with an address that other hosts reach", parse_insecure,
+     [](const Settings& from) { return std::string(from.insecure ? "true" : "false"); }, nullptr,
+     true},
 }};
 
 // Numbers as they are, all else as a TOML basic string.

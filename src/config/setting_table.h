@@ -20,6 +20,7 @@ struct Setting {
   std::string (*print)(const Settings& from);            // as parse reads it
   // What of the environment variable's value counts; all of it where there is no function.
   std::string_view (*of_environment)(std::string_view value) = nullptr;
+  bool is_switch = false;  // its flag may stand without a value, for `true`
 };
 
 std::span<const Setting> setting_table();

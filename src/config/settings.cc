@@ -6,6 +6,8 @@ std::string_view to_string(ApiAuth auth) {
   switch (auth) {
     case ApiAuth::remote:
       return "remote";
+    case ApiAuth::always:
+      return "always";
     case ApiAuth::off:
       return "off";
   }

@@ -4,15 +4,17 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/log.h"
 #include "core/port_range.h"
 
 namespace sc::config {
 
-// Who may use the API from elsewhere than the loopback addresses and the unix socket.
+// Who may use the API without a token.
 enum class ApiAuth : unsigned char {
-  remote,  // nobody who has not said who it is
+  remote,  // peers on a loopback address and of the unix socket
+  always,  // peers of the unix socket
   off,     // everybody
 };
 
@@ -38,6 +40,9 @@ struct Settings {
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
   base::log::Level log_level = base::log::Level::info;
   ApiAuth api_auth = ApiAuth::remote;
+  std::vector<std::string> api_hosts;  // in lower case: names that the API is asked by
+  std::string api_admin_group;         // name or number of one of this host's; empty: none
+  bool insecure = false;               // api_auth=off is allowed for other hosts
 
   bool operator==(const Settings&) const = default;
 };

@@ -13,7 +13,7 @@ namespace sc::core {
 // What somebody may do; each one may what the one before it may.
 enum class Role : unsigned char {
   viewer,     // read
-  operator_,  // create, change and remove streams, each by itself (`operator` is C++'s)
+  operator_,  // NOLINT: `operator` is C++'s. Create, change and remove streams, one at a time
   admin,      // replace the whole set of streams, restore
 };
 

@@ -14,6 +14,8 @@ constexpr std::string_view kHeadEnd = "\r\n\r\n";
 // Chunk framing (sizes, extensions, trailers) may take this much per byte of body, and the head's
 // limit on top (RFC 9112 section 7.1.1 asks for a limit): a chunk of one byte needs five.
 constexpr std::size_t kFramingPerByte = 8;
+// Of a chunk's size; with more, zeros in front, other programs' numbers may overflow.
+constexpr std::size_t kSizeDigits = 16;
 
 }  // namespace
 
@@ -70,7 +72,7 @@ void Parser::start() {
   state_ = State::idle;
   request_ = {};
   is_head_request_ = wants_continue_ = false;
-  target_size_ = chunk_left_ = framing_size_ = 0;
+  target_size_ = chunk_left_ = size_digits_ = framing_size_ = 0;
   kept_head_.clear();
   framing_ = Framing::none;
 }
@@ -185,7 +187,7 @@ int Parser::check_framing() {
   // RFC 9112 section 6.1: its framing is faulty.
   if (codings > 0 && request_.minor_version == 0)
     return fail(400, "HTTP/1.0 has no Transfer-Encoding");
-  if (codings > 0) framing_ = Framing::line;
+  if (codings > 0) framing_ = Framing::size;
   if (has_length && llhttp_->content_length > limits_.body) return fail_too_long();
   return check_expectation(codings > 0 || (has_length && llhttp_->content_length > 0));
 }
@@ -219,19 +221,46 @@ bool Parser::take_chunk_framing(std::string_view bytes) {
     return false;
   }
   for (const char c : bytes) {
-    const bool wants_cr = framing_ == Framing::data_cr;
-    const bool wants_lf = framing_ == Framing::data_lf || framing_ == Framing::line_lf;
-    if ((wants_cr && c != '\r') || wants_lf != (c == '\n')) {
-      fail(400, "the chunked body is malformed");
-      return false;
-    }
-    if (wants_lf) {
-      framing_ = Framing::line;
-    } else if (c == '\r') {
-      framing_ = wants_cr ? Framing::data_lf : Framing::line_lf;
-    }
+    if (take_framing_byte(c)) continue;
+    fail(400, "the chunked body is malformed");
+    return false;
   }
   return true;
+}
+
+bool Parser::take_framing_byte(char c) {
+  switch (framing_) {
+    case Framing::none:
+      return true;
+    case Framing::data_cr:
+      framing_ = Framing::data_lf;
+      return c == '\r';
+    case Framing::data_lf:
+      framing_ = Framing::size;
+      size_digits_ = 0;
+      return c == '\n';
+    case Framing::line_lf:
+      framing_ = Framing::trailer;  // or a chunk's data, which does not come here
+      return c == '\n';
+    case Framing::name:
+      if (c == ':') framing_ = Framing::line;
+      return c == ':' || is_token_char(c);
+    case Framing::size:
+    case Framing::line:
+    case Framing::trailer:
+      break;
+  }
+  if (c == '\r') {
+    framing_ = Framing::line_lf;
+  } else if (framing_ == Framing::trailer) {
+    framing_ = Framing::name;
+    return is_token_char(c);  // a blank would go on with the line before
+  } else if (framing_ == Framing::size && c == ';') {
+    framing_ = Framing::line;
+  } else if (framing_ == Framing::size) {
+    return ++size_digits_ <= kSizeDigits;
+  }
+  return c == '\r' || is_value_char(c);
 }
 
 }  // namespace sc::http

@@ -65,6 +65,7 @@ class Parser {
   int check_expectation(bool body_follows);
   int on_body(std::string_view part);
   bool take_chunk_framing(std::string_view bytes);
+  bool take_framing_byte(char c);
 
   const ParserLimits limits_;
   std::unique_ptr<llhttp__internal_s> llhttp_;
@@ -82,11 +83,21 @@ class Parser {
   std::string_view head_;
 
   // For a chunked body. What lies between the chunks' data is checked here as well, because llhttp
-  // in loose mode takes any two bytes for the CR LF around them.
-  enum class Framing : unsigned char { none, line, line_lf, data_cr, data_lf };
+  // in loose mode takes any two bytes for the CR LF around them, and much else.
+  enum class Framing : unsigned char {
+    none,
+    size,     // at the digits of a chunk's size
+    line,     // in its extensions, or in a trailer's value
+    line_lf,  // behind the CR of such a line
+    trailer,  // where a trailer may begin
+    name,     // in a trailer's name
+    data_cr,
+    data_lf,
+  };
   Framing framing_ = Framing::none;
   const char* framing_from_ = nullptr;  // in fed_: where bytes that were not checked begin
   std::size_t chunk_left_ = 0;
+  std::size_t size_digits_ = 0;
   std::size_t framing_size_ = 0;
 };
 

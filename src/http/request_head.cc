@@ -14,19 +14,8 @@ bool is_alnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// RFC 9110 section 5.6.2.
-bool is_token_char(char c) {
-  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
-}
-
-// RFC 9110 section 5.5: visible characters, space, tab, and obs-text.
-bool is_value_char(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
 }
 
 // Visible ASCII but for '#': a fragment is never sent (RFC 9112 section 3.2).
@@ -150,6 +139,15 @@ std::variant<Request, ParseError> parse_head(std::string_view head) {
   if (auto error = split_target(request, authority)) return *error;
   if (auto error = check_host(request, authority)) return *error;
   return request;
+}
+
+bool is_value_char(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte == '\t' || (byte >= 0x20 && byte != 0x7f);
+}
+
+bool is_token_char(char c) {
+  return is_alnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
 bool begins_with_method(std::string_view bytes) {

@@ -22,6 +22,12 @@ struct ParseError {
 // Debian builds it in its loose mode, which takes most of the above.
 std::variant<Request, ParseError> parse_head(std::string_view head);
 
+// RFC 9110 section 5.5: may it stand in a header's value? Visible, space, tab or above ASCII.
+bool is_value_char(char c);
+
+// RFC 9110 section 5.6.2: may it stand in a method or a header's name?
+bool is_token_char(char c);
+
 // Does it begin like a request line, as far as it goes? Tells an unknown method from noise.
 bool begins_with_method(std::string_view bytes);
 

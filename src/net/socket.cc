@@ -107,12 +107,26 @@ int take_error(int fd) {
 Address local_address(int fd) { return ask_address(fd, ::getsockname); }
 Address peer_address(int fd) { return ask_address(fd, ::getpeername); }
 
+namespace {
+
+// None where the kernel does not say. They do not change with the peer's, so asking twice is safe.
+std::vector<gid_t> peer_groups(int fd) {
+  socklen_t size = 0;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, nullptr, &size) == 0 || errno != ERANGE)
+    return {};
+  std::vector<gid_t> groups(size / sizeof(gid_t));
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return {};
+  return groups;
+}
+
+}  // namespace
+
 base::Result<PeerCredentials> peer_credentials(int fd) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
     return base::Error{base::Errc::internal, base::describe_errno("SO_PEERCRED", errno)};
-  return PeerCredentials{credentials.uid, credentials.gid, credentials.pid};
+  return PeerCredentials{credentials.uid, credentials.gid, credentials.pid, peer_groups(fd)};
 }
 
 void reset_on_close(int fd) {

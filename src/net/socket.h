@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -52,11 +53,12 @@ int take_error(int fd);
 Address local_address(int fd);
 Address peer_address(int fd);
 
-// SO_PEERCRED of a unix socket's peer.
+// SO_PEERCRED and SO_PEERGROUPS of a unix socket's peer: as it was when it connected.
 struct PeerCredentials {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
+  std::vector<gid_t> groups;  // the supplementary ones
 };
 base::Result<PeerCredentials> peer_credentials(int fd);
 

@@ -63,7 +63,9 @@ void Admission::count_refusal(StreamCounters& stream) {
 
 Room Admission::try_enter(StreamCounters& stream) {
   // Only this thread adds to it.
-  if (stream.sessions_admitted.load() >= stream.max_sessions.load()) return Room::stream_full;
+  const std::size_t own_limit = stream.max_sessions.load(kRelaxed);
+  const std::size_t limit = own_limit > 0 ? own_limit : limits_.sessions_per_stream;
+  if (stream.sessions_admitted.load() >= limit) return Room::stream_full;
   const Room room = take(1, kSessionDescriptors, most_for_sessions_);
   if (room == Room::granted) stream.sessions_admitted.fetch_add(1);
   return room;

@@ -16,7 +16,7 @@ struct StreamCounters {
   std::atomic<std::uint64_t> bytes_out{0};   // from backends, taken by clients
   std::atomic<bool> backend_trouble{false};  // as the control thread was told: it is not reached
   // See Admission.
-  std::atomic<std::size_t> max_sessions{std::numeric_limits<std::size_t>::max()};
+  std::atomic<std::size_t> max_sessions{0};  // 0: as many as the service is set for each stream
   std::atomic<std::size_t> sessions_admitted{0};
   std::atomic<std::uint64_t> refusals{0};  // how often a client had to wait for room
   std::atomic<bool> clients_wait{false};

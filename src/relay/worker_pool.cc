@@ -83,22 +83,17 @@ void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
   Active& active = active_.at(spec.port);
   assert(active.is_released);
   active.is_released = false;
-  set_limit(active, spec);
+  active.counters->max_sessions.store(spec.max_sessions);
   admission_.add_listener();
   StreamContext context{active.id, active.home, std::make_shared<const core::StreamSpec>(spec),
                         active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
-void WorkerPool::set_limit(const Active& active, const core::StreamSpec& spec) const {
-  active.counters->max_sessions.store(
-      spec.max_sessions > 0 ? spec.max_sessions : admission_.limits().sessions_per_stream);
-}
-
 void WorkerPool::change(const core::StreamSpec& spec) {
   const Active& active = active_.at(spec.port);
   active.counters->backend_trouble.store(false);  // that was the former backend's
-  set_limit(active, spec);
+  active.counters->max_sessions.store(spec.max_sessions);
   workers_[active.home]->send(
       ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});
 }

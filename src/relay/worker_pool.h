@@ -79,7 +79,6 @@ class WorkerPool final : public core::DataPlane {
     std::uint16_t port = 0;
   };
 
-  void set_limit(const Active& active, const core::StreamSpec& spec) const;
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
   void handle(const AcceptingStopped& event);

@@ -65,9 +65,7 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
 }
 
 Database::Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection)
-    : lock_(std::move(lock)),
-      connection_(std::move(connection)),
-      table_(std::make_unique<StreamTable>(*connection_)) {}
+    : lock_(std::move(lock)), connection_(std::move(connection)) {}
 
 // PASSIVE waits for nobody: a reader must not hold up the service's end. Closing does the rest when
 // no reader is left.
@@ -100,7 +98,7 @@ base::Result<void> Database::write_one(const Writes& writes) {
   base::Result<void> done{};
   try {
     for (auto write = writes.begin(); done && write != writes.end(); ++write)
-      done = table_->write(*write);
+      done = table().write(*write);
   } catch (const SQLite::Exception& failure) {
     if (!in_transaction()) throw;
     done = to_error(kWhat, failure, connection_->getHandle());
@@ -116,7 +114,7 @@ bool Database::in_transaction() const {
 
 base::Result<core::StoredStreams> Database::load() {
   try {
-    return table_->read();
+    return table().read();
   } catch (const SQLite::Exception& failure) {
     return to_error("the streams cannot be read", failure, connection_->getHandle());
   }
@@ -124,7 +122,7 @@ base::Result<core::StoredStreams> Database::load() {
 
 base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& query) {
   try {
-    return table_->events().page(query);
+    return table().events().page(query);
   } catch (const SQLite::Exception& failure) {
     return to_error("history cannot be read", failure, connection_->getHandle());
   }
@@ -132,10 +130,15 @@ base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& quer
 
 base::Result<std::vector<core::Stream>> Database::as_of(base::WallTime time) {
   try {
-    return table_->events().as_of(time);
+    return table().events().as_of(time);
   } catch (const SQLite::Exception& failure) {
     return to_error("history cannot be read", failure, connection_->getHandle());
   }
+}
+
+StreamTable& Database::table() {
+  if (!table_) table_ = std::make_unique<StreamTable>(*connection_);
+  return *table_;
 }
 
 TokenTable& Database::tokens() {

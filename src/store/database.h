@@ -62,6 +62,7 @@ class Database {
 
   base::Result<void> write_one(const Writes& writes);
   bool in_transaction() const;
+  StreamTable& table();
   TokenTable& tokens();  // throws
 
   base::Fd lock_;

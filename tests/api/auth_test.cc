@@ -1,8 +1,14 @@
 #include "api/auth.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "api/unix_peer.h"
 #include "support/catch.h"
 
 namespace sc::api {
@@ -26,8 +32,19 @@ http::Request request_of(const Asker& asker) {
   return request;
 }
 
-const AuthOptions kRemote{true};
-const AuthOptions kOff{false};
+const AuthOptions kRemote{Trust::remote, {}, std::nullopt, 0};
+const AuthOptions kAlways{Trust::always, {}, std::nullopt, 0};
+const AuthOptions kOff{Trust::off, {}, std::nullopt, 0};
+
+// As the gate does it with a request that shows no token; the caller's name.
+base::Result<std::string> authorize(const http::Request& request, const AuthOptions& options) {
+  if (auto page = check_page(request); !page) return page.error();
+  auto caller = judge_without_token(request, options);
+  if (!caller) return caller.error();
+  CHECK(caller->role == core::Role::admin);
+  CHECK_FALSE(caller->ports);
+  return caller->name;
+}
 
 TEST_CASE("loopback peers may, and are known by their address") {
   for (const char* peer : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) {
@@ -46,19 +63,94 @@ TEST_CASE("peers of other hosts are told to say who they are") {
   }
 }
 
-TEST_CASE("with API_AUTH=off peers of other hosts may, under whatever host name") {
-  CHECK(*authorize(request_of({"192.0.2.1", "edge.example:5000"}), kOff) == "192.0.2.1");
+TEST_CASE("with API_AUTH=always peers of this host are told to say who they are as well") {
+  for (const char* peer : {"127.0.0.1", "::1", "192.0.2.1"}) {
+    INFO(peer);
+    const auto answer = authorize(request_of({peer}), kAlways);
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == base::Errc::unauthorized);
+  }
 }
 
-TEST_CASE("a peer of the unix socket is known by its uid") {
+TEST_CASE("with API_AUTH=off peers of other hosts may, by an address or a name of ours") {
+  AuthOptions options = kOff;
+  options.hosts = {"edge.example"};
+  for (const char* host : {"192.0.2.9:5000", "[2001:db8::1]:5000", "localhost", "", "edge.example",
+                           "EDGE.example:5000"}) {
+    INFO(host);
+    CHECK(*authorize(request_of({"192.0.2.1", host}), options) == "192.0.2.1");
+  }
+  for (const char* host : {"evil.example:5000", "edge.example.evil", "192.0.2", ":5000"}) {
+    INFO(host);
+    const auto answer = authorize(request_of({"192.0.2.1", host}), options);
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == base::Errc::forbidden);
+  }
+}
+
+TEST_CASE("names of API_HOSTS open loopback too, and no others") {
+  AuthOptions options = kRemote;
+  options.hosts = {"edge.example", "2001:db8::1"};
+  CHECK(authorize(request_of({"127.0.0.1", "Edge.Example:5000"}), options));
+  CHECK(authorize(request_of({"127.0.0.1", "[2001:db8::1]:5000"}), options));
+  CHECK_FALSE(authorize(request_of({"127.0.0.1", "x.edge.example:5000"}), options));
+  CHECK_FALSE(authorize(request_of({"192.0.2.1", "edge.example:5000"}), options));
+}
+
+http::Request unix_request(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}) {
   http::Request request = request_of({});
   sockaddr_storage raw{};
   raw.ss_family = AF_UNIX;
   request.peer = net::Address(reinterpret_cast<const sockaddr*>(&raw), sizeof(sa_family_t));
-  request.credentials = net::PeerCredentials{1000, 1000, 42};
-  CHECK(*authorize(request, kRemote) == "uid 1000");
+  request.credentials = net::PeerCredentials{uid, gid, 0, std::move(groups)};
+  return request;
+}
+
+TEST_CASE("a peer of the unix socket is known by its uid, whatever API_AUTH says") {
+  http::Request request = unix_request(1000, 1000);
+  for (const AuthOptions& options : {kRemote, kAlways, kOff})
+    CHECK(*authorize(request, options) == "uid 1000");
+  request.credentials->pid = ::getpid();
+  CHECK_THAT(*authorize(request, kRemote), Catch::StartsWith("uid 1000 (test-api"));
   request.credentials.reset();
   CHECK_FALSE(authorize(request, kRemote));
+}
+
+TEST_CASE("with an admin group the unix socket's other peers only read") {
+  AuthOptions options = kRemote;
+  options.admin_group = 77;
+  options.own_uid = 990;
+  const auto role = [&](const http::Request& request) {
+    return judge_without_token(request, options)->role;
+  };
+  CHECK(role(unix_request(0, 0)) == core::Role::admin);
+  CHECK(role(unix_request(990, 990)) == core::Role::admin);
+  CHECK(role(unix_request(1000, 77)) == core::Role::admin);
+  CHECK(role(unix_request(1000, 1000, {4, 77})) == core::Role::admin);
+  CHECK(role(unix_request(1000, 1000, {4, 5})) == core::Role::viewer);
+  CHECK(role(unix_request(1000, 1000)) == core::Role::viewer);
+}
+
+TEST_CASE("a process may call itself anything, and history stays readable") {
+  CHECK(sanitized_process_name("curl") == "curl");
+  CHECK(sanitized_process_name("a) token x\n\x1b[1m\xc3") == "a? token x??[1m?");
+}
+
+TEST_CASE("a token stands behind Bearer, in any case, and alone") {
+  const auto presented = [](std::vector<std::string> values) {
+    http::Request request = request_of({});
+    for (std::string& value : values)
+      request.headers.push_back({"authorization", std::move(value)});
+    return presented_token(request);
+  };
+  CHECK_FALSE(presented({}));
+  CHECK(presented({"Bearer abc"}) == "abc");
+  CHECK(presented({"bEARER   abc"}) == "abc");
+  for (const char* value : {"", "Bearer", "Bearer ", "Basic YTpi", "abc", "Bearerabc"}) {
+    INFO(value);
+    CHECK(presented({value}) == "");
+  }
+  CHECK(presented({"Bearer abc", "Bearer abc"}) == "");
 }
 
 TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
@@ -71,7 +163,7 @@ TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
   };
   for (const Asker& page : pages) {
     INFO(page.origin << page.site);
-    for (const AuthOptions& options : {kRemote, kOff}) {
+    for (const AuthOptions& options : {kRemote, kAlways, kOff}) {
       const auto answer = authorize(request_of(page), options);
       REQUIRE_FALSE(answer);
       CHECK(answer.error().code == base::Errc::forbidden);

@@ -67,6 +67,32 @@ TEST_CASE("--check says that the configuration is valid, or what is wrong with i
   CHECK(wrong.out.empty());
 }
 
+TEST_CASE(
+    "--check refuses an API without tokens that other hosts reach, unless that is asked for") {
+  const Call call;
+  const auto code = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"--check", "--api-auth=off"});
+    return call.finished(flags).exit_code;
+  };
+  CHECK(code({}) == kExitConfig);
+  CHECK(contains(call.finished({"--check", "--api-auth=off"}).err, "--insecure"));
+  for (const char* address : {"127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"})
+    CHECK(code({std::string("--bind-address=") + address}) == kExitDone);
+  for (const char* address : {"::", "10.0.0.1", "::ffff:10.0.0.1"})
+    CHECK(code({std::string("--bind-address=") + address}) == kExitConfig);
+  CHECK(code({"--insecure"}) == kExitDone);
+  CHECK(code({"--insecure=false"}) == kExitConfig);
+}
+
+TEST_CASE("a switch stands alone or has its value behind =") {
+  const Call call;
+  CHECK(call.serve({"--insecure"}).settings.insecure);
+  CHECK(call.serve({"--insecure=true"}).settings.insecure);
+  CHECK_FALSE(call.serve({"--insecure=false"}).settings.insecure);
+  CHECK(call.finished({"--insecure=maybe"}).exit_code == kExitConfig);
+  CHECK(call.finished({"--insecure", "true"}).exit_code == kExitUsage);
+}
+
 TEST_CASE("--print-config shows each setting and its source") {
   Call call;
   call.environment = {{"BIND_PORT", "0"}};
@@ -87,7 +113,10 @@ TEST_CASE("--print-config shows each setting and its source") {
         "keepalive = \"5m\"  # flag --keepalive\n"
         "drain_timeout = \"10s\"  # default\n"
         "log_level = \"info\"  # default\n"
-        "api_auth = \"remote\"  # default\n");
+        "api_auth = \"remote\"  # default\n"
+        "api_hosts = \"\"  # default\n"
+        "api_admin_group = \"\"  # default\n"
+        "insecure = \"false\"  # default\n");
 }
 
 TEST_CASE("what --print-config prints is a configuration file that gives the same settings") {
@@ -98,6 +127,7 @@ TEST_CASE("what --print-config prints is a configuration file that gives the sam
       "--workers=7",           "--idle-timeout=1500ms",
       "--keepalive=0",         "--drain-timeout=1d",
       "--connect-timeout=90s", "--log-level=debug",
+      "--api-hosts=a.b,::1",   "--insecure",
       "--api-auth=off",        "--state-directory=/srv/a \"quoted\" \\ # path = caf\xc3\xa9"};
   const Settings settings = call.serve(flags).settings;
   // The source is shown in a comment, which the name of the file must not break.

@@ -41,7 +41,12 @@ const std::vector<Text>& texts() {
        {"", "500ms", "1500ms", "32768s", "10h", "60", "off"}},
       {"drain_timeout", {"0", "1ms", "10s", "1d"}, {"", "2d", "25h", "10", "-1s"}},
       {"log_level", {"debug", "info", "warning", "error"}, {"", "warn", "INFO", "trace", "1"}},
-      {"api_auth", {"remote", "off"}, {"", "on", "OFF", "none", "true"}},
+      {"api_auth", {"remote", "always", "off"}, {"", "on", "OFF", "none", "true"}},
+      {"api_hosts",
+       {"", "edge", "edge.example", "edge.example,10.0.0.1,::1"},
+       {",", "a,", ",a", "a b", "a:5000", "[::1]", "http://a", "*.example", "1.2.3"}},
+      {"api_admin_group", {"", "root", "0", "4242"}, {"no such group", "-1", "4294967295"}},
+      {"insecure", {"true", "false"}, {"", "yes", "TRUE", "1"}},
   };
   return all;
 }
@@ -103,6 +108,9 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.drain_timeout == 10s);
   CHECK(defaults.log_level == base::log::Level::info);
   CHECK(defaults.api_auth == ApiAuth::remote);
+  CHECK(defaults.api_hosts.empty());
+  CHECK(defaults.api_admin_group.empty());
+  CHECK_FALSE(defaults.insecure);
 }
 
 TEST_CASE("a setting has one name in the file, the environment and the flags") {

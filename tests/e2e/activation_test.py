@@ -54,7 +54,7 @@ class Activation(harness.EndToEnd):
         service.api_host, service.api_port = "127.0.0.1", api
         service.create(second, "127.0.0.1:7000")
         self.assertEqual(service.sql("SELECT port, actor FROM mapping_history ORDER BY port"),
-                         [(first, f"uid {os.geteuid()}"), (second, "127.0.0.1")])
+                         [(first, f"uid {os.geteuid()} (curl)"), (second, "127.0.0.1")])
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_another_users_uid_is_what_history_has(self):
@@ -65,7 +65,7 @@ class Activation(harness.EndToEnd):
                            f"http://localhost/createstream/{service.ports[0]}/127.0.0.1:7000",
                            user=65534, group=65534, extra_groups=[])
         self.assertEqual(json.loads(done.stdout)["result"], "ok", done)
-        self.assertEqual(service.sql("SELECT actor FROM mapping_history"), [("uid 65534",)])
+        self.assertEqual(service.sql("SELECT actor FROM mapping_history"), [("uid 65534 (curl)",)])
         service.stop()
 
     def test_a_web_page_is_kept_out_of_the_unix_socket_too(self):

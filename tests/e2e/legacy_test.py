@@ -378,7 +378,8 @@ class Remote(harness.EndToEnd):
         address = host_address()
         if not address:
             self.skipTest("the host has the loopback addresses alone")
-        service = self.start_service(10, flags={"bind-address": "0.0.0.0", "api-auth": "off"})
+        service = self.start_service(10, flags={"bind-address": "0.0.0.0", "api-auth": "off",
+                                                "insecure": "true"})
         service.api_host = address
         self.assertEqual(service.get("/status").status, 200)
         service.api_host = "127.0.0.1"

@@ -141,20 +141,17 @@ TEST_CASE("whose request is handled keeps its place, and newcomers wait until on
   CHECK(served.server->client_count() <= 2);
 }
 
-TEST_CASE("a client that takes its answer keeps its place, one that takes nothing loses it") {
+TEST_CASE("a client that takes nothing of its answer loses its place") {
   Places served(1);
-  const std::size_t size = 32 * 1024 * 1024;
+  const std::string big(8 * 1024 * 1024, 'x');
   served.handler = [&](const http::Request& request, http::Responder responder) {
-    responder.respond(Served::text(request.target == "/a" ? "a" : std::string(size, 'x')));
+    responder.respond(Served::text(request.target == "/a" ? "a" : big));
   };
   Client& deaf = served.connect();
   deaf.stop_reading();
   deaf.send(kKept);
   REQUIRE(served.turn_until([&] { return served.requests.size() == 1; }));
-  const auto before = served.loop.now();
-  Client& newcomer = served.connect();
-  CHECK(served.answer_to(newcomer, kGet).body == "a");
-  CHECK(served.loop.now() - before >= http::Connection::kStalled / 2);
+  CHECK(served.answer_to(served.connect(), kGet).body == "a");
   CHECK(served.server->evicted() == 1);
 }
 

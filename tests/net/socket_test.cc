@@ -5,10 +5,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <stdexcept>
+#include <vector>
 
 #include "support/catch.h"
 #include "support/full_fd_table.h"
@@ -78,7 +80,7 @@ TEST_CASE("a port that is taken is a conflict that names the address") {
   for (const char* address : {"127.0.0.1", "0.0.0.0"}) {
     const auto failed = net::listen_tcp(*Address::parse_ip(address, other.port()), {});
     REQUIRE_FALSE(failed);
-    CHECK(failed.error().code == base::Errc::conflict);
+    CHECK(failed.error().code == base::Errc::in_use);
     CHECK(failed.error().message.find(address + (":" + std::to_string(other.port()))) !=
           std::string::npos);
     CHECK(failed.error().message.find("EADDRINUSE") != std::string::npos);
@@ -90,14 +92,14 @@ TEST_CASE("an IPv4 listener on a port is a conflict for the dual-stack wildcard"
   const TcpListener other("0.0.0.0");
   const auto failed = net::listen_tcp(Address::any_v6(other.port()), {});
   REQUIRE_FALSE(failed);
-  CHECK(failed.error().code == base::Errc::conflict);
+  CHECK(failed.error().code == base::Errc::in_use);
 }
 
-TEST_CASE("an address that the host does not have is unavailable") {
+TEST_CASE("an address that the host does not have is invalid") {
   // RFC 5737: TEST-NET-3 is nobody's.
   const auto failed = net::listen_tcp(*Address::parse_ip("203.0.113.1", 0), {});
   REQUIRE_FALSE(failed);
-  CHECK(failed.error().code == base::Errc::unavailable);
+  CHECK(failed.error().code == base::Errc::invalid);
 }
 
 TEST_CASE("a full table of descriptors is unavailable for a listener, internal for a connect") {
@@ -266,6 +268,10 @@ TEST_CASE("a unix socket's peer is known by its user, group and process") {
   CHECK(peer->uid == ::getuid());
   CHECK(peer->gid == ::getgid());
   CHECK(peer->pid == ::getpid());
+  std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+  CHECK(::getgroups(static_cast<int>(groups.size()), groups.data()) ==
+        static_cast<int>(groups.size()));
+  CHECK(peer->groups == groups);
   CHECK(net::peer_address(one.get()).is_unix());
 }
 

@@ -222,8 +222,15 @@ core::Stream stream(std::uint16_t port, const std::string& host, std::uint16_t b
 
 core::AppendEvent event(int at, core::EventAction action, std::uint16_t port, std::string before,
                         std::string after, std::string actor, std::string detail) {
-  return {{minute(at), action, port, std::move(actor), std::move(before), std::move(after),
-           std::move(detail)}};
+  core::Event event;
+  event.at = minute(at);
+  event.action = action;
+  event.port = port;
+  event.actor = {std::move(actor), {}};
+  event.backend_before = std::move(before);
+  event.backend_after = std::move(after);
+  event.detail = std::move(detail);
+  return {std::move(event)};
 }
 
 std::vector<core::StoreWrite> created(std::uint16_t port) {

@@ -47,24 +47,25 @@ TEST_CASE("mappings shows what is mapped now and since when") {
           "INSERT INTO streams(port, backend, created_at)"
           " VALUES (9009, 'hand:1', '2026-11-01T15:00:00.000Z')");
   CHECK(query(story.file, "SELECT * FROM mappings") ==
-        Rows{"9000|y:22|failed|port 9000 is taken|2026-11-01T14:01:00.000Z|10.0.0.1",
-             "9007|c:1|listening||2026-11-01T14:11:00.000Z|10.0.0.1",
-             "9009|hand:1|listening||2026-11-01T15:00:00.000Z|sqlite3"});
+        Rows{"9000|y:22|failed|port 9000 is taken|2026-11-01T14:01:00.000Z|10.0.0.1|||",
+             "9007|c:1|listening||2026-11-01T14:11:00.000Z|10.0.0.1|||",
+             "9009|hand:1|listening||2026-11-01T15:00:00.000Z|sqlite3|||"});
 }
 
 TEST_CASE("mapping_history reads like a story") {
   const Story story;
   CHECK(
       query(story.file, "SELECT * FROM mapping_history") ==
-      Rows{"2026-11-01T14:00:00.000Z|9007|created: leads to a:1|10.0.0.1|",
-           "2026-11-01T14:01:00.000Z|9000|created: leads to y:22|10.0.0.2|",
-           "2026-11-01T14:02:00.000Z|9007|changed: a:1 -> b:1|uid 1000|",
-           "2026-11-01T14:05:00.000Z|9007|reopened: leads to b:1 after a start|service|",
-           "2026-11-01T14:05:00.000Z|9000|failed: could not be opened|service|port 9000 is taken",
-           "2026-11-01T14:06:00.000Z|9000|opened: leads to y:22 again|service|",
-           "2026-11-01T14:10:00.000Z|9007|removed: led to b:1|10.0.0.3|",
-           "2026-11-01T14:11:00.000Z|9007|created: leads to c:1|10.0.0.4|",
-           "2026-11-01T14:20:00.000Z|9000|failed: could not be opened|service|port 9000 is taken"});
+      Rows{
+          "2026-11-01T14:00:00.000Z|9007|created: leads to a:1|10.0.0.1||",
+          "2026-11-01T14:01:00.000Z|9000|created: leads to y:22|10.0.0.2||",
+          "2026-11-01T14:02:00.000Z|9007|changed: a:1 -> b:1|uid 1000||",
+          "2026-11-01T14:05:00.000Z|9007|reopened: leads to b:1 after a start|service||",
+          "2026-11-01T14:05:00.000Z|9000|failed: could not be opened|service|port 9000 is taken|",
+          "2026-11-01T14:06:00.000Z|9000|opened: leads to y:22 again|service||",
+          "2026-11-01T14:10:00.000Z|9007|removed: led to b:1|10.0.0.3||",
+          "2026-11-01T14:11:00.000Z|9007|created: leads to c:1|10.0.0.4||",
+          "2026-11-01T14:20:00.000Z|9000|failed: could not be opened|service|port 9000 is taken|"});
 }
 
 TEST_CASE("mapping_periods says who held a port from when until when") {

@@ -1,0 +1,93 @@
+#include "api/gate.h"
+
+#include <utility>
+
+#include "api/problem.h"
+#include "base/log.h"
+
+namespace sc::api {
+namespace {
+
+// RFC 6750 section 3.1. One text for unknown, expired and revoked: which of them it is helps only
+// whoever guesses.
+http::Response wrong_token() {
+  http::Response response = problem(401, "the token is not valid");
+  for (http::Header& header : response.headers)
+    if (header.name == "WWW-Authenticate") header.value = "Bearer error=\"invalid_token\"";
+  return response;
+}
+
+http::Response too_many_failures(std::chrono::milliseconds wait) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+  http::Response response =
+      problem(429,
+              "too many tokens that are not valid came from this address; the next one is "
+              "looked at in " +
+                  std::to_string(seconds) + " s");
+  response.headers.push_back({"Retry-After", std::to_string(seconds)});
+  response.close = true;
+  return response;
+}
+
+}  // namespace
+
+Gate::Gate(AuthOptions options, const base::Clock& clock, TokenBook& book, Later later, Next next)
+    : options_(std::move(options)),
+      clock_(clock),
+      book_(book),
+      later_(std::move(later)),
+      next_(std::move(next)) {}
+
+void Gate::admit(http::Request request, http::Responder responder) {
+  if (auto page = check_page(request); !page) {
+    responder.respond(problem(page.error()));
+    return;
+  }
+  if (const auto token = presented_token(request)) {
+    look_up(*token, std::move(request), std::move(responder));
+    return;
+  }
+  const auto caller = judge_without_token(request, options_);
+  if (caller) {
+    next_(request, *caller, std::move(responder));
+  } else {
+    responder.respond(problem(caller.error()));
+  }
+}
+
+void Gate::look_up(const std::string& token, http::Request request, http::Responder responder) {
+  const auto blocked = failed_.blocked_for(request.peer, clock_.steady());
+  if (blocked.count() > 0) {
+    responder.respond(too_many_failures(blocked));
+    return;
+  }
+  book_.find(token, [this, request = std::move(request), held = std::move(responder)](
+                        const base::Result<std::optional<core::Caller>>& found) mutable {
+    if (!found) {
+      held.respond(problem(found.error()));
+    } else if (*found) {
+      next_(request, **found, std::move(held));
+    } else {
+      refuse_token(request.peer, std::move(held));
+    }
+  });
+}
+
+void Gate::refuse_token(const net::Address& peer, http::Responder responder) {
+  const FailedTokens::Noted noted = failed_.note(peer, clock_.steady());
+  // Once each, so that whoever tries for hours does not fill the log.
+  if (noted.count == 1 || noted.count == FailedTokens::kMost)
+    base::log::warning("a token that is not valid was shown",
+                       {{"address", peer.ip()}, {"times", std::to_string(noted.count)}});
+  if (delayed_ >= kMaxDelayed) {
+    responder.respond(wrong_token());
+    return;
+  }
+  ++delayed_;
+  later_(noted.delay, [this, held = std::move(responder)]() mutable {
+    --delayed_;
+    held.respond(wrong_token());
+  });
+}
+
+}  // namespace sc::api

@@ -1,0 +1,215 @@
+#include <string>
+#include <vector>
+
+#include "store/database.h"
+#include "store/event_table.h"
+#include "store/fixture.h"
+#include "store/migrations.h"
+#include "support/catch.h"
+
+namespace sc::test {
+namespace {
+
+using core::EventAction;
+
+struct Opened {
+  TempFolder folder;
+  std::string file = folder / "s.db";
+  std::unique_ptr<store::Database> database = std::move(*store::Database::open(file));
+};
+
+core::StreamSpec full_spec() {
+  core::StreamSpec spec = *core::make_spec("9000", "a:1");
+  spec.listen_address = "127.0.0.1";
+  spec.label = "web";
+  spec.note = "two\nlines";
+  spec.owner = "ops";
+  spec.enabled = false;
+  spec.expires_at = minute(90);
+  spec.max_sessions = 7;
+  spec.connect_timeout = std::chrono::milliseconds{250};
+  spec.idle_timeout = std::chrono::milliseconds{0};
+  return spec;
+}
+
+core::AppendEvent event_of(int at, EventAction action, const core::StreamSpec& spec,
+                           std::int64_t revision = 1) {
+  core::AppendEvent append = event(at, action, spec.port, "", base::to_string(spec.backend));
+  append.event.spec = spec;
+  append.event.revision = revision;
+  append.event.actor.request_id = "req-1";
+  return append;
+}
+
+std::vector<std::int64_t> ids(const core::HistoryPage& page) {
+  std::vector<std::int64_t> out;
+  for (const core::RecordedEvent& each : page.events) out.push_back(each.id);
+  return out;
+}
+
+TEST_CASE("a row keeps every field of its stream, and is replaced whole") {
+  Opened open;
+  core::Stream one;
+  one.spec = full_spec();
+  one.state = core::StreamState::disabled;
+  one.created_at = one.updated_at = minute(0);
+  one.created_by = "x";
+  REQUIRE(commit(*open.database, {core::AddStream{one}}));
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{one});
+  core::Stream other = one;
+  other.spec = *core::make_spec("9000", "b:2");
+  other.state = core::StreamState::listening;
+  other.revision = 2;
+  REQUIRE(commit(*open.database, {core::ReplaceStream{other, one.spec}}));
+  CHECK(open.database->load()->streams == std::vector<core::Stream>{other});
+  CHECK(query(open.file, "SELECT label IS NULL, connect_timeout IS NULL FROM streams") ==
+        std::vector<std::string>{"1|1"});
+}
+
+TEST_CASE("a row that somebody changed or deleted is not replaced") {
+  Opened open;
+  core::Stream one;
+  one.spec = *core::make_spec("9000", "a:1");
+  REQUIRE(commit(*open.database, {core::AddStream{one}}));
+  execute(open.file, "UPDATE streams SET label = 'by hand'");
+  core::Stream other = one;
+  other.spec.note = "mine";
+  const auto changed = commit(*open.database, {core::ReplaceStream{other, one.spec}});
+  REQUIRE_FALSE(changed);
+  CHECK(changed.error().code == base::Errc::conflict);
+  CHECK_THAT(changed.error().message, Catch::Contains("changed by hand"));
+  execute(open.file, "DELETE FROM streams");
+  const auto gone = commit(*open.database, {core::ReplaceStream{other, one.spec}});
+  REQUIRE_FALSE(gone);
+  CHECK_THAT(gone.error().message, Catch::Contains("deleted by hand"));
+}
+
+TEST_CASE("a row whose fields no stream may have is unreadable") {
+  Opened open;
+  execute(open.file,
+          "INSERT INTO streams (port, backend, connect_timeout) VALUES (9000, 'a:1', 'soon'),"
+          " (9001, 'a:1', '1ms'), (9002, 'a:1', '5s')");
+  const auto stored = open.database->load();
+  CHECK(stored->streams.size() == 1);
+  REQUIRE(stored->unreadable.size() == 2);
+  CHECK_THAT(stored->unreadable.front().why, Catch::Contains("connect_timeout"));
+}
+
+TEST_CASE("an event comes back as it was written") {
+  Opened open;
+  const core::AppendEvent written = event_of(3, EventAction::created, full_spec(), 4);
+  REQUIRE(commit(*open.database, {written}));
+  const auto page = open.database->history({});
+  REQUIRE(page);
+  REQUIRE(page->events.size() == 1);
+  CHECK(page->events.front().event == written.event);
+}
+
+TEST_CASE("history is filtered, the latest first, page by page") {
+  Opened open;
+  const core::StreamSpec one = *core::make_spec("9000", "a:1");
+  const core::StreamSpec two = *core::make_spec("9001", "b:1");
+  REQUIRE(commit(*open.database,
+                 {event_of(0, EventAction::created, one), event_of(1, EventAction::created, two),
+                  event_of(2, EventAction::changed, one), event_of(3, EventAction::failed, two),
+                  event_of(3, EventAction::opened, two)}));
+  const auto ask = [&](core::HistoryQuery query) {
+    const auto page = open.database->history(query);
+    REQUIRE(page);
+    return ids(*page);
+  };
+  core::HistoryQuery query;
+  CHECK(ask(query) == std::vector<std::int64_t>{5, 4, 3, 2, 1});
+  query.port = 9000;
+  CHECK(ask(query) == std::vector<std::int64_t>{3, 1});
+  query = {};
+  query.since = minute(1);
+  query.until = minute(3);
+  CHECK(ask(query) == std::vector<std::int64_t>{3, 2});
+  query = {};
+  query.action = EventAction::created;
+  CHECK(ask(query) == std::vector<std::int64_t>{2, 1});
+  query = {};
+  query.actor = "10.0.0.1";
+  CHECK(ask(query).size() == 5);
+  query.actor = "10.0.0.2";
+  CHECK(ask(query).empty());
+
+  query = {};
+  query.limit = 2;
+  std::vector<std::vector<std::int64_t>> pages;
+  do {
+    const auto page = open.database->history(query);
+    REQUIRE(page);
+    pages.push_back(ids(*page));
+    query.before_id = page->before_id;
+  } while (query.before_id);
+  CHECK(pages == std::vector<std::vector<std::int64_t>>{{5, 4}, {3, 2}, {1}});
+}
+
+TEST_CASE("what was mapped at a time is each port's last event until then") {
+  Opened open;
+  core::StreamSpec one = *core::make_spec("9000", "a:1");
+  core::StreamSpec changed = one;
+  changed.label = "later";
+  const core::StreamSpec two = *core::make_spec("9001", "b:1");
+  REQUIRE(
+      commit(*open.database,
+             {event_of(0, EventAction::created, one), event_of(1, EventAction::created, two),
+              event_of(2, EventAction::failed, two), event_of(5, EventAction::changed, changed, 2),
+              event(6, EventAction::removed, 9001, "b:1", ""),
+              event(8, EventAction::expired, 9000, "a:1", "")}));
+  const auto at = [&](int time) { return *open.database->as_of(minute(time)); };
+  CHECK(at(-1).empty());
+  CHECK(at(0).size() == 1);
+  REQUIRE(at(3).size() == 2);
+  CHECK(at(3).front().spec == one);
+  CHECK(at(3).back().state == core::StreamState::failed);
+  CHECK(at(3).back().created_at == minute(1));
+  CHECK(at(3).back().created_by == "10.0.0.1");
+  REQUIRE(at(6).size() == 1);
+  CHECK(at(6).front().spec == changed);
+  CHECK(at(6).front().revision == 2);
+  CHECK(at(9).empty());
+}
+
+TEST_CASE("a million rows of history are asked by indexes alone") {
+  Opened open;
+  REQUIRE(open.database->as_of(minute(0)));
+  const auto plan =
+      query(open.file, std::string("EXPLAIN QUERY PLAN ") + store::EventTable::as_of_sql());
+  REQUIRE(!plan.empty());
+  for (const std::string& step : plan) {
+    CAPTURE(step);
+    // What is gone through whole is the list of ports, which is made by the query itself.
+    const bool scans_rows = step.find("SCAN") != std::string::npos &&
+                            step.find("SCAN ports") == std::string::npos &&
+                            step.find("SCAN CONSTANT") == std::string::npos;
+    CHECK_FALSE(scans_rows);
+    CHECK(step.find("TEMP B-TREE") == std::string::npos);
+  }
+}
+
+TEST_CASE("a database of the first version keeps its streams and its history") {
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  {
+    const auto all = store::embedded_migrations();
+    REQUIRE(store::Database::open(file, all.first(1)));
+  }
+  execute(file,
+          "INSERT INTO streams (port, backend, created_by) VALUES (9000, 'a:1', 'x');"
+          "INSERT INTO stream_events (at, action, port, actor, backend_after) VALUES"
+          " ('2026-11-01T14:00:00.000Z', 'created', 9000, 'x', 'a:1')");
+  const auto opened = store::Database::open(file);
+  REQUIRE(opened);
+  const auto stored = (*opened)->load();
+  REQUIRE(stored->streams.size() == 1);
+  CHECK(stored->streams.front().spec == *core::make_spec("9000", "a:1"));
+  CHECK(stored->recorded.at(9000) == stored->streams.front().spec);
+  CHECK((*opened)->as_of(minute(600))->size() == 1);
+  CHECK_THROWS(execute(file, "DELETE FROM stream_events"));
+}
+
+}  // namespace
+}  // namespace sc::test
