@@ -86,6 +86,10 @@ std::optional<std::string> presented_token(const http::Request& request) {
   return found;
 }
 
+bool is_for_everybody(const http::Request& request) {
+  return request.path == "/healthz" || request.path == "/openapi.json";
+}
+
 base::Result<Caller> judge_without_token(const http::Request& request, const AuthOptions& options) {
   if (request.peer.is_unix()) {
     if (!request.credentials) return Error{Errc::forbidden, "the peer's uid is not known"};

@@ -35,6 +35,10 @@ base::Result<void> check_page(const http::Request& request);
 // token.
 std::optional<std::string> presented_token(const http::Request& request);
 
+// What tells nothing of the streams: a balancer that asks for /healthz has no token, and the API's
+// description is in every copy of the service.
+bool is_for_everybody(const http::Request& request);
+
 // Who asks without a token. unauthorized: has to show one. forbidden: the Host is one under which a
 // web page could ask, by a name that it has pointed at this host (DNS rebinding).
 base::Result<core::Caller> judge_without_token(const http::Request& request,

@@ -40,7 +40,7 @@ Gate::Gate(AuthOptions options, const base::Clock& clock, TokenBook& book, Later
 
 void Gate::admit(http::Request request, http::Responder responder) {
   if (auto page = check_page(request); !page) {
-    responder.respond(problem(page.error()));
+    responder.respond(problem(page.error(), request.id));
     return;
   }
   if (const auto token = presented_token(request)) {
@@ -50,8 +50,10 @@ void Gate::admit(http::Request request, http::Responder responder) {
   const auto caller = judge_without_token(request, options_);
   if (caller) {
     next_(request, *caller, std::move(responder));
+  } else if (is_for_everybody(request)) {
+    next_(request, {"nobody", core::Role::viewer, {}}, std::move(responder));
   } else {
-    responder.respond(problem(caller.error()));
+    responder.respond(problem(caller.error(), request.id));
   }
 }
 
@@ -64,7 +66,7 @@ void Gate::look_up(const std::string& token, http::Request request, http::Respon
   book_.find(token, [this, request = std::move(request), held = std::move(responder)](
                         const base::Result<std::optional<core::Caller>>& found) mutable {
     if (!found) {
-      held.respond(problem(found.error()));
+      held.respond(problem(found.error(), request.id));
     } else if (*found) {
       next_(request, **found, std::move(held));
     } else {

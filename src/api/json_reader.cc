@@ -27,6 +27,10 @@ std::string sentence_of(std::string text) {
 // Builds the value, and ends the parser at the first fault.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
+  Builder() = default;
+  Builder(const Builder&) = delete;
+  Builder& operator=(const Builder&) = delete;
+
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
   bool number_integer(number_integer_t value) override { return add(value); }
@@ -59,7 +63,7 @@ class Builder final : public nlohmann::json_sax<Json> {
     return refuse("at byte " + std::to_string(position) + ": " + sentence_of(failure.what()));
   }
 
-  std::optional<std::string> fault() && { return std::move(fault_); }
+  const std::optional<std::string>& fault() const { return fault_; }
   Json value() && { return std::move(root_); }
 
  private:
@@ -131,7 +135,7 @@ Outcome<Json> read_json(std::string_view text) {
   if (text.empty()) return malformed("at byte 0: the body is empty, and JSON is wanted");
   Builder builder;
   Json::sax_parse(text, &builder);
-  if (auto fault = std::move(builder).fault()) return malformed(std::move(*fault));
+  if (builder.fault()) return malformed(*builder.fault());
   return std::move(builder).value();
 }
 

@@ -18,9 +18,8 @@ std::size_t sequence_size(std::string_view text) {
   std::size_t size = 0;
   unsigned char least = 0x80;
   unsigned char most = 0xBF;
-  if (first < 0x80) {
-    return 1;
-  } else if (first >= 0xC2 && first <= 0xDF) {
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) {
     size = 2;
   } else if (first >= 0xE0 && first <= 0xEF) {
     size = 3;

@@ -54,11 +54,11 @@ void create(core::Conductor& conductor, const Params& params, const core::Actor&
     responder.respond(problem(may.error()));
     return;
   }
-  conductor.create(*spec, actor,
-                   [held = std::move(responder)](const base::Result<core::Stream>& done) mutable {
-                     held.respond(json_answer(done ? legacy_ok_json()
-                                                   : legacy_error_json(done.error().message)));
-                   });
+  conductor.create(
+      *spec, actor, [held = std::move(responder)](const base::Result<core::Stream>& done) mutable {
+        held.respond(
+            json_answer(done ? legacy_ok_json() : legacy_error_json(done.error().message)));
+      });
 }
 
 void remove(core::Conductor& conductor, const Params& params, const core::Actor& actor,

@@ -49,7 +49,7 @@ Outcome<Query> Query::read(const http::Request& request,
     if (std::find(allowed.begin(), allowed.end(), name) == allowed.end())
       return malformed("the parameter " + base::quoted(name) + " is unknown; " + names);
     if (std::any_of(fields->begin(), field, [&](const auto& other) { return other.first == name; }))
-      return malformed("the parameter " + name + " stands more than once; " + names);
+      return malformed("the parameter " + base::quoted(name) + " stands more than once; " + names);
   }
   Query query;
   query.fields_ = std::move(*fields);

@@ -37,9 +37,10 @@ struct Gated {
     };
   }
 
-  test::Answer ask(const std::string& headers, const std::string& method = "GET") {
+  test::Answer ask(const std::string& headers, const std::string& method = "GET",
+                   const std::string& path = "/x") {
     test::Client& client = served.connect();
-    client.send(method + " /x HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n");
+    client.send(method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n" + headers + "\r\n");
     std::optional<test::Answer> answer;
     served.turn_until([&] {
       if (answer_at_once)
@@ -72,6 +73,18 @@ TEST_CASE("who shows a token is let in from anywhere, under any Host, by its nam
   gated.peer.reset();
   CHECK(gated.ask("").body == "127.0.0.1");
   CHECK(gated.ask(Gated::bearer("good")).body == "token ci");
+}
+
+TEST_CASE("health and the description are for everybody but web pages, all else is not") {
+  Gated gated(Trust::always);
+  gated.peer = "192.0.2.1";
+  for (const char* path : {"/healthz", "/openapi.json"}) {
+    CHECK(gated.ask("", "GET", path).body == "nobody");
+    CHECK(gated.ask("Sec-Fetch-Site: cross-site\r\n", "GET", path).status == 403);
+    CHECK(gated.ask(Gated::bearer("bad"), "GET", path).status == 401);
+  }
+  for (const char* path : {"/healthz/", "/%68ealthz", "//healthz", "/readyz", "/v1/status"})
+    CHECK(gated.ask("", "GET", path).status == 401);
 }
 
 TEST_CASE("a wrong token is refused where none is needed, with one text for whatever is wrong") {
