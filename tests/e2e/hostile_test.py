@@ -154,7 +154,7 @@ class RandomRequests:
         elif pick < 0.31:
             lines.append(self._random.choice(
                 ("Origin: http://evil.example", "Sec-Fetch-Site: cross-site", "Expect: tea",
-                 "Authorization: Bearer x", "Connection: close", "Cookie: \xff")))
+                 "Connection: close", "Cookie: \xff")))
         return lines
 
     def well_framed(self):
