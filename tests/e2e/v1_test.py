@@ -15,13 +15,13 @@ class Streams(V1Test):
         first = self.put(self.port, label="web")
         self.assertEqual(first.status, 201)
         self.assertEqual(first.headers["Location"], self.stream(self.port))
-        self.assertTrue(peers.accepts(self.port))
         again = self.put(self.port, label="web")
         self.assertEqual(again.status, 200)
         self.assertIsNone(again.headers["Location"])
         self.assertEqual(again.headers["ETag"], first.headers["ETag"])
         self.assertEqual(again.json, first.json)
         self.assertEqual(first.json["revision"], 1)
+        self.assertTrue(peers.accepts(self.port))
         self.assertEqual(self.service.history(self.port), ["created"])
 
     def test_what_get_answers_can_be_edited_and_put_back(self):
