@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include "base/text.h"
@@ -11,6 +12,7 @@
 namespace sc::http {
 namespace {
 
+constexpr std::string_view kName = "x-request-id";
 constexpr std::size_t kLongest = 64;
 
 bool is_good(const std::string& id) {
@@ -26,7 +28,7 @@ bool is_good(const std::string& id) {
 std::string RequestIds::of(const std::vector<Header>& headers) {
   const Header* given = nullptr;
   for (const Header& header : headers) {
-    if (base::to_lower(header.name) != "x-request-id") continue;
+    if (header.name.size() != kName.size() || base::to_lower(header.name) != kName) continue;
     if (given != nullptr) return make();
     given = &header;
   }

@@ -16,12 +16,20 @@ namespace {
 // The claim of Database::open is held for as short as can be, and only where the schema is not as
 // it should be: a service that starts meanwhile would be refused.
 base::Result<void> bring_up_to_date(const std::string& file) {
-  auto applied = inspect(file, embedded_migrations());
-  if (!applied) return applied.error();
-  if (*applied == embedded_migrations().size()) return {};
+  const auto is_ready = [&]() -> base::Result<bool> {
+    auto applied = inspect(file, embedded_migrations());
+    if (!applied) return applied.error();
+    return *applied == embedded_migrations().size();
+  };
+  auto ready = is_ready();
+  if (!ready) return ready.error();
+  if (*ready) return {};
   auto claimed = Database::open(file);
   if (claimed) return {};
   if (claimed.error().code != base::Errc::conflict) return claimed.error();
+  // Somebody may just have made it.
+  ready = is_ready();
+  if (ready && *ready) return {};
   return base::Error{base::Errc::conflict, "the database " + file +
                                                " was made by an earlier stream-conductor, and a "
                                                "service uses it: restart the service first"};

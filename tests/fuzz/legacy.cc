@@ -6,11 +6,11 @@
 #include <string>
 #include <string_view>
 
+#include "api/routes.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "core/conductor.h"
 #include "fuzz/require.h"
-#include "http/router.h"
 #include "support/fake_data_plane.h"
 #include "support/fake_store.h"
 #include "support/manual_clock.h"
@@ -33,7 +33,7 @@ struct Host {
     base::log::set_level(base::log::Level::error);  // what is done is not news here
     conductor.boot({}, [](core::BootReport) {});
     store.answer_all();
-    api::add_legacy_routes(router, conductor, {});
+    api::add_legacy_routes(routes, conductor);
   }
 
   void ask(std::string_view path) {
@@ -42,7 +42,7 @@ struct Host {
     request.target = request.path = std::string(path);
     request.headers = {{"Host", "localhost"}};
     request.peer = *net::Address::parse_ip("127.0.0.1", 1);
-    router.route(request, http::Responder{});
+    routes.route(request, {"fuzz", core::Role::admin, {}}, http::Responder{});
     while (store.waiting() > 0 || !plane.closing.empty()) {
       store.answer_all();
       plane.finish_closing();
@@ -74,7 +74,7 @@ struct Host {
   core::Conductor conductor{
       core::ConductorOptions{*core::PortRanges::parse("9000-9003"), std::chrono::milliseconds{1}},
       store, plane, clock};
-  http::Router router;
+  api::Routes routes{http::plain_error};
 };
 
 // The decoded segments of a path.

@@ -8,7 +8,6 @@
 
 using namespace sc;
 using namespace std::chrono_literals;
-using test::Answer;
 using test::Client;
 using test::Served;
 
