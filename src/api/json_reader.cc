@@ -27,7 +27,7 @@ std::string sentence_of(std::string text) {
 // Builds the value, and ends the parser at the first fault.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
-  Builder() = default;
+  explicit Builder(std::size_t max_depth) : max_depth_(max_depth) {}
   Builder(const Builder&) = delete;
   Builder& operator=(const Builder&) = delete;
 
@@ -91,8 +91,8 @@ class Builder final : public nlohmann::json_sax<Json> {
     return &here.value->back();
   }
   bool enter(Json empty) {
-    if (open_.size() == kMaxJsonDepth)
-      return refuse("more than " + std::to_string(kMaxJsonDepth) + " levels deep, at " + place());
+    if (open_.size() == max_depth_)
+      return refuse("more than " + std::to_string(max_depth_) + " levels deep, at " + place());
     open_.push_back({put(std::move(empty)), {}});
     return true;
   }
@@ -121,6 +121,7 @@ class Builder final : public nlohmann::json_sax<Json> {
     return base::quoted(pointer);
   }
 
+  const std::size_t max_depth_;
   Json root_;
   std::vector<Open> open_;  // the arrays and objects around what is read, outermost first
   std::optional<std::string> fault_;
@@ -133,7 +134,7 @@ Outcome<Json> read_json(std::string_view text) {
     return Problem{ProblemType::malformed_json, std::move(why), {}, {}};
   };
   if (text.empty()) return malformed("at byte 0: the body is empty, and JSON is wanted");
-  Builder builder;
+  Builder builder(kMaxJsonDepth);
   Json::sax_parse(text, &builder);
   if (builder.fault()) return malformed(*builder.fault());
   return std::move(builder).value();

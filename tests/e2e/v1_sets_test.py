@@ -2,7 +2,10 @@
 """Many streams at once and over time: apply, restore, history, expiry, and how the service fares."""
 
 import datetime
+import json
 import os
+import re
+import shlex
 import threading
 import time
 
@@ -355,6 +358,25 @@ class Service(V1Test):
             self.assertTrue(answer.startswith(b"HTTP/1.1 503 "), answer)
             self.assertIn(b"urn:stream-conductor:problem:unavailable", answer)
         self.assertEqual(self.service.mapping(self.ports[1]), None)
+
+
+class Readme(V1Test):
+    def test_the_ten_commonest_things_go_as_the_readme_says(self):
+        text = (harness.ROOT / "README.md").read_text(encoding="utf-8")
+        section = text[text.index("### The ten commonest"):]
+        section = section[:section.index("### Resources")]
+        commands = re.findall(r"^\$ curl (.*)$", section, re.MULTILINE)
+        self.assertEqual(len(commands), 12)
+        (self.dir / "streams.json").write_text(json.dumps(rows(self.ports[:3])), encoding="utf-8")
+        for command in commands:
+            command = command.replace("9000", str(self.port)).replace("9001", str(self.ports[1]))
+            command = re.sub(r"as_of=[^'&]*", "as_of=" + now().isoformat().replace("+00:00", "Z"),
+                             command)
+            command = command.replace("localhost:5000", f"localhost:{self.service.api_port}")
+            with self.subTest(command=command):
+                done = harness.run("curl", "-sS", "-f", *shlex.split(command),
+                                   cwd=self.dir)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
 
 if __name__ == "__main__":
