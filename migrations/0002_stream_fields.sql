@@ -67,6 +67,8 @@ ALTER TABLE new_events RENAME TO stream_events;
 CREATE INDEX stream_events_by_port ON stream_events (port, id);  -- the last one of each port
 CREATE INDEX stream_events_by_time ON stream_events (at);
 CREATE INDEX stream_events_by_port_and_time ON stream_events (port, at);  -- how a port was when
+CREATE INDEX stream_events_by_actor ON stream_events (actor, at);
+CREATE INDEX stream_events_by_action ON stream_events (action, at);
 CREATE INDEX stream_events_creations ON stream_events (port, at) WHERE action = 'created';
 
 CREATE TRIGGER stream_events_no_update BEFORE UPDATE ON stream_events

@@ -43,8 +43,13 @@ std::size_t descriptors_for_streams(std::size_t workers) {
   return all - std::min(reserve, all / 4);
 }
 
-relay::WorkerPoolOptions pool_options(const config::Settings& settings) {
+relay::WorkerPoolOptions pool_options(const config::Settings& settings,
+                                      const std::vector<base::Fd>& api_listeners) {
   relay::WorkerPoolOptions options;
+  // A stream that led there would make everybody a caller from loopback.
+  for (const base::Fd& fd : api_listeners)
+    if (const std::uint16_t port = net::local_address(fd.get()).port(); port != 0)
+      options.session.denied_ports.push_back(port);
   options.workers =
       settings.workers > 0 ? settings.workers : std::max(1U, std::thread::hardware_concurrency());
   options.session.connect_timeout = settings.connect_timeout;
@@ -130,6 +135,11 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   log_settings(options.configuration);
   if (settings.api_auth == config::ApiAuth::off)
     base::log::warning("whoever reaches the API may do everything", {{"api_auth", "off"}});
+  if (!settings.api_admin_group.empty() && settings.api_auth != config::ApiAuth::always)
+    base::log::warning(
+        "api_admin_group is about the unix socket alone: by loopback TCP every user of this host "
+        "is "
+        "an admin, unless api_auth is always");
 
   // The store is made before the loop that its answers go to, so that a refused database costs
   // nothing; it answers nothing before it is asked.
@@ -158,7 +168,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       notifier_(clock),
       store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
       store_(std::move(store)),
-      plane_(loop_, pool_options(options_.configuration.settings),
+      plane_(loop_, pool_options(options_.configuration.settings, api_listeners),
              [this](std::uint16_t port, const std::string& trouble) {
                conductor_.note_backend(port, trouble);
              }),

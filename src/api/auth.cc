@@ -1,6 +1,7 @@
 #include "api/auth.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "api/unix_peer.h"
@@ -35,7 +36,20 @@ bool is_named(const std::string& host, const AuthOptions& options) {
   return std::find(options.hosts.begin(), options.hosts.end(), host) != options.hosts.end();
 }
 
+// What a proxy on this host adds to others' requests (RFC 7239, RFC 9110 section 7.6.3): whoever
+// asks through it is not on this host, or might not be.
+bool is_passed_on(const http::Request& request) {
+  constexpr std::array<const char*, 5> kHeaders{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+                                                "X-Real-IP", "Via"};
+  return std::any_of(kHeaders.begin(), kHeaders.end(),
+                     [&](const char* name) { return request.header(name) != nullptr; });
+}
+
 base::Result<Caller> judge_loopback(const http::Request& request, const AuthOptions& options) {
+  if (options.trust != Trust::off && is_passed_on(request))
+    return Error{Errc::unauthorized,
+                 "a proxy passed this on: through one this API takes a token, `Authorization: "
+                 "Bearer sc_...`, see stream-conductor token"};
   const std::string* host = request.header("Host");
   // None at all, in HTTP/1.0, is no browser's.
   if (host != nullptr && !is_marked_by_browsers(host_of(*host)) &&

@@ -132,20 +132,24 @@ Outcome<Conditions> Conditions::read(const http::Request& request) {
   return conditions;
 }
 
-// RFC 9110 section 13.2.2: If-Match first, by strong comparison.
+// By strong comparison.
+base::Result<void> Conditions::check_match(const std::optional<std::string>& present) const {
+  if (!match_) return {};
+  const auto& tags = match_->tags;
+  const bool fits =
+      present && (match_->is_any || std::any_of(tags.begin(), tags.end(), [&](const Tag& tag) {
+                    return !tag.is_weak && tag.text == *present;
+                  }));
+  if (fits) return {};
+  return base::Error{base::Errc::precondition,
+                     present ? "it is not any more what If-Match says: its tag is " + *present
+                             : "it is not there, and If-Match says that it is",
+                     {}};
+}
+
+// RFC 9110 section 13.2.2: If-Match first.
 base::Result<void> Conditions::check(const std::optional<std::string>& present) const {
-  if (match_) {
-    const auto& tags = match_->tags;
-    const bool fits =
-        present && (match_->is_any || std::any_of(tags.begin(), tags.end(), [&](const Tag& tag) {
-                      return !tag.is_weak && tag.text == *present;
-                    }));
-    if (!fits)
-      return base::Error{base::Errc::precondition,
-                         present ? "it is not any more what If-Match says: its tag is " + *present
-                                 : "it is not there, and If-Match says that it is",
-                         {}};
-  }
+  if (auto fits = check_match(present); !fits) return fits;
   if (present && is_known(*present))
     return base::Error{base::Errc::precondition,
                        "it is there, and If-None-Match says that it is not: its tag is " + *present,

@@ -30,6 +30,8 @@ class Conditions {
 
   // May a change go on, where what it changes has this tag, or is not there? precondition: no.
   base::Result<void> check(const std::optional<std::string>& present) const;
+  // If-Match alone, of what does not change anything.
+  base::Result<void> check_match(const std::optional<std::string>& present) const;
   // Does the asker have this representation already (304)?
   bool is_known(std::string_view tag) const;
 

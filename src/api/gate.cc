@@ -10,20 +10,21 @@ namespace {
 
 // RFC 6750 section 3.1. One text for unknown, expired and revoked: which of them it is helps only
 // whoever guesses.
-http::Response wrong_token() {
-  http::Response response = problem(401, "the token is not valid");
+http::Response wrong_token(const std::string& request_id) {
+  http::Response response = problem(401, "the token is not valid", request_id);
   for (http::Header& header : response.headers)
     if (header.name == "WWW-Authenticate") header.value = "Bearer error=\"invalid_token\"";
   return response;
 }
 
-http::Response too_many_failures(std::chrono::milliseconds wait) {
+http::Response too_many_failures(std::chrono::milliseconds wait, const std::string& request_id) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
   http::Response response =
       problem(429,
               "too many tokens that are not valid came from this address; the next one is "
               "looked at in " +
-                  std::to_string(seconds) + " s");
+                  std::to_string(seconds) + " s",
+              request_id);
   response.headers.push_back({"Retry-After", std::to_string(seconds)});
   response.close = true;
   return response;
@@ -60,7 +61,7 @@ void Gate::admit(http::Request request, http::Responder responder) {
 void Gate::look_up(const std::string& token, http::Request request, http::Responder responder) {
   const auto blocked = failed_.blocked_for(request.peer, clock_.steady());
   if (blocked.count() > 0) {
-    responder.respond(too_many_failures(blocked));
+    responder.respond(too_many_failures(blocked, request.id));
     return;
   }
   book_.find(token, [this, request = std::move(request), held = std::move(responder)](
@@ -70,25 +71,27 @@ void Gate::look_up(const std::string& token, http::Request request, http::Respon
     } else if (*found) {
       next_(request, **found, std::move(held));
     } else {
-      refuse_token(request.peer, std::move(held));
+      refuse_token(request, std::move(held));
     }
   });
 }
 
-void Gate::refuse_token(const net::Address& peer, http::Responder responder) {
+void Gate::refuse_token(const http::Request& request, http::Responder responder) {
+  const net::Address& peer = request.peer;
+  const std::string& request_id = request.id;
   const FailedTokens::Noted noted = failed_.note(peer, clock_.steady());
   // Once each, so that whoever tries for hours does not fill the log.
   if (noted.count == 1 || noted.count == FailedTokens::kMost)
     base::log::warning("a token that is not valid was shown",
                        {{"address", peer.ip()}, {"times", std::to_string(noted.count)}});
   if (delayed_ >= kMaxDelayed) {
-    responder.respond(wrong_token());
+    responder.respond(wrong_token(request_id));
     return;
   }
   ++delayed_;
-  later_(noted.delay, [this, held = std::move(responder)]() mutable {
+  later_(noted.delay, [this, request_id, held = std::move(responder)]() mutable {
     --delayed_;
-    held.respond(wrong_token());
+    held.respond(wrong_token(request_id));
   });
 }
 

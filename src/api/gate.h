@@ -38,7 +38,7 @@ class Gate {
 
  private:
   void look_up(const std::string& token, http::Request request, http::Responder responder);
-  void refuse_token(const net::Address& peer, http::Responder responder);
+  void refuse_token(const http::Request& request, http::Responder responder);
 
   const AuthOptions options_;
   const base::Clock& clock_;

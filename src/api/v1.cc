@@ -32,6 +32,7 @@ void Reply::send_json(std::string body, int status, std::vector<http::Header> he
 void Reply::send_tagged(const Conditions& conditions, const std::string& tag, std::string body,
                         std::vector<http::Header> headers) {
   headers.push_back({"ETag", tag});
+  if (auto fits = conditions.check_match(tag); !fits) return refuse(fits.error(), tag);
   if (!conditions.is_known(tag)) return send_json(std::move(body), 200, std::move(headers));
   http::Response response;
   response.status = 304;

@@ -182,6 +182,13 @@ std::optional<Problem> post_stream(const V1Services& on, const Call& call, Reply
   if (auto refused = check_json_body(call)) return refused;
   const auto spec = read_stream(call.request.body, std::nullopt, on.clock.wall());
   if (!spec) return spec.error();
+  const auto conditions = Conditions::read(call.request);
+  if (!conditions) return conditions.error();
+  const std::string tag = tag_of(on.conductor.views());
+  if (auto fits = conditions->check(tag); !fits) {
+    reply.refuse(fits.error(), tag);
+    return std::nullopt;
+  }
   const core::PortCheck may_change = may_change_of(call.caller);
   if (spec->port == 0) {
     on.conductor.put_anywhere(*spec, call.actor(), may_change,

@@ -124,6 +124,7 @@ base::Result<void> Applier::add_listed(const Applying& applying, Plan& plan,
     if (present != nullptr && present->spec == list[i]) {
       ++report.unchanged;
       // A failed one is tried; of the others it is made sure that the row is there.
+      if (!check_port(applying.request, list[i].port)) continue;
     } else if (auto may = check_port(applying.request, list[i].port); !may) {
       return at(where, may.error());
     }

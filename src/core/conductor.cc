@@ -32,7 +32,7 @@ void Conductor::reload(const Actor& actor,
 void Conductor::create(const StreamSpec& spec, const Actor& actor,
                        base::Callback<void(base::Result<Stream>)> on_done) {
   ledger_.queue.enter(spec.port, [this, spec, actor, done = std::move(on_done)]() mutable {
-    create_at_port(std::move(spec), actor, std::move(done));
+    create_at_port(spec, actor, std::move(done));
   });
 }
 
@@ -117,6 +117,7 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
         listener.error().code == base::Errc::forbidden)
       continue;
     error = listener.error();
+    if (error.code == base::Errc::invalid) error.field = "/listen_address";
     break;
   }
   on_done(std::move(error));
@@ -163,15 +164,16 @@ void Conductor::remove_at_port(std::uint16_t port, const Actor& actor,
                                const StreamCheck& check,
                                base::Callback<void(base::Result<void>)> on_done) {
   const Stream* present = ledger_.find(port);
-  if (present == nullptr && ledger_.unreadable.contains(port))
-    return remove_row(port, actor, std::move(on_done));
-  base::Result<void> allowed = present != nullptr ? base::Result<void>{} : no_stream_at(port);
+  const bool is_row = present == nullptr && ledger_.unreadable.contains(port);
+  base::Result<void> allowed =
+      present != nullptr || is_row ? base::Result<void>{} : no_stream_at(port);
   if (allowed && check) allowed = check(present);
   if (!allowed) {
     ledger_.queue.leave(port);
     on_done(allowed.error());
     return;
   }
+  if (is_row) return remove_row(port, actor, std::move(on_done));
   Plan plan;
   plan.actor = actor;
   plan.steps.push_back(step_away(ledger_, *present, EventAction::removed));
@@ -217,7 +219,13 @@ void Conductor::restore(base::WallTime as_of, ApplyRequest request, const Actor&
     for (Stream& stream : *then) {
       const bool is_over =
           stream.spec.expires_at && *stream.spec.expires_at <= ledger_.clock.wall();
-      (is_over ? skipped : request.streams).push_back(std::move(stream.spec));
+      if (!is_over) {
+        request.streams.push_back(std::move(stream.spec));
+        continue;
+      }
+      // Renewed since: what is mapped now stays.
+      if (const Stream* now = ledger_.find(stream.spec.port)) request.streams.push_back(now->spec);
+      skipped.push_back(std::move(stream.spec));
     }
     applier_.apply(std::move(request), actor,
                    [skipped = std::move(skipped),
@@ -275,10 +283,12 @@ base::Result<std::uint16_t> Conductor::free_port(const PortCheck& may_change) {
 }
 
 void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
-  ledger_.queue.enter(port, [this, port, trouble] {
+  const Stream* told_of = ledger_.find(port);
+  if (told_of == nullptr) return;
+  ledger_.queue.enter(port, [this, port, trouble, backend = told_of->spec.backend] {
     const Stream* present = ledger_.find(port);
     if (present == nullptr || present->state != StreamState::listening ||
-        present->reason == trouble) {
+        present->spec.backend != backend || present->reason == trouble) {
       ledger_.queue.leave(port);
       return;
     }
@@ -345,7 +355,9 @@ void Conductor::expire_due() {
 void Conductor::expire_at_port(std::uint16_t port) {
   const Stream* present = ledger_.find(port);
   if (present == nullptr || !present->spec.expires_at ||
-      *present->spec.expires_at > ledger_.clock.wall()) {  // renewed meanwhile
+      *present->spec.expires_at > ledger_.clock.wall()) {  // renewed, or the clock was set back
+    if (present != nullptr) ledger_.keep(*present);
+    ledger_.tell_expiry_at();
     ledger_.queue.leave(port);
     return;
   }

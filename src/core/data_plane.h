@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -17,9 +18,12 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   // Binds and listens, accepts nobody: early clients wait in the backlog. Undone by closing the
-  // descriptor. in_use: the port is taken; forbidden: it needs a privilege; unavailable: the host
-  // has no such address, or gives no socket.
+  // descriptor. in_use: the port is taken; invalid: the host has no such address; forbidden: the
+  // port needs a privilege; unavailable: the host gives no socket.
   virtual base::Result<base::Fd> prepare(const StreamSpec& spec) = 0;
+
+  // Do the limits allow so many listeners more?
+  virtual bool has_room(std::size_t listeners) const = 0;
 
   // Who listens at the port on this host, for a person to read: `nginx (pid 812)`; empty when that
   // cannot be seen. Slow: reads /proc.

@@ -64,6 +64,7 @@ void Ledger::let_go(std::uint16_t port) {
   streams_.erase(known);
   expiries_.set(port, std::nullopt);
   retries_.forget(port);
+  unreadable.erase(port);  // its row has gone with it
   gone.state = StreamState::draining;
   gone.reason.clear();
   leaving_.insert_or_assign(port, std::move(gone));

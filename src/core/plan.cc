@@ -134,13 +134,26 @@ void PlanRunner::release(Held plan) {
 }
 
 void PlanRunner::prepare(Held plan) {
+  const auto opening = static_cast<std::size_t>(
+      std::count_if(plan->steps.begin(), plan->steps.end(), [](const PlanStep& step) {
+        return shall_listen(step) && (!listened(step) || moves(step)) && !step.listener;
+      }));
+  if (opening > 1 && !ledger_.plane.has_room(opening))
+    return give_up(
+        std::move(plan),
+        base::Error{base::Errc::unavailable, "the service's limit of descriptors does not allow " +
+                                                 std::to_string(opening) + " more ports"});
   for (PlanStep& step : plan->steps) {
     if (auto prepared = prepare(*plan, step); !prepared)
       return give_up(std::move(plan), prepared.error());
     if (step.before && step.after && step.before->state != step.after->state)
       step.after->updated_at = ledger_.clock.wall();
   }
-  if (plan->dry_run) return finish(std::move(plan), std::nullopt);
+  if (plan->dry_run) {
+    // Before the ports are left: whoever waits there binds them.
+    for (PlanStep& step : plan->steps) step.listener.reset();
+    return finish(std::move(plan), std::nullopt);
+  }
   for (const PlanStep& step : plan->steps)
     if (closes(step)) ledger_.plane.pause(step.before->spec.port);
   plan->is_paused = true;
@@ -151,6 +164,7 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
   if (!step.after) return {};
   Stream& after = *step.after;
   if (!shall_listen(step)) {
+    step.listener.reset();  // was only to find a port that is free
     after.state = StreamState::disabled;
     after.reason.clear();
     return {};
@@ -160,8 +174,11 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
   if (!step.before || step.before->state != StreamState::listening ||
       step.before->spec.backend != after.spec.backend)
     after.reason.clear();
-  if (step.listener || (listened(step) && (!moves(step) || plan.dry_run))) return {};
-  auto listener = ledger_.plane.prepare(after.spec);
+  if (step.listener || (listened(step) && !moves(step))) return {};
+  StreamSpec wanted = after.spec;
+  // Our own listener is at the port still: whether the host has the address is what can be tried.
+  if (plan.dry_run && moves(step)) wanted.port = 0;
+  auto listener = ledger_.plane.prepare(wanted);
   if (listener) {
     step.listener = std::move(*listener);
     return {};
@@ -172,7 +189,9 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
     return {};
   }
   base::Error error = listener.error();
-  error.field = step.where + (error.code == base::Errc::invalid ? "/listen_address" : "/port");
+  if (error.code == base::Errc::invalid) error.field = step.where + "/listen_address";
+  if (error.code == base::Errc::in_use || error.code == base::Errc::forbidden)
+    error.field = step.where + "/port";
   if (error.code == base::Errc::in_use) {
     const std::string owner = ledger_.plane.owner_of(after.spec.port);
     if (!owner.empty()) error.message += ": " + owner + " listens there";
@@ -301,7 +320,7 @@ void PlanRunner::reopen(PlanStep& step, const Actor& actor, std::vector<StoreWri
   if (auto listener = ledger_.plane.prepare(former.spec)) {
     ledger_.plane.activate(std::move(*listener), former.spec);
     return;
-  } else {
+  } else {  // NOLINT(readability-else-after-return): the listener is its condition's
     former.reason = listener.error().message;
   }
   former.state = StreamState::failed;
@@ -313,13 +332,18 @@ void PlanRunner::reopen(PlanStep& step, const Actor& actor, std::vector<StoreWri
   writes.emplace_back(ledger_.event(EventAction::failed, former, service_actor()));
 }
 
-// A stop came while the store wrote: what is new goes again, what was changed stays so and opens
-// when the service starts again.
+// A stop came while the store wrote. What is all new goes again; else all of it stays, and is made
+// when the service starts again: nothing is done by half, and no row that somebody wrote by hand is
+// taken away.
 void PlanRunner::take_back(Held plan) {
+  const bool all_new = !plan->is_stored && std::all_of(plan->steps.begin(), plan->steps.end(),
+                                                       [](const PlanStep& step) {
+                                                         return !step.before || is_same_spec(step);
+                                                       });
   std::vector<StoreWrite> writes;
   for (PlanStep& step : plan->steps) {
     step.listener.reset();
-    if (step.before) continue;
+    if (!all_new || step.before) continue;
     writes.emplace_back(EraseStream{step.after->spec.port});
     writes.emplace_back(ledger_.event(EventAction::removed, *step.after, service_actor()));
   }

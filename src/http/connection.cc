@@ -116,6 +116,7 @@ void Connection::advance() {
 void Connection::take_requests() {
   while (phase_ == Phase::receiving && !last_answer_ && out_.size() - sent_ < kPendingAnswers &&
          parsed_ < in_.size()) {
+    if (parser_.state() == Parser::State::idle) moved_at_ = service_.loop.now();
     parsed_ += parser_.feed(std::string_view(in_).substr(parsed_));
     if (parser_.state() == Parser::State::complete) {
       dispatch();

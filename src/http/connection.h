@@ -64,7 +64,7 @@ class Connection {
   // it at once. Destroys this.
   void evict();
 
-  static constexpr std::chrono::milliseconds kStalled{1000};
+  static constexpr std::chrono::milliseconds kStalled{5000};
 
  private:
   friend class Responder;
@@ -111,8 +111,9 @@ class Connection {
   std::size_t parsed_ = 0;
   std::string out_;  // answers, not sent from sent_ on
   std::size_t sent_ = 0;
-  std::size_t discarded_ = 0;           // bytes read while lingering
-  std::chrono::milliseconds moved_at_;  // when it came, or the last answer was made or went out
+  std::size_t discarded_ = 0;  // bytes read while lingering
+  std::chrono::milliseconds
+      moved_at_;  // when it came, its request began, or its answer was made or went out
 
   // Of the request that is handled.
   std::shared_ptr<Exchange> exchange_;

@@ -65,6 +65,14 @@ bool Address::is_loopback() const {
   return IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
+bool Address::is_wildcard() const {
+  if (family() == AF_INET) return as_v4(raw()).sin_addr.s_addr == INADDR_ANY;
+  if (family() != AF_INET6) return false;
+  const in6_addr& v6 = as_v6(raw()).sin6_addr;
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) return unmap(v6).s_addr == INADDR_ANY;
+  return IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
 std::uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(as_v4(raw()).sin_port);
   if (family() == AF_INET6) return ntohs(as_v6(raw()).sin6_port);

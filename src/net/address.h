@@ -25,6 +25,8 @@ class Address {
   bool is_unix() const { return family() == AF_UNIX; }
   // 127/8, ::1, or 127/8 mapped into IPv6.
   bool is_loopback() const;
+  // 0.0.0.0, ::, or the first mapped into IPv6: dialled, they lead to loopback.
+  bool is_wildcard() const;
   // 0 for what has none.
   std::uint16_t port() const;
   void set_port(std::uint16_t port);

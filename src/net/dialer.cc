@@ -119,6 +119,11 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
 void Dialer::start_next() {
   while (next_ < addresses_.size()) {
     const Address& address = addresses_[next_++];
+    if (is_denied(address)) {
+      last_failure_ = address.to_string() + ": this is where the service itself is controlled";
+      kind_ = DialFailure::denied;
+      continue;
+    }
     auto started = start_connect(address);
     if (!started) {
       last_failure_ = started.error().message;
@@ -138,6 +143,12 @@ void Dialer::start_next() {
     return;
   }
   if (attempts_.empty()) attempt_due_.start(std::chrono::milliseconds{0});
+}
+
+bool Dialer::is_denied(const Address& address) const {
+  const auto& ports = options_.denied_ports;
+  if (std::find(ports.begin(), ports.end(), address.port()) == ports.end()) return false;
+  return address.is_loopback() || address.is_wildcard();
 }
 
 void Dialer::on_attempt_due() {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ enum class DialFailure : unsigned char {
   refused,     // every address refused or could not be reached
   timeout,     // the deadline came first
   exhausted,   // this host has no descriptor or memory for a socket
+  denied,      // only to addresses where nobody may be led
 };
 
 struct Dialed {
@@ -40,6 +42,9 @@ struct DialError {
 
 struct DialOptions {
   std::chrono::milliseconds timeout{5000};  // look-up and all attempts together
+  // Of this host's loopback and wildcard addresses, ports that are not dialled: of what trusts who
+  // asks from there. What it points to outlives the dialer.
+  std::span<const std::uint16_t> denied_ports;
 };
 
 // host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
@@ -70,6 +75,7 @@ class Dialer {
   void on_attempt_due();
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
+  bool is_denied(const Address& address) const;
   void fail(DialFailure failure, std::string why);
   void finish(Outcome outcome);
 

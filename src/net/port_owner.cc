@@ -23,6 +23,8 @@ void add_inodes(const char* table, std::uint16_t port, std::set<std::string>& in
   std::ifstream file(table);
   std::string line;
   while (std::getline(file, line)) {
+    constexpr std::string_view kListening = " 0A ";
+    if (line.find(kListening) == std::string::npos) continue;  // most lines are sessions
     std::istringstream fields(line);
     std::string slot;
     std::string local;
@@ -63,8 +65,8 @@ std::string describe_listener(std::uint16_t port) {
     std::string name;
     std::getline(file, name);
     for (char& c : name)
-      if (c < 0x20 || c == 0x7f) c = '?';
-    return name + " (pid " + pid + ")";
+      if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
+    return name.append(" (pid ").append(pid).append(")");
   }
   return {};
 }

@@ -14,7 +14,7 @@ enum class EndReason : unsigned char {
   backend_unresolved,  // the backend's name has no address
   idle_timeout,        // no byte either way for as long as the setting allows
   lifetime,            // older than its stream allows
-  denied,              // the client is not let in
+  denied,              // the client is not let in, or not led where the stream leads
   limit,               // a limit of sessions or descriptors was reached
   drained,             // still running when the drain time was over
   killed,              // ended by an operator

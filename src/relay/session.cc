@@ -20,6 +20,8 @@ EndReason to_reason(net::DialFailure failure) {
       return EndReason::backend_timeout;
     case net::DialFailure::exhausted:
       return EndReason::limit;
+    case net::DialFailure::denied:
+      return EndReason::denied;
   }
   return EndReason::internal;
 }
@@ -52,7 +54,8 @@ Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
       on_end_(std::move(on_end)),
       dialer_(std::make_unique<net::Dialer>(
           loop, stream_.spec->backend,
-          net::DialOptions{stream_.spec->connect_timeout.value_or(options.connect_timeout)},
+          net::DialOptions{stream_.spec->connect_timeout.value_or(options.connect_timeout),
+                           options.denied_ports},
           [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); })) {
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   stream_.counters->sessions_active.fetch_add(1, kRelaxed);

@@ -24,6 +24,7 @@ struct SessionOptions {
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds idle_timeout{0};  // zero: none
   net::Keepalive keepalive;
+  std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.

@@ -73,16 +73,21 @@ base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
   return listener;
 }
 
+bool WorkerPool::has_room(std::size_t listeners) const {
+  return admission_.has_descriptors(listeners);
+}
+
 std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }
 
 void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
   if (!active_.contains(spec.port))
     active_.emplace(spec.port, Active{next_id_++, next_home_++ % workers_.size(),
-                                      std::make_shared<StreamCounters>(), true});
+                                      std::make_shared<StreamCounters>(), spec.backend, true});
   gone_.erase(spec.port);
   Active& active = active_.at(spec.port);
   assert(active.is_released);
   active.is_released = false;
+  note_backend(active, spec);
   active.counters->max_sessions.store(spec.max_sessions);
   admission_.add_listener();
   StreamContext context{active.id, active.home, std::make_shared<const core::StreamSpec>(spec),
@@ -90,9 +95,16 @@ void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
+// What was told of the former backend is not this one's.
+void WorkerPool::note_backend(Active& active, const core::StreamSpec& spec) {
+  if (active.backend == spec.backend) return;
+  active.backend = spec.backend;
+  active.counters->backend_trouble.store(false);
+}
+
 void WorkerPool::change(const core::StreamSpec& spec) {
-  const Active& active = active_.at(spec.port);
-  active.counters->backend_trouble.store(false);  // that was the former backend's
+  Active& active = active_.at(spec.port);
+  note_backend(active, spec);
   active.counters->max_sessions.store(spec.max_sessions);
   workers_[active.home]->send(
       ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});

@@ -45,6 +45,7 @@ class WorkerPool final : public core::DataPlane {
   void shutdown();
 
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
+  bool has_room(std::size_t listeners) const override;
   std::string owner_of(std::uint16_t port) const override;
   void activate(base::Fd listener, const core::StreamSpec& spec) override;
   void change(const core::StreamSpec& spec) override;
@@ -70,6 +71,7 @@ class WorkerPool final : public core::DataPlane {
     std::uint64_t id = 0;
     std::size_t home = 0;
     std::shared_ptr<StreamCounters> counters;
+    core::Backend backend;
     bool is_released = false;  // its listener is closed, and another one will follow
   };
   struct Closing {
@@ -79,6 +81,7 @@ class WorkerPool final : public core::DataPlane {
     std::uint16_t port = 0;
   };
 
+  static void note_backend(Active& active, const core::StreamSpec& spec);
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
   void handle(const AcceptingStopped& event);

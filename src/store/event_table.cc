@@ -66,7 +66,9 @@ EventTable::EventTable(SQLite::Database& connection)
               "INSERT INTO stream_events (at, action, port, actor, request_id, backend_before,"
               " backend_after, detail, revision, " +
                   std::string(kSpecColumns) +
-                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+                  ") VALUES (max(?1, coalesce((SELECT at FROM stream_events WHERE port = ?3"
+                  " ORDER BY id DESC LIMIT 1), '')), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
+                  " ?12, ?13, ?14, ?15, ?16, ?17, ?18)"),
       recorded_(connection, kPorts + " SELECT e.port, e.backend_after, " +
                                 std::string(kSpecColumns) +
                                 " FROM ports JOIN stream_events AS e ON e.id ="
@@ -78,6 +80,7 @@ EventTable::EventTable(SQLite::Database& connection)
 
 const char* EventTable::as_of_sql() { return kAsOf.c_str(); }
 
+// The times of a port never go back, though the host's clock may: as_of goes by them.
 void EventTable::append(const core::Event& event) {
   const Use use(append_);
   append_.bind(1, base::to_iso8601(event.at));

@@ -72,6 +72,19 @@ TEST_CASE("with API_AUTH=always peers of this host are told to say who they are 
   }
 }
 
+TEST_CASE("what a proxy on this host passes on is not this host's own") {
+  for (const char* header :
+       {"Forwarded", "x-forwarded-for", "X-Forwarded-Host", "X-Real-IP", "Via"}) {
+    INFO(header);
+    http::Request request = request_of({});
+    request.headers.push_back({header, "192.0.2.1"});
+    const auto answer = authorize(request, kRemote);
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == base::Errc::unauthorized);
+    CHECK(authorize(request, kOff));
+  }
+}
+
 TEST_CASE("with API_AUTH=off peers of other hosts may, by an address or a name of ours") {
   AuthOptions options = kOff;
   options.hosts = {"edge.example"};

@@ -94,13 +94,13 @@ TEST_CASE("a wrong token is refused where none is needed, with one text for what
   gated.store.revoke("gone");
   std::vector<std::string> bodies;
   for (const char* token : {"old", "gone", "unknown"}) {
-    const test::Answer answer = gated.ask(Gated::bearer(token));
+    const test::Answer answer = gated.ask(Gated::bearer(token) + "X-Request-Id: one\r\n");
     CHECK(answer.status == 401);
     CHECK(answer.header_or_none("WWW-Authenticate") == "Bearer error=\"invalid_token\"");
     CHECK(answer.header_or_none("Connection") == "close");
     bodies.push_back(answer.body);
   }
-  CHECK(gated.ask("Authorization: Basic YTpi\r\n").body == bodies[0]);
+  CHECK(gated.ask("Authorization: Basic YTpi\r\nX-Request-Id: one\r\n").body == bodies[0]);
   CHECK(bodies[0] == bodies[1]);
   CHECK(bodies[0] == bodies[2]);
 }

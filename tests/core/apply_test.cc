@@ -168,5 +168,79 @@ TEST_CASE_METHOD(ApplyFixture, "the streams of an hour ago come back") {
   CHECK(conductor.find(9000)->spec == spec(9000, "then:1"));
 }
 
+TEST_CASE_METHOD(ApplyFixture, "a dry run tries the address of a stream that would move") {
+  create_now(spec(9000));
+  ApplyRequest request = list({spec(9000)});
+  request.streams.front().listen_address = FakeDataPlane::kForeignAddress;
+  request.dry_run = true;
+  const auto refused = apply(std::move(request));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().field == "/0/listen_address");
+  CHECK(plane.calls == Story{"activate 9000"});
+}
+
+TEST_CASE_METHOD(ApplyFixture, "a dry run holds no port when the next one comes to it") {
+  ApplyRequest request = list({spec(9000), spec(9001)});
+  request.dry_run = true;
+  Answer answer;
+  create(spec(9001));  // the dry run waits for it
+  start(std::move(request), answer);
+  std::optional<base::Result<core::Stream>> next;
+  conductor.create(spec(9000), {"x", {}}, [&](auto done) { next = std::move(done); });
+  finish(answer);
+  store.answer_all();
+  CHECK(*answer);
+  REQUIRE(next);
+  CHECK(*next);
+}
+
+TEST_CASE_METHOD(ApplyFixture, "a stop leaves a list done whole or not at all") {
+  create_now(spec(9000, "old:1"));
+  Answer answer;
+  SECTION("one that changes what was there stays for the next start") {
+    start(list({spec(9000, "new:1"), spec(9001)}), answer);
+    conductor.stop();
+    finish(answer);
+    REQUIRE_FALSE(*answer);
+    CHECK_THAT(answer->error().message, Catch::Contains("when the service starts again"));
+    CHECK(store.rows.at(9000).spec == spec(9000, "new:1"));
+    CHECK(store.rows.contains(9001));
+  }
+  SECTION("one that only adds goes again") {
+    start(list({spec(9001), spec(9002)}), answer);
+    conductor.stop();
+    finish(answer);
+    REQUIRE_FALSE(*answer);
+    CHECK(store.rows.size() == 1);
+  }
+}
+
+TEST_CASE_METHOD(ApplyFixture, "a list that needs more descriptors than there are opens nothing") {
+  plane.room = 1;
+  const auto refused = apply(list({spec(9000), spec(9001)}));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::unavailable);
+  CHECK(plane.prepared == 0);
+}
+
+TEST_CASE_METHOD(ApplyFixture, "what was renewed since stays when its former time comes back") {
+  core::StreamSpec brief = spec(9000);
+  brief.expires_at = clock.wall() + std::chrono::minutes(30);
+  create_now(brief);
+  const base::WallTime then = clock.wall();
+  core::StreamPatch renewal;
+  renewal.expires_at = clock.wall() + std::chrono::hours(9);
+  conductor.patch(9000, renewal, {"tester", {}}, {}, [](auto) {});
+  store.answer_all();
+  clock.advance(std::chrono::hours(1));
+  Answer answer;
+  conductor.restore(then, {}, {"tester", {}},
+                    [&](base::Result<ApplyReport> done) { answer = std::move(done); });
+  finish(answer);
+  REQUIRE(*answer);
+  CHECK((*answer)->changes.empty());
+  CHECK(conductor.find(9000) != nullptr);
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -270,6 +270,38 @@ TEST_CASE_METHOD(PlanFixture, "a port that is free is taken in one step, where t
   CHECK_FALSE(*answer);
 }
 
+TEST_CASE_METHOD(PlanFixture, "a disabled stream that asks for any port opens none") {
+  core::StreamSpec wanted = spec(1);
+  wanted.enabled = false;
+  std::optional<base::Result<Conductor::Put>> answer;
+  conductor.put_anywhere(wanted, {"tester", {}}, {},
+                         [&](base::Result<Conductor::Put> done) { answer = std::move(done); });
+  finish([&] { return answer.has_value(); });
+  REQUIRE(*answer);
+  CHECK((**answer).stream.state == StreamState::disabled);
+  CHECK(plane.open.empty());
+}
+
+TEST_CASE_METHOD(PlanFixture, "trouble of the former backend is not told of the new one") {
+  create_now(spec(9000, "old:1"));
+  conductor.put(spec(9000, "new:1"), {"tester", {}}, {}, [](auto) {});
+  conductor.note_backend(9000, "old refused");  // waits behind the change
+  store.answer_all();
+  CHECK(conductor.find(9000)->spec.backend.host == "new");
+  CHECK(conductor.find(9000)->reason.empty());
+}
+
+TEST_CASE_METHOD(PlanFixture, "a stop while a change by hand is noted takes no row away") {
+  core::Stream row;
+  row.spec = spec(9001);
+  store.rows.emplace(9001, row);
+  conductor.reload({"SIGHUP", {}}, [](auto) {});
+  store.answer_one();
+  conductor.stop();
+  store.answer_all();
+  CHECK(store.rows.contains(9001));
+}
+
 TEST_CASE_METHOD(PlanFixture, "a removed stream is shown as draining while its sessions run") {
   create_now(spec(9000));
   plane.carried[9000].sessions_active = 2;

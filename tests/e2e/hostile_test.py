@@ -136,7 +136,10 @@ class RandomRequests:
         "/status", "/getstreams", "/getfreeport", "/hasstream/{n}", "/removestream/x{n}", "/", "//",
         "/createstream/{n}", "/createstream/99{n}/a:1", "/createstream/1/a:{n}", "/v1/{n}",
         "/createstream/0/%5B::1%5D:{n}", "/hasstream/%3{n}", "/hasstream/{n}?a={n}&b=%zz",
-        "/%{n}", "/status/%00", "/status?{n}", "/hasstream/-{n}", "http://localhost/status")
+        "/%{n}", "/status/%00", "/status?{n}", "/hasstream/-{n}", "http://localhost/status",
+        "/v1/streams", "/v1/streams/{n}", "/v1/streams?limit={n}", "/v1/streams?as_of={n}",
+        "/v1/history?port={n}&limit=3", "/v1/history?since=2026-11-01T00:00:00%2B{n}",
+        "/v1/streams:apply?dry_run=true", "/v1/streams:restore?as_of={n}", "/v1/status", "/healthz")
 
     def __init__(self, seed, port):
         self._random = random.Random(seed)

@@ -2,6 +2,7 @@
 """Who may use the API: tokens, roles and ports, the unix socket, the credential file."""
 
 import grp
+import http.client
 import json
 import os
 import re
@@ -192,6 +193,21 @@ class Tokens(harness.EndToEnd):
         self.assertEqual(reply.headers["WWW-Authenticate"], 'Bearer error="invalid_token"')
         service.wait_for_line("a token that is not valid was shown", address="127.0.0.1")
         self.assertEqual(self.status(service, "/status"), 200)
+
+    def test_no_stream_leads_to_the_api_where_loopback_is_trusted(self):
+        """Or an operator of one port, and whoever reaches that port, would be an admin."""
+        service = self.start_service(10)
+        for port, host in zip(service.ports, ("127.0.0.1", "localhost", "0.0.0.0", "[::1]")):
+            self.assertTrue(service.create(port, f"{host}:{service.api_port}"), host)
+            with self.subTest(host=host), self.assertRaises(OSError):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                try:
+                    connection.request("GET", "/getstreams", headers={"Host": "localhost"})
+                    connection.getresponse()
+                finally:
+                    connection.close()
+        reason = service.sql("SELECT reason FROM streams WHERE port = ?", service.ports[0])
+        self.assertIn("where the service itself is controlled", str(reason))
 
     # API_AUTH.
 

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <map>
 #include <set>
@@ -22,9 +25,18 @@ class FakeDataPlane final : public core::DataPlane {
     if (taken.contains(spec.port) || open.contains(spec.port))
       return base::Error{base::Errc::in_use,
                          "port " + std::to_string(spec.port) + " is in use by somebody else"};
+    // As with the kernel, one that is prepared already and not closed is in the way.
+    if (const auto held = bound.find(spec.port);
+        spec.port != 0 && held != bound.end() && is_held(held->second))
+      return base::Error{base::Errc::in_use,
+                         "port " + std::to_string(spec.port) + " is in use by ourselves"};
     ++prepared;
-    return base::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return base::Error{};
+    bound.insert_or_assign(spec.port, base::Fd(ends[1]));
+    return base::Fd(ends[0]);
   }
+  bool has_room(std::size_t count) const override { return count <= room; }
   std::string owner_of(std::uint16_t port) const override {
     return taken.contains(port) ? "nginx (pid 812)" : "";
   }
@@ -64,6 +76,12 @@ class FakeDataPlane final : public core::DataPlane {
   }
 
   static constexpr const char* kForeignAddress = "192.0.2.1";
+  // Of each port that was prepared, the other end of what was given out.
+  std::map<std::uint16_t, base::Fd> bound;
+  static bool is_held(const base::Fd& other_end) {
+    pollfd asked{other_end.get(), 0, 0};
+    return ::poll(&asked, 1, 0) == 0;  // POLLERR: nobody has it any more
+  }
   std::set<std::uint16_t> taken;  // by another program
   std::map<std::uint16_t, core::Traffic> carried;
   std::map<std::uint16_t, core::StreamSpec> open;
@@ -71,6 +89,7 @@ class FakeDataPlane final : public core::DataPlane {
   std::vector<std::string> calls;
   std::chrono::milliseconds last_drain{0};
   int prepared = 0;
+  std::size_t room = 1000;  // for listeners
   std::vector<std::pair<std::uint16_t, base::Callback<void()>>> closing;
 };
 
