@@ -29,7 +29,7 @@ function element(name, attributes) {
     const made = document.createElement(name);
     for (const key in attributes) made[key] = attributes[key];
     made.onload = made.onerror = done;
-    setTimeout(done, 1500);  // a prefetch may never say how it ended
+    setTimeout(done, 4000);  // a prefetch may never say how it ended
     document.body.append(made);
   }));
 }
@@ -45,7 +45,7 @@ function form(method, action) {
     field.value = '"}';
     made.append(field);
   }
-  wait.push(new Promise((done) => { frame.onload = done; setTimeout(done, 1500); }));
+  wait.push(new Promise((done) => { frame.onload = done; setTimeout(done, 4000); }));
   document.body.append(frame, made);
   made.submit();
 }
