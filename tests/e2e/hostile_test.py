@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import json
+import os
 import random
 import re
 import socket
@@ -265,7 +266,9 @@ class HostileInput(harness.EndToEnd):
         slow.stop()
 
     def test_random_requests_break_nothing_and_change_nothing_that_was_not_asked_for(self):
-        service = self.start_service(FIXED + THREADS)
+        # AddressSanitizer keeps what was freed; here memory is measured.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
+        service = self.start_service(FIXED + THREADS, environment={"ASAN_OPTIONS": sanitizer})
         fixed = {port: f"127.0.0.1:{port}" for port in service.ports[:FIXED]}
         for port, backend in fixed.items():
             service.create(port, backend)
@@ -295,7 +298,9 @@ class HostileInput(harness.EndToEnd):
         after = processes.descriptors(service.pid)
         self.assertLessEqual(after.others, before.others)
         self.assertLessEqual(after.listeners, 1 + len(expected))
-        self.assertLess(processes.resident_bytes(service.pid) - memory, 8 * MIB * SLOWNESS)
+        # A sanitizer's own records of memory grow with what was touched, more than ours.
+        bound = 8 * MIB if SLOWNESS == 1 else 96 * MIB
+        self.assertLess(processes.resident_bytes(service.pid) - memory, bound)
 
 
 if __name__ == "__main__":
