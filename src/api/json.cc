@@ -1,6 +1,5 @@
 #include "api/json.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "api/json_writer.h"
@@ -9,12 +8,13 @@
 namespace sc::api {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// What is not UTF-8 (a path may hold any bytes) becomes U+FFFD. The line end is for people with
-// curl.
-std::string to_text(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+// `{"result": ..., "<more>": "<text>"}`: most of the original's answers.
+std::string result_json(std::string_view result, std::string_view more = {},
+                        std::string_view text = {}) {
+  JsonWriter out;
+  out.begin_object().key("result").string(result);
+  if (!more.empty()) out.key(more).string(text);
+  return std::move(out.end_object()).take();
 }
 
 }  // namespace
@@ -49,38 +49,43 @@ std::string legacy_status_json(const core::PortRanges& ranges) {
     if (!available.empty()) available += ", ";
     available += "range(" + std::to_string(range.first) + ", " + std::to_string(range.last) + ")";
   }
-  return to_text(Json{{"version", "0.1"},
-                      {"available_ports", available},
-                      {"range", "range(" + ranges.to_string() + ")"}});
+  JsonWriter out;
+  out.begin_object();
+  out.key("version").string("0.1");
+  out.key("available_ports").string(available);
+  out.key("range").string("range(" + ranges.to_string() + ")");
+  return std::move(out.end_object()).take();
 }
 
 std::string legacy_streams_json(const std::vector<core::Stream>& streams) {
-  Json list = Json::array();
-  for (const core::Stream& stream : streams)
-    list.push_back(
-        Json{{"listen", stream.spec.port}, {"proxy_pass", base::to_string(stream.spec.backend)}});
-  return to_text(list);
+  JsonWriter out;
+  out.begin_array();
+  for (const core::Stream& stream : streams) {
+    out.begin_object();
+    out.key("listen").integer(stream.spec.port);
+    out.key("proxy_pass").string(base::to_string(stream.spec.backend));
+    out.end_object();
+  }
+  return std::move(out.end_array()).take();
 }
 
-std::string legacy_ok_json() { return to_text(Json{{"result", "ok"}, {"errors", ""}}); }
+std::string legacy_ok_json() { return result_json("ok", "errors", ""); }
 
-std::string legacy_error_json(std::string_view why) {
-  return to_text(Json{{"result", "error"}, {"errors", why}});
-}
+std::string legacy_error_json(std::string_view why) { return result_json("error", "errors", why); }
 
 // The original's own spelling: `error`, not `errors`.
-std::string legacy_not_found_json() {
-  return to_text(Json{{"result", "error"}, {"error", "not found"}});
-}
+std::string legacy_not_found_json() { return result_json("error", "error", "not found"); }
 
 std::string legacy_has_json(bool has) {
-  return to_text(Json{{"result", has ? "true" : "false"}});  // texts, as the original's
+  return result_json(has ? "true" : "false");  // texts, as the original's
 }
 
 std::string legacy_port_json(std::uint16_t port) {
-  return to_text(Json{{"result", "ok"}, {"port", port}});
+  JsonWriter out;
+  out.begin_object().key("result").string("ok");
+  return std::move(out.key("port").integer(port).end_object()).take();
 }
 
-std::string legacy_none_available_json() { return to_text(Json{{"result", "none available"}}); }
+std::string legacy_none_available_json() { return result_json("none available"); }
 
 }  // namespace sc::api

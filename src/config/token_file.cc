@@ -52,14 +52,10 @@ Result<std::string> read_secret(std::string_view text) {
     return bad("the secret is shorter than " + std::to_string(kLeastSecret) + " characters");
   if (!is_presentable(text))
     return bad("the secret has characters other than letters, digits and - . _ ~ + / =");
-  return base::sha256_hex(text);
-}
-
-// With or without milliseconds.
-std::optional<base::WallTime> read_time(std::string_view text) {
-  if (text.size() == 20 && text.ends_with('Z'))
-    return base::parse_iso8601(std::string(text.substr(0, 19)) + ".000Z");
-  return base::parse_iso8601(text);
+  std::string digest = base::sha256_hex(text);
+  if (!base::is_sha256_hex(digest))
+    return bad("the host's libcrypto makes no SHA-256 of the secret");
+  return digest;
 }
 
 // What stands wrong is not repeated: in a line with a slip any word may be the secret.
@@ -81,7 +77,7 @@ Result<core::Token> read_line(const std::vector<std::string_view>& words) {
       if (!ports) return bad("behind ports= stand no ports and ranges, as in 9000-9004,9009");
       token.ports = std::move(*ports);
     } else if (words[i].starts_with(kExpires) && !token.expires_at) {
-      token.expires_at = read_time(words[i].substr(kExpires.size()));
+      token.expires_at = base::parse_rfc3339(words[i].substr(kExpires.size()));
       if (!token.expires_at) return bad("behind expires= stands no time as 2027-01-01T00:00:00Z");
     } else {
       return bad("behind the secret stands something other than one ports= and one expires=");

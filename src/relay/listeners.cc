@@ -47,7 +47,7 @@ void Listeners::resume(std::uint64_t stream_id) {
   if (!found->second.waits) found->second.acceptor->resume();
 }
 
-void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const core::StreamSpec> spec) {
+void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec) {
   const auto found = listeners_.find(stream_id);
   if (found == listeners_.end()) return;
   found->second.stream.spec = std::move(spec);

@@ -32,7 +32,7 @@ class Listeners {
   // The others do nothing for a stream that is not here.
   void pause(std::uint64_t stream_id);
   void resume(std::uint64_t stream_id);
-  void change(std::uint64_t stream_id, std::shared_ptr<const core::StreamSpec> spec);
+  void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
   void close(std::uint64_t stream_id);
   void close_all();
 

@@ -1,20 +1,31 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "core/stream.h"
 #include "relay/counters.h"
 
 namespace sc::relay {
 
-// A stream as the workers see it. The spec is replaced as a whole when the backend changes;
-// sessions keep theirs.
+// What a session takes from its stream: the rest of the stream's spec is not the workers' concern,
+// and there are thousands of these.
+struct SessionSpec {
+  std::uint16_t port = 0;
+  core::Backend backend;
+  std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
+  std::optional<std::chrono::milliseconds> idle_timeout;     // likewise; 0: none
+};
+
+// A stream as the workers see it. The spec is replaced as a whole when the stream changes; sessions
+// keep theirs.
 struct StreamContext {
   std::uint64_t id = 0;  // a port that is removed and created again is another stream
   std::size_t home = 0;  // the worker that accepts its clients
-  std::shared_ptr<const core::StreamSpec> spec;
+  std::shared_ptr<const SessionSpec> spec;
   std::shared_ptr<StreamCounters> counters;
 };
 

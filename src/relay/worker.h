@@ -43,7 +43,7 @@ struct CloseListener {  // answered by ListenerClosed
 };
 struct ChangeSpec {
   std::uint64_t stream_id = 0;
-  std::shared_ptr<const core::StreamSpec> spec;
+  std::shared_ptr<const SessionSpec> spec;
 };
 struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;

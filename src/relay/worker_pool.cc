@@ -82,32 +82,30 @@ std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describ
 void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
   if (!active_.contains(spec.port))
     active_.emplace(spec.port, Active{next_id_++, next_home_++ % workers_.size(),
-                                      std::make_shared<StreamCounters>(), spec.backend, true});
+                                      std::make_shared<StreamCounters>(), nullptr, true});
   gone_.erase(spec.port);
   Active& active = active_.at(spec.port);
   assert(active.is_released);
   active.is_released = false;
-  note_backend(active, spec);
-  active.counters->max_sessions.store(spec.max_sessions);
+  set_spec(active, spec);
   admission_.add_listener();
-  StreamContext context{active.id, active.home, std::make_shared<const core::StreamSpec>(spec),
-                        active.counters};
+  StreamContext context{active.id, active.home, active.spec, active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
-// What was told of the former backend is not this one's.
-void WorkerPool::note_backend(Active& active, const core::StreamSpec& spec) {
-  if (active.backend == spec.backend) return;
-  active.backend = spec.backend;
-  active.counters->backend_trouble.store(false);
+void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec) {
+  // What was told of the former backend is not this one's.
+  if (active.spec && active.spec->backend != spec.backend)
+    active.counters->backend_trouble.store(false);
+  active.counters->max_sessions.store(spec.max_sessions);
+  active.spec = std::make_shared<const SessionSpec>(
+      SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
   Active& active = active_.at(spec.port);
-  note_backend(active, spec);
-  active.counters->max_sessions.store(spec.max_sessions);
-  workers_[active.home]->send(
-      ChangeSpec{active.id, std::make_shared<const core::StreamSpec>(spec)});
+  set_spec(active, spec);
+  workers_[active.home]->send(ChangeSpec{active.id, active.spec});
 }
 
 void WorkerPool::pause(std::uint16_t port) {

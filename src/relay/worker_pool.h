@@ -71,7 +71,7 @@ class WorkerPool final : public core::DataPlane {
     std::uint64_t id = 0;
     std::size_t home = 0;
     std::shared_ptr<StreamCounters> counters;
-    core::Backend backend;
+    std::shared_ptr<const SessionSpec> spec;
     bool is_released = false;  // its listener is closed, and another one will follow
   };
   struct Closing {
@@ -81,7 +81,7 @@ class WorkerPool final : public core::DataPlane {
     std::uint16_t port = 0;
   };
 
-  static void note_backend(Active& active, const core::StreamSpec& spec);
+  static void set_spec(Active& active, const core::StreamSpec& spec);
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
   void handle(const AcceptingStopped& event);

@@ -6,32 +6,13 @@
 #include <utility>
 
 #include "base/text.h"
+#include "store/columns.h"
 
 namespace sc::store {
 namespace {
 
-// Ready for the next use however this one ends: a statement that failed must be reset as well.
-struct Use {
-  explicit Use(SQLite::Statement& used) : statement(used) {}
-  Use(const Use&) = delete;
-  Use& operator=(const Use&) = delete;
-  ~Use() {
-    statement.tryReset();
-    statement.clearBindings();
-  }
-  SQLite::Statement& statement;
-};
-
-void bind_or_null(SQLite::Statement& statement, int place, const std::optional<std::string>& text) {
-  if (text) {
-    statement.bind(place, *text);
-  } else {
-    statement.bind(place);
-  }
-}
-
-std::optional<std::string> to_text(const std::optional<base::WallTime>& time) {
-  return time ? std::optional(base::to_iso8601(*time)) : std::nullopt;
+std::string to_text(const std::optional<base::WallTime>& time) {
+  return time ? base::to_iso8601(*time) : std::string();
 }
 
 // A time that the CHECK let through and that is none, as of February 30, is long ago.
@@ -81,7 +62,7 @@ base::Result<void> TokenTable::add(const core::Token& token) {
   const Use use(add_);
   add_.bind(1, token.name);
   add_.bind(2, std::string(core::to_string(token.role)));
-  bind_or_null(add_, 3, token.ports ? std::optional(token.ports->to_string()) : std::nullopt);
+  bind_or_null(add_, 3, token.ports ? token.ports->to_string() : std::string());
   add_.bind(4, token.sha256);
   add_.bind(5, base::to_iso8601(token.created_at));
   bind_or_null(add_, 6, to_text(token.expires_at));

@@ -68,7 +68,7 @@ TEST_CASE("a text of any bytes becomes a valid JSON string") {
   const auto written = [](std::string_view text) {
     return std::move(JsonWriter().string(text)).take();
   };
-  CHECK(written("a\"\\\n\t\x01\x7f/") == "\"a\\\"\\\\\\n\\u0009\\u0001\\u007f/\"\n");
+  CHECK(written("a\"\\\n\t\x01\x7f/") == "\"a\\\"\\\\\\n\\t\\u0001\x7f/\"\n");
   CHECK(written("\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x98") ==
         "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\x98\"\n");
   for (const char* bad : {"\xff", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
@@ -76,7 +76,7 @@ TEST_CASE("a text of any bytes becomes a valid JSON string") {
     INFO(bad);
     CHECK_NOTHROW(Json::parse(written(bad)));
   }
-  CHECK(written("\xe2\x82z") == "\"\xEF\xBF\xBD\xEF\xBF\xBDz\"\n");
+  CHECK(written("\xe2\x82z") == "\"\xEF\xBF\xBDz\"\n");
 }
 
 TEST_CASE("a stream that was answered is read as the same stream") {

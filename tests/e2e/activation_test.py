@@ -11,20 +11,6 @@ from waiting import wait_until
 
 
 class Activation(harness.EndToEnd):
-    def activated(self, *listen, name="api"):
-        """systemd-socket-activate, which becomes the service when the first client comes."""
-        service = self.make_service(10)
-        names = ":".join([name] * len(listen))
-        service.prefix = ["systemd-socket-activate", f"--fdname={names}"]
-        service.prefix += [f"--listen={address}" for address in listen]
-        # What it starts gets little of its environment otherwise.
-        service.prefix += [f"--setenv={name}={value}" for name, value
-                           in harness.clean_environment().items() if name.endswith("SAN_OPTIONS")]
-        service.launch()
-        wait_until(lambda: service.log().count("Listening on") == len(listen), 10,
-                   f"systemd-socket-activate listens: {service.log()}")
-        return service
-
     def curl(self, url, *options):
         done = harness.run("curl", "-sS", "--max-time", 30, *options, url)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -334,6 +334,20 @@ class EndToEnd(unittest.TestCase):
     def start_service(self, port_count=10, **options):
         return self.make_service(port_count, **options).start()
 
+    def activated(self, *listen, name="api", **options):
+        """systemd-socket-activate, which becomes the service when the first client comes."""
+        service = self.make_service(10, **options)
+        names = ":".join([name] * len(listen))
+        service.prefix = ["systemd-socket-activate", f"--fdname={names}"]
+        service.prefix += [f"--listen={address}" for address in listen]
+        # What it starts gets little of its environment otherwise.
+        service.prefix += [f"--setenv={name}={value}" for name, value
+                           in clean_environment().items() if name.endswith("SAN_OPTIONS")]
+        service.launch()
+        wait_until(lambda: service.log().count("Listening on") == len(listen), 10,
+                   f"systemd-socket-activate listens: {service.log()}")
+        return service
+
     def backend(self, serve, **options):
         backend = peers.Backend(serve, **options)
         self.addCleanup(backend.close)

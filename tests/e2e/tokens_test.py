@@ -227,19 +227,6 @@ class Tokens(harness.EndToEnd):
             self.assertEqual(self.status(service, "/status"), 200)
             service.stop()
 
-    def activated(self, *listen, flags=None, state=None):
-        """systemd-socket-activate, which becomes the service when the first client comes."""
-        service = self.make_service(10, flags=flags, state=state or self.dir / "state")
-        names = ":".join(["api"] * len(listen))
-        service.prefix = ["systemd-socket-activate", f"--fdname={names}"]
-        service.prefix += [f"--listen={address}" for address in listen]
-        service.prefix += [f"--setenv={name}={value}" for name, value
-                           in harness.clean_environment().items() if name.endswith("SAN_OPTIONS")]
-        service.launch()
-        wait_until(lambda: service.log().count("Listening on") == len(listen), 10,
-                   f"systemd-socket-activate listens: {service.log()}")
-        return service
-
     def test_off_is_judged_by_the_sockets_that_are_passed(self):
         # bind_address is the default 0.0.0.0 in both.
         for address in ("0.0.0.0", "127.0.0.1"):

@@ -39,8 +39,8 @@ struct SessionFixture {
     accepted.fd = std::move(pair.near);
     relay::StreamContext stream;
     stream.id = 1;
-    stream.spec = std::make_shared<const core::StreamSpec>(
-        core::StreamSpec{9000, core::Backend{host_name, port}});
+    stream.spec = std::make_shared<const relay::SessionSpec>(
+        relay::SessionSpec{9000, core::Backend{host_name, port}, {}, {}});
     stream.counters = counters;
     session.emplace(
         loop, std::move(stream), std::move(accepted), options,
