@@ -260,9 +260,9 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
 }
 
 std::string Daemon::status_line() const {
-  const auto streams = conductor_.list();
-  const auto failed = std::count_if(streams.begin(), streams.end(), [](const core::Stream& stream) {
-    return stream.state == core::StreamState::failed;
+  const core::StreamMap& streams = conductor_.list();
+  const auto failed = std::count_if(streams.begin(), streams.end(), [](const auto& each) {
+    return each.second.state == core::StreamState::failed;
   });
   std::string line = std::to_string(streams.size()) + " streams";
   if (failed > 0) line += ", " + std::to_string(failed) + " of them failed";

@@ -57,12 +57,12 @@ std::string legacy_status_json(const core::PortRanges& ranges) {
   return std::move(out.end_object()).take();
 }
 
-std::string legacy_streams_json(const std::vector<core::Stream>& streams) {
+std::string legacy_streams_json(const core::StreamMap& streams) {
   JsonWriter out;
   out.begin_array();
-  for (const core::Stream& stream : streams) {
+  for (const auto& [port, stream] : streams) {
     out.begin_object();
-    out.key("listen").integer(stream.spec.port);
+    out.key("listen").integer(port);
     out.key("proxy_pass").string(base::to_string(stream.spec.backend));
     out.end_object();
   }

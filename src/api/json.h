@@ -20,7 +20,7 @@ std::string problem_json(std::string_view slug, std::string_view title, int stat
 
 // What the original answered, see legacy.h.
 std::string legacy_status_json(const core::PortRanges& ranges);
-std::string legacy_streams_json(const std::vector<core::Stream>& streams);
+std::string legacy_streams_json(const core::StreamMap& streams);
 std::string legacy_ok_json();
 std::string legacy_error_json(std::string_view why);
 std::string legacy_not_found_json();

@@ -80,9 +80,9 @@ std::optional<Problem> get_health(const V1Services& /*on*/, const Call& call, Re
 std::optional<Problem> get_readiness(const V1Services& on, const Call& call, Reply& reply) {
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
   std::vector<core::Stream> silent;
-  for (core::Stream& stream : on.conductor.list())
+  for (const auto& [port, stream] : on.conductor.list())
     if (stream.spec.enabled && stream.state != core::StreamState::listening)
-      silent.push_back(std::move(stream));
+      silent.push_back(stream);
   const ServiceFacts::Phase phase = on.facts().phase;
   if (silent.empty() && phase == ServiceFacts::Phase::serving) {
     reply.send_json(healthy_json());

@@ -246,13 +246,6 @@ void Conductor::as_of(base::WallTime time, StreamStore::OnStreams on_done) {
 
 const Stream* Conductor::find(std::uint16_t port) const { return ledger_.find(port); }
 
-std::vector<Stream> Conductor::list() const {
-  std::vector<Stream> out;
-  out.reserve(ledger_.streams().size());
-  for (const auto& [port, stream] : ledger_.streams()) out.push_back(stream);
-  return out;
-}
-
 base::Error Conductor::none_is_free() const {
   return {base::Errc::unavailable,
           "every port of " + ledger_.options.ports.to_string() + " is taken"};

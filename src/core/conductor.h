@@ -88,7 +88,7 @@ class Conductor {
   void history(const HistoryQuery& query, StreamStore::OnHistory on_done);
   void as_of(base::WallTime time, StreamStore::OnStreams on_done);
 
-  std::vector<Stream> list() const;  // by port
+  const StreamMap& list() const { return ledger_.streams(); }
   const Stream* find(std::uint16_t port) const;
   const PortRanges& ports() const { return ledger_.options.ports; }
   bool is_stopping() const { return ledger_.stopping; }

@@ -49,7 +49,7 @@ class Ledger {
   std::set<std::uint16_t> unreadable;  // ports whose rows are no streams
   bool stopping = false;
 
-  const std::map<std::uint16_t, Stream>& streams() const { return streams_; }
+  const StreamMap& streams() const { return streams_; }
   const Stream* find(std::uint16_t port) const;
   // The stream is so from now on, its timers too.
   void keep(const Stream& stream);
@@ -83,8 +83,8 @@ class Ledger {
   void tell_expiry_at();
 
  private:
-  std::map<std::uint16_t, Stream> streams_;
-  std::map<std::uint16_t, Stream> leaving_;  // gone, but for sessions
+  StreamMap streams_;
+  StreamMap leaving_;  // gone, but for sessions
   RetrySchedule retries_;
   OnRetryAt on_retry_at_;
   ExpirySchedule expiries_;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,6 +82,8 @@ struct Stream {
   std::int64_t revision = 1;    // counts the spec's changes
   bool operator==(const Stream&) const = default;
 };
+
+using StreamMap = std::map<std::uint16_t, Stream>;  // by port
 
 // What a stream has carried since its port was opened last.
 struct Traffic {

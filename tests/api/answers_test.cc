@@ -86,7 +86,7 @@ TEST_CASE("the range is shown as the original did and as its manual said") {
 TEST_CASE("streams are listed with the original's keys") {
   core::Stream stream;
   stream.spec = *core::make_spec("9000", "[::1]:22");
-  CHECK(json::parse(legacy_streams_json({stream})) ==
+  CHECK(json::parse(legacy_streams_json({{stream.spec.port, stream}})) ==
         json::parse(R"([{"listen": 9000, "proxy_pass": "[::1]:22"}])"));
   CHECK(json::parse(legacy_streams_json({})) == json::array());
 }

@@ -51,7 +51,7 @@ struct Host {
 
   Mapped mapped() const {
     Mapped all;
-    for (const core::Stream& stream : conductor.list()) all.emplace(stream.spec.port, stream.spec);
+    for (const auto& [port, stream] : conductor.list()) all.emplace(port, stream.spec);
     return all;
   }
 
