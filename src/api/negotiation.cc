@@ -85,6 +85,9 @@ std::optional<Problem> check_content_type(const http::Request& request,
                    {},
                    {}};
   };
+  const std::string* coding = request.header("Content-Encoding");
+  if (coding != nullptr && base::to_lower(*coding) != "identity")
+    return refuse("the Content-Encoding " + base::quoted(*coding) + " is not undone here");
   const std::string* header = request.header("Content-Type");
   if (header == nullptr) return refuse("there is no Content-Type");
   const auto parts = split_quoted(*header, ';');

@@ -214,7 +214,12 @@ std::optional<Problem> patch_stream(const V1Services& on, const Call& call, Repl
   auto change = read_change(call);
   if (!change) return change.error();
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
-  if (auto refused = check_content_type(call.request, kTypes)) return refused;
+  if (auto refused = check_content_type(call.request, kTypes)) {
+    // RFC 5789 section 2.2.
+    reply.refuse(std::move(*refused),
+                 {{"Accept-Patch", "application/merge-patch+json, application/json"}});
+    return std::nullopt;
+  }
   const auto patch = read_patch(call.request.body, change->port, on.clock.wall());
   if (!patch) return patch.error();
   on.conductor.patch(change->port, *patch, call.actor(), change->check,

@@ -98,7 +98,7 @@ void Conductor::put_at_port(const StreamSpec& spec, const Actor& actor, const St
 
 void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
                              OnPut on_done) {
-  base::Error error = none_is_free();
+  base::Error error = none_is_free(bool{may_change});
   for (auto port = candidate(0, may_change); port; port = candidate(*port + 1, may_change)) {
     spec.port = *port;
     // Before ports are tried: what is wrong with the rest.
@@ -246,9 +246,9 @@ void Conductor::as_of(base::WallTime time, StreamStore::OnStreams on_done) {
 
 const Stream* Conductor::find(std::uint16_t port) const { return ledger_.find(port); }
 
-base::Error Conductor::none_is_free() const {
-  return {base::Errc::unavailable,
-          "every port of " + ledger_.options.ports.to_string() + " is taken"};
+base::Error Conductor::none_is_free(bool is_limited) const {
+  return {base::Errc::unavailable, "every port of " + ledger_.options.ports.to_string() +
+                                       (is_limited ? " that you may have is taken" : " is taken")};
 }
 
 // The next one, from `from` on, that nobody is known to have: an int, as a range may end at 65535.
@@ -272,7 +272,7 @@ base::Result<std::uint16_t> Conductor::free_port(const PortCheck& may_change) {
     if (listener) return *port;  // bound and let go again
     if (listener.error().code == base::Errc::unavailable) return listener.error();
   }
-  return none_is_free();
+  return none_is_free(bool{may_change});
 }
 
 void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {

@@ -9,8 +9,8 @@
 #include "base/result.h"
 #include "core/stream.h"
 
-// What the tables have in common: the use of prepared statements, and how a stream's fields stand in
-// columns, alike in `streams` and `stream_events`. Throws SQLite::Exception.
+// What the tables have in common: the use of prepared statements, and how a stream's fields stand
+// in columns, alike in `streams` and `stream_events`. Throws SQLite::Exception.
 namespace sc::store {
 
 // Ready for the next use however this one ends: a statement that failed must be reset as well.

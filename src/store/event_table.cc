@@ -110,32 +110,36 @@ std::map<std::uint16_t, core::StreamSpec> EventTable::recorded() {
 }
 
 // Made for each query: which index serves it depends on what is asked for.
-core::HistoryPage EventTable::page(const core::HistoryQuery& query) {
-  const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, core::kMaxHistoryPage);
+std::string EventTable::page_sql(const core::HistoryQuery& query) {
   std::string sql =
       "SELECT id, at, action, port, actor, request_id, backend_before, backend_after, detail,"
       " revision, " +
       std::string(kSpecColumns) + " FROM stream_events WHERE true";
-  std::vector<std::string> texts;
-  const auto add = [&](const char* condition, std::string text) {
-    sql += condition;
-    texts.push_back(std::move(text));
-  };
-  if (query.since) add(" AND at >= ?", base::to_iso8601(*query.since));
-  if (query.until) add(" AND at < ?", base::to_iso8601(*query.until));
-  if (query.actor) add(" AND actor = ?", *query.actor);
-  if (query.action) add(" AND action = ?", std::string(core::to_string(*query.action)));
+  if (query.since) sql += " AND at >= :since";
+  if (query.until) sql += " AND at < :until";
+  if (query.actor) sql += " AND actor = :actor";
+  if (query.action) sql += " AND action = :action";
+  if (query.port) sql += " AND port = :port";
+  if (query.before_id) sql += " AND (at, id) < (:before_at, :before_id)";
+  return sql + " ORDER BY at DESC, id DESC LIMIT :limit";
+}
+
+core::HistoryPage EventTable::page(const core::HistoryQuery& query) {
+  const std::size_t limit = std::clamp<std::size_t>(query.limit, 1, core::kMaxHistoryPage);
+  SQLite::Statement select(connection_, page_sql(query));
+  if (query.since) select.bind(":since", base::to_iso8601(*query.since));
+  if (query.until) select.bind(":until", base::to_iso8601(*query.until));
+  if (query.actor) select.bind(":actor", *query.actor);
+  if (query.action) select.bind(":action", std::string(core::to_string(*query.action)));
+  if (query.port) select.bind(":port", static_cast<int>(*query.port));
   if (query.before_id) {
     const Use use(time_of_);
     time_of_.bind(1, *query.before_id);
     if (!time_of_.executeStep()) return {};
-    add(" AND (at, id) < (?, ", time_of_.getColumn(0).getString());
-    sql += std::to_string(*query.before_id) + ")";
+    select.bind(":before_at", time_of_.getColumn(0).getString());
+    select.bind(":before_id", *query.before_id);
   }
-  if (query.port) sql += " AND port = " + std::to_string(*query.port);
-  sql += " ORDER BY at DESC, id DESC LIMIT " + std::to_string(limit + 1);
-  SQLite::Statement select(connection_, sql);
-  for (std::size_t i = 0; i < texts.size(); ++i) select.bind(static_cast<int>(i) + 1, texts[i]);
+  select.bind(":limit", static_cast<std::int64_t>(limit) + 1);
   core::HistoryPage page;
   while (select.executeStep()) {
     if (page.events.size() == limit) {

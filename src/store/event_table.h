@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "core/event.h"
@@ -28,8 +29,9 @@ class EventTable {
   // See StreamStore::as_of. By indexes alone: a few look-ups for each port that history knows.
   std::vector<core::Stream> as_of(base::WallTime time);
 
-  // For a test of how it is carried out.
+  // For tests of how they are carried out.
   static const char* as_of_sql();
+  static std::string page_sql(const core::HistoryQuery& query);
 
  private:
   SQLite::Database& connection_;

@@ -364,7 +364,7 @@ class Concurrent(harness.EndToEnd):
 
 class Remote(harness.EndToEnd):
     def test_a_peer_from_elsewhere_gets_401_that_says_so(self):
-        address = host_address()
+        address = peers.host_address()
         if not address:
             self.skipTest("the host has the loopback addresses alone")
         service = self.start_service(10, flags={"bind-address": "0.0.0.0"})
@@ -375,7 +375,7 @@ class Remote(harness.EndToEnd):
         self.assertEqual(service.get("/status").status, 200)
 
     def test_api_auth_off_lets_everybody_in(self):
-        address = host_address()
+        address = peers.host_address()
         if not address:
             self.skipTest("the host has the loopback addresses alone")
         service = self.start_service(10, flags={"bind-address": "0.0.0.0", "api-auth": "off",
@@ -383,17 +383,6 @@ class Remote(harness.EndToEnd):
         service.api_host = address
         self.assertEqual(service.get("/status").status, 200)
         service.api_host = "127.0.0.1"
-
-
-def host_address():
-    """An address of this host which is not loopback, or nothing; no packet is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        address = sock.getsockname()[0]
-    return None if address.startswith("127.") else address
 
 
 if __name__ == "__main__":

@@ -199,3 +199,14 @@ def free_ports(count):
 
 def free_port():
     return free_ports(1)
+
+
+def host_address():
+    """An address of this host which is not loopback, or nothing; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = sock.getsockname()[0]
+    return None if address.startswith("127.") else address

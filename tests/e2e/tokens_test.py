@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Who may use the API: tokens, roles and ports, the unix socket, the credential file."""
 
+import concurrent.futures
 import grp
 import http.client
 import json
@@ -193,6 +194,24 @@ class Tokens(harness.EndToEnd):
         self.assertEqual(reply.headers["WWW-Authenticate"], 'Bearer error="invalid_token"')
         service.wait_for_line("a token that is not valid was shown", address="127.0.0.1")
         self.assertEqual(self.status(service, "/status"), 200)
+
+    def test_an_address_that_shows_ten_wrong_tokens_has_to_wait(self):
+        address = peers.host_address()
+        if not address:
+            self.skipTest("the host has the loopback addresses alone")
+        service = self.start_service(10, flags={"bind-address": "0.0.0.0"})
+        secret = self.create(service, "ci", "viewer")
+        service.api_host = address
+        self.assertEqual(self.status(service, "/v1/status", secret), 200)
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            wrong = list(pool.map(lambda _: self.status(service, "/v1/status", "sc_wrong"), range(10)))
+        self.assertEqual(wrong, [401] * 10)
+        reply = service.get("/v1/status", headers=bearer(secret))
+        self.assertEqual((reply.status, reply.json["type"]),
+                         (429, "urn:stream-conductor:problem:too-many-requests"))
+        self.assertTrue(1 <= int(reply.headers["Retry-After"]) <= 600)
+        service.api_host = "127.0.0.1"  # others are not concerned
+        self.assertEqual(self.status(service, "/v1/status", secret), 200)
 
     def test_no_stream_leads_to_the_api_where_loopback_is_trusted(self):
         """Or an operator of one port, and whoever reaches that port, would be an admin."""
