@@ -13,7 +13,7 @@ namespace sc::core {
 // What somebody may do; each one may what the one before it may.
 enum class Role : unsigned char {
   viewer,     // read
-  operator_,  // NOLINT: `operator` is C++'s. Create, change and remove streams, one at a time
+  operator_,  // NOLINT: `operator` is C++'s. Create, change and remove streams
   admin,      // replace the whole set of streams, restore
 };
 
