@@ -30,10 +30,10 @@ constexpr std::chrono::milliseconds kTroubleEvery{1000};
 
 }  // namespace
 
-Worker::Worker(std::size_t index, const SessionOptions& options, Admission& admission,
+Worker::Worker(std::size_t index, SessionOptions options, Admission& admission,
                const std::vector<std::unique_ptr<Worker>>& peers, Report report)
     : index_(index),
-      options_(options),
+      options_(std::move(options)),
       admission_(admission),
       peers_(peers),
       report_(std::move(report)),

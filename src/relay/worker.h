@@ -88,7 +88,7 @@ class Worker {
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
 
   // `peers` are all workers, this one among them; complete by start().
-  Worker(std::size_t index, const SessionOptions& options, Admission& admission,
+  Worker(std::size_t index, SessionOptions options, Admission& admission,
          const std::vector<std::unique_ptr<Worker>>& peers, Report report);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
