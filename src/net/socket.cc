@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -132,6 +133,54 @@ base::Result<PeerCredentials> peer_credentials(int fd) {
 void reset_on_close(int fd) {
   const linger at_once{1, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+void end_on_close(int fd) {
+  const linger never{0, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &never, sizeof never);
+}
+
+bool resets_on_close(int fd) {
+  linger set{};
+  socklen_t size = sizeof set;
+  return ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &set, &size) == 0 && set.l_onoff != 0 &&
+         set.l_linger == 0;
+}
+
+// connect(2): AF_UNSPEC dissolves the association; TCP sends a reset where the other side would miss
+// something otherwise, and with SO_LINGER 0 whatever is there still is dropped.
+void end_connection(int fd) {
+  reset_on_close(fd);
+  sockaddr nobody{};
+  nobody.sa_family = AF_UNSPEC;
+  ::connect(fd, &nobody, sizeof nobody);
+}
+
+void stop_listening(int fd) { ::shutdown(fd, SHUT_RDWR); }
+
+bool is_listening(int fd) {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
+bool is_socket(int fd) {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 && S_ISSOCK(about.st_mode);
+}
+
+std::uint64_t socket_cookie(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size);
+  return cookie;
+}
+
+bool is_closed(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
+  return info.tcpi_state == TCP_CLOSE;
 }
 
 }  // namespace sc::net

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,19 @@ base::Result<PeerCredentials> peer_credentials(int fd);
 
 // Makes the coming close(2) send a reset instead of an orderly end, dropping what was not sent yet.
 void reset_on_close(int fd);
+// Takes that back.
+void end_on_close(int fd);
+bool resets_on_close(int fd);
+// Ends the connection now, by a reset, whoever else has copies of the descriptor.
+void end_connection(int fd);
+// A listener takes no clients any more and resets those that wait, whoever has copies of it.
+void stop_listening(int fd);
+bool is_listening(int fd);
+bool is_socket(int fd);
+// Another one for each socket of the host; its copies share it (socket(7): SO_COOKIE).
+std::uint64_t socket_cookie(int fd);
+// Is a TCP socket's connection over, be it by a reset or by an end of both sides that both know of?
+bool is_closed(int fd);
 
 // Keepalive on a socket that exists.
 void set_keepalive(int fd, const Keepalive& keepalive);

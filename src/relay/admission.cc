@@ -71,6 +71,11 @@ Room Admission::try_enter(StreamCounters& stream) {
   return room;
 }
 
+void Admission::add_session(StreamCounters& stream) {
+  stream.sessions_admitted.fetch_add(1);
+  used_.fetch_add(kOneSession + kSessionDescriptors);
+}
+
 bool Admission::leave(StreamCounters& stream) {
   stream.sessions_admitted.fetch_sub(1);
   give(kOneSession + kSessionDescriptors);

@@ -44,6 +44,8 @@ class Admission {
   // Takes a session's place and its two descriptors, or says what is missing: then on_room follows
   // sooner or later or, for stream_full, a leave() that answers true.
   Room enter(StreamCounters& stream);
+  // For a session of a former process, which is in already, whatever the limits are now.
+  void add_session(StreamCounters& stream);
   // Gives them back. True: clients of this stream wait, and there is room for one now.
   bool leave(StreamCounters& stream);
   // A client has to wait.
@@ -55,6 +57,7 @@ class Admission {
   void remove_listener() { give(1); }
   // For a pipe; without one a session goes on, more slowly (see Pump).
   bool take_pipe();
+  void add_pipe() { used_.fetch_add(kPipeDescriptors); }
   void give_pipe() { give(kPipeDescriptors); }
 
   std::size_t sessions() const { return used_.load(std::memory_order_relaxed) / kOneSession; }
@@ -66,7 +69,7 @@ class Admission {
  private:
   static constexpr std::uint64_t kOneSession = std::uint64_t{1} << 32;
   static constexpr std::size_t kSessionDescriptors = 2;
-  static constexpr std::size_t kPipeDescriptors = 2;
+  static constexpr std::size_t kPipeDescriptors = 1;
 
   Room try_enter(StreamCounters& stream);
   // With `most` descriptors in use afterwards.

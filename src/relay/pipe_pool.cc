@@ -5,11 +5,32 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <string>
 #include <utility>
 
 #include "relay/admission.h"
 
 namespace sc::relay {
+
+namespace {
+
+// The opening of its own name makes one descriptor of both ends (proc(5): /proc/self/fd).
+base::Fd open_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return {};
+  const base::Fd read(ends[0]);
+  const base::Fd write(ends[1]);
+  const std::string name = "/proc/self/fd/" + std::to_string(ends[0]);
+  return base::Fd(::open(name.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+}
+
+std::size_t capacity_of(int pipe) {
+  const int size = ::fcntl(pipe, F_GETPIPE_SZ);
+  return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
+}  // namespace
 
 PipeCount::~PipeCount() {
   if (pool_ != nullptr) pool_->on_closed();
@@ -18,16 +39,34 @@ PipeCount::~PipeCount() {
 std::optional<Pipe> PipePool::make_pipe() {
   const bool counts = admission_ != nullptr && alive_ >= kKept;
   if (counts && !admission_->take_pipe()) return std::nullopt;
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) {
+  base::Fd fd = open_pipe();
+  if (!fd) {
     if (counts) admission_->give_pipe();
     return std::nullopt;
   }
   ++alive_;
-  Pipe pipe{base::Fd(ends[0]), base::Fd(ends[1]), 0, PipeCount(*this)};
-  const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
-  pipe.capacity = size > 0 ? static_cast<std::size_t>(size) : 0;
+  Pipe pipe{std::move(fd), 0, PipeCount(*this)};
+  pipe.capacity = capacity_of(pipe.fd.get());
+  if (keeper_ != nullptr) pipe.record = handoff::PipeRecord::make(*keeper_, pipe.fd.get());
   return pipe;
+}
+
+Pipe PipePool::adopt(handoff::KeptPipe kept) {
+  if (admission_ != nullptr && alive_ >= kKept) admission_->add_pipe();
+  ++alive_;
+  Pipe pipe{std::move(kept.fd), 0, PipeCount(*this), std::move(kept.record)};
+  pipe.capacity = capacity_of(pipe.fd.get());
+  return pipe;
+}
+
+// A kept one has a copy, so it would not go by being closed. When the next process is to find
+// everything as it is, its bytes stay.
+void PipePool::discard(Pipe pipe) {
+  if (!pipe.record || keeper_ == nullptr || keeper_->is_leaving()) return;
+  std::array<std::byte, kSpareCapacity> nowhere;
+  while (::read(pipe.fd.get(), nowhere.data(), nowhere.size()) > 0) {
+  }
+  give_back(std::move(pipe));
 }
 
 void PipePool::on_closed() {
@@ -79,7 +118,7 @@ void PipePool::grow(Pipe& pipe) {
     --grow_calls_to_skip_;
     return;
   }
-  const int granted = ::fcntl(pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(kGrownCapacity));
+  const int granted = ::fcntl(pipe.fd.get(), F_SETPIPE_SZ, static_cast<int>(kGrownCapacity));
   if (granted > 0) {
     pipe.capacity = static_cast<std::size_t>(granted);
   } else {

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/fd.h"
+#include "handoff/vault.h"
 
 namespace sc::relay {
 
@@ -32,10 +35,16 @@ class PipeCount {
 
 // A kernel pipe as a place for bytes on their way between two sockets.
 struct Pipe {
-  base::Fd read;
-  base::Fd write;
+  base::Fd fd;               // open for both (fifo(7)), so it needs one descriptor and never ends
   std::size_t capacity = 0;  // bytes, when filled with whole pages
   PipeCount count{};
+  std::unique_ptr<handoff::PipeRecord> record{};  // of a pipe that outlives the process
+
+  bool is_kept() const { return record && record->is_held(); }
+  // Whose bytes go in next; before they do.
+  void claim(std::uint64_t owner) {
+    if (record) record->claim(owner);
+  }
 };
 
 // The pipes of one worker: lent while there are bytes to hold, so sessions at rest have none.
@@ -55,8 +64,9 @@ class PipePool {
   static constexpr unsigned kRefusedCalls = 256;
 
   // `admission`, if any, is asked for the descriptors of pipes beyond the first kKept, for which
-  // the service keeps a reserve.
-  explicit PipePool(Admission* admission = nullptr) : admission_(admission) {}
+  // the service keeps a reserve. `keeper`, if any, keeps the pipes for the next process.
+  explicit PipePool(Admission* admission = nullptr, handoff::Keeper* keeper = nullptr)
+      : admission_(admission), keeper_(keeper) {}
   PipePool(const PipePool&) = delete;
   PipePool& operator=(const PipePool&) = delete;
 
@@ -65,8 +75,12 @@ class PipePool {
   std::optional<Pipe> take();
   // Is a pipe of kSpareCapacity at hand, or can one be made? The next take() gives it then.
   bool has_spare();
-  // Must be empty: what is left in it would reach another session. Close one that is not.
+  // Must be empty: what is left in it would reach another session.
   void give_back(Pipe pipe);
+  // Nobody will take what is in it.
+  void discard(Pipe pipe);
+  // One of a former process, with whatever is in it.
+  Pipe adopt(handoff::KeptPipe pipe);
   // Up to kGrownCapacity, as far as the kernel lets us. The bytes in it stay.
   void grow(Pipe& pipe);
 
@@ -82,6 +96,7 @@ class PipePool {
   void on_closed();
 
   Admission* admission_;
+  handoff::Keeper* keeper_;
   std::size_t alive_ = 0;      // before at_rest_, whose pipes count until they die
   bool used_ = false;          // since the last trim()
   std::vector<Pipe> at_rest_;  // by capacity, the largest last

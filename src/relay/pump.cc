@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "base/direct_call.h"
+#include "base/kill_point.h"
+#include "net/socket.h"
 
 namespace sc::relay {
 namespace {
@@ -35,6 +37,34 @@ bool is_again(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
 
+Pump::~Pump() {
+  if (pipe_) resources_.pipes->discard(std::move(*pipe_));
+}
+
+bool Pump::keep(std::uint64_t owner, handoff::Shared<std::uint8_t>* ended) {
+  if (pipe_ && !pipe_->is_kept()) return false;
+  if (left_in_source_) return false;
+  if (pipe_) pipe_->claim(owner);
+  owner_ = owner;
+  ended_ = ended;
+  return true;
+}
+
+void Pump::let_go() {
+  if (pipe_) pipe_->claim(0);
+  owner_ = 0;
+  ended_ = nullptr;
+  lacks_pipe_ = false;
+}
+
+void Pump::resume(std::optional<handoff::KeptPipe> waiting,
+                  const handoff::Shared<std::uint8_t>& told) {
+  source_told_ = &told;
+  if (!waiting) return;
+  buffered_ = waiting->bytes;
+  pipe_ = resources_.pipes->adopt(std::move(*waiting));
+}
+
 std::size_t Pump::step(int from, int to) {
   taken_ = 0;
   left_in_source_ = false;
@@ -42,7 +72,7 @@ std::size_t Pump::step(int from, int to) {
   while (more && !is_over() && taken_ < kBytesPerStep) {
     if (pipe_) {
       more = drain_pipe(to);
-    } else if (bulk_) {
+    } else if (bulk_ || owner_ != 0) {
       more = splice_in(from, to);
     } else {
       more = copy(from, to);
@@ -58,7 +88,7 @@ bool Pump::copy(int from, int to) {
   const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
   const ssize_t got =
       retried([&] { return base::direct::recv(from, buffer.data(), buffer.size(), 0); });
-  if (got <= 0) return on_no_read(got, to);
+  if (got <= 0) return on_no_read(got, from, to);
   const auto size = static_cast<std::size_t>(got);
   const ssize_t sent =
       retried([&] { return base::direct::send(to, buffer.data(), size, MSG_NOSIGNAL); });
@@ -69,9 +99,10 @@ bool Pump::copy(int from, int to) {
   if (taken == size) return bulk_;
   // The rest goes into the empty pipe that has_spare() promised; page for page it fits.
   pipe_ = resources_.pipes->take();
+  pipe_->claim(owner_);
   const std::span<std::byte> rest = buffer.subspan(taken, size - taken);
   const ssize_t kept =
-      retried([&] { return ::write(pipe_->write.get(), rest.data(), rest.size()); });
+      retried([&] { return ::write(pipe_->fd.get(), rest.data(), rest.size()); });
   if (kept != static_cast<ssize_t>(rest.size())) {
     fail(Fault::sink, kept < 0 ? errno : ENOBUFS);  // bytes would be lost: better an open break
     return false;
@@ -86,7 +117,7 @@ bool Pump::copy_without_pipe(int from, int to) {
   const std::span<std::byte> buffer = resources_.buffer.first(kBuffer);
   const ssize_t got =
       retried([&] { return base::direct::recv(from, buffer.data(), buffer.size(), MSG_PEEK); });
-  if (got <= 0) return on_no_read(got, to);
+  if (got <= 0) return on_no_read(got, from, to);
   const auto size = static_cast<std::size_t>(got);
   const ssize_t sent =
       retried([&] { return base::direct::send(to, buffer.data(), size, MSG_NOSIGNAL); });
@@ -106,19 +137,24 @@ bool Pump::copy_without_pipe(int from, int to) {
 bool Pump::splice_in(int from, int to) {
   assert(!pipe_ && buffered_ == 0);
   auto pipe = resources_.pipes->take();
+  if (owner_ != 0 && (!pipe || !pipe->is_kept())) {
+    lacks_pipe_ = true;
+    return false;
+  }
   if (!pipe) {
     bulk_ = false;  // copying does without
     return true;
   }
-  const ssize_t got = splice_some(from, pipe->write.get(), pipe->capacity);
+  pipe->claim(owner_);
+  SC_KILL_POINT("claimed");
+  const ssize_t got = splice_some(from, pipe->fd.get(), pipe->capacity);
+  SC_KILL_POINT("spliced_in");
   if (got <= 0) {
     const int error = errno;
     resources_.pipes->give_back(std::move(*pipe));
     errno = error;
     bulk_ = false;
-    // 0 is the end, or an urgent byte in front of the end, which splice does not pass
-    // (tcp_read_sock): copying tells which.
-    return got == 0 || on_no_read(got, to);
+    return got == 0 ? splice_nothing(from, to) : on_no_read(got, from, to);
   }
   buffered_ = static_cast<std::size_t>(got);
   // Small segments fill the pipe's slots long before its bytes: that is no reason to grow it.
@@ -129,10 +165,45 @@ bool Pump::splice_in(int from, int to) {
   return drain_pipe(to) && was_bulk;
 }
 
+// It is the end, or an urgent byte in front of the end, which splice does not pass (tcp_read_sock).
+// Copying tells which, and passes it; of a kept session a look does.
+bool Pump::splice_nothing(int from, int to) {
+  if (owner_ == 0) return true;
+  std::byte next{};
+  const ssize_t got = retried([&] { return base::direct::recv(from, &next, 1, MSG_PEEK); });
+  return got > 0 ? read_urgent(from, to) : on_no_read(got, from, to);
+}
+
+// The one byte of a kept session that is in user space for a moment.
+bool Pump::read_urgent(int from, int to) {
+  auto pipe = resources_.pipes->take();
+  if (!pipe || !pipe->is_kept()) {
+    lacks_pipe_ = true;
+    return false;
+  }
+  pipe->claim(owner_);
+  std::byte urgent{};
+  const ssize_t got = retried([&] { return base::direct::recv(from, &urgent, 1, 0); });
+  if (got <= 0) {
+    const int error = errno;
+    resources_.pipes->give_back(std::move(*pipe));
+    errno = error;
+    return on_no_read(got, from, to);
+  }
+  pipe_ = std::move(pipe);
+  if (retried([&] { return ::write(pipe_->fd.get(), &urgent, 1); }) != 1) {
+    fail(Fault::source, EIO);  // an empty pipe takes a byte
+    return false;
+  }
+  buffered_ = 1;
+  return drain_pipe(to);
+}
+
 // False when the sink is full or has failed.
 bool Pump::drain_pipe(int to) {
   while (buffered_ > 0) {
-    const ssize_t sent = splice_some(pipe_->read.get(), to, buffered_);
+    const ssize_t sent = splice_some(pipe_->fd.get(), to, buffered_);
+    SC_KILL_POINT("spliced_out");
     if (sent < 0) return on_no_write(errno);
     if (sent == 0) return on_no_write(EPIPE);  // a pipe that holds bytes has no end to report
     buffered_ -= static_cast<std::size_t>(sent);
@@ -144,9 +215,15 @@ bool Pump::drain_pipe(int to) {
 }
 
 // The source gave nothing: its end, nothing now, or an error.
-bool Pump::on_no_read(ssize_t result, int to) {
+bool Pump::on_no_read(ssize_t result, int from, int to) {
   if (result == 0) {
-    end(to);
+    // A former process may have been the one whom a reset was told: to us it looks like an end. In
+    // order a connection is closed only when both sides have ended.
+    if (source_told_ != nullptr && *source_told_ == 0 && net::is_closed(from)) {
+      fail(Fault::source, ECONNRESET);
+    } else {
+      end(to);
+    }
     return false;
   }
   if (!is_again(errno)) fail(Fault::source, errno);
@@ -162,6 +239,8 @@ bool Pump::on_no_write(int error) {
 void Pump::end(int to) {
   assert(!pipe_);
   state_ = State::finished;
+  if (ended_ != nullptr) *ended_ = 1;
+  SC_KILL_POINT("ended");
   // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
   if (!withhold_end_) ::shutdown(to, SHUT_WR);
 }
@@ -170,8 +249,10 @@ void Pump::fail(Fault fault, int error) {
   state_ = State::failed;
   fault_ = fault;
   error_ = error;
-  pipe_.reset();  // closed, as it may hold bytes that nobody will take
   buffered_ = 0;
+  if (!pipe_) return;
+  resources_.pipes->discard(std::move(*pipe_));
+  pipe_.reset();
 }
 
 }  // namespace sc::relay

@@ -18,6 +18,9 @@ namespace sc::relay {
 // through a pipe once a read fills the buffer, and copies again when a read is short. Between two
 // steps no byte is in user space: what the sink did not take waits in a pipe or, when no pipe is to
 // be had, still in the source's socket.
+//
+// Of a session that is kept for the next process no byte is in user space ever: it splices alone,
+// through pipes that are kept and say whose bytes they hold.
 class Pump {
  public:
   enum class State : std::uint8_t {
@@ -40,11 +43,23 @@ class Pump {
   explicit Pump(const Resources& resources) : resources_(resources) {}
   Pump(const Pump&) = delete;
   Pump& operator=(const Pump&) = delete;
-  ~Pump() = default;  // a pipe that still holds bytes is closed with them, not given back
+  ~Pump();  // what still waits in a pipe is lost, or is left to the next process
 
   // Moves up to about kBytesPerStep between the two non-blocking sockets; answers how many bytes
   // the sink took.
   std::size_t step(int from, int to);
+
+  // The session is kept: `owner` is for its pipes, `ended` is set before the sink is told the end.
+  // False: it cannot be, as bytes wait in a pipe that is not.
+  bool keep(std::uint64_t owner, handoff::Shared<std::uint8_t>* ended);
+  // It is not any more.
+  void let_go();
+  // It is kept, and there is no kept pipe to be had: it has to be let go to move on.
+  bool lacks_pipe() const { return lacks_pipe_; }
+
+  // Goes on where a former process was: with what it had read and the sink has not taken. `told`:
+  // whether the source was told the end of the other direction.
+  void resume(std::optional<handoff::KeptPipe> waiting, const handoff::Shared<std::uint8_t>& told);
 
   // When the source ends, do not tell the sink: it has broken for writing, or is about to be
   // closed.
@@ -64,9 +79,11 @@ class Pump {
   bool copy(int from, int to);
   bool copy_without_pipe(int from, int to);
   bool splice_in(int from, int to);
+  bool splice_nothing(int from, int to);
+  bool read_urgent(int from, int to);
   bool drain_pipe(int to);
 
-  bool on_no_read(ssize_t result, int to);
+  bool on_no_read(ssize_t result, int from, int to);
   bool on_no_write(int error);
   void end(int to);
   void fail(Fault fault, int error);
@@ -80,7 +97,11 @@ class Pump {
   bool bulk_ = false;            // splice instead of copy
   bool left_in_source_ = false;  // the sink is full and there was no pipe for the rest
   bool withhold_end_ = false;
+  bool lacks_pipe_ = false;
   int error_ = 0;
+  std::uint64_t owner_ = 0;                                // of the session, if it is kept
+  handoff::Shared<std::uint8_t>* ended_ = nullptr;         // likewise
+  const handoff::Shared<std::uint8_t>* source_told_ = nullptr;  // after resume()
 };
 
 }  // namespace sc::relay

@@ -1,14 +1,19 @@
 #include "relay/relay.h"
 
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <exception>
 #include <utility>
 
+#include "base/kill_point.h"
 #include "net/socket.h"
 
 namespace sc::relay {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr std::chrono::milliseconds kAtOnce{1};
 
 // One function decides what an end waits for; nobody else touches the masks. An end that waits for
 // nothing is not polled, except that one whose end has been read is watched for a reset: nothing
@@ -38,19 +43,78 @@ Relay::Relay(loop::Loop& loop, base::Fd client, net::Dialed backend,
       last_byte_at_(loop.now()),
       on_done_(std::move(on_done)),
       backend_poll_(std::move(backend.poll)) {
-  client_poll_.emplace(loop, client_.get(), [this](loop::Ready ready) { on_client(ready); });
+  start();
+}
+
+Relay::Relay(loop::Loop& loop, handoff::KeptSession kept, const Pump::Resources& resources,
+             std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done)
+    : loop_(loop),
+      client_(std::move(kept.client)),
+      backend_(std::move(kept.backend)),
+      record_(std::move(kept.record)),
+      up_(resources),
+      down_(resources),
+      counters_(counters),
+      idle_timeout_(idle_timeout),
+      on_done_(std::move(on_done)),
+      backend_poll_(std::make_unique<loop::Poll>(loop, backend_.get(), loop::Poll::OnReady{})) {
+  const handoff::SessionFacts facts = record_->facts();
+  bytes_in_ = facts.bytes_in;
+  bytes_out_ = facts.bytes_out;
+  last_byte_at_ = std::chrono::milliseconds(facts.last_byte_at);
+  up_.resume(std::move(kept.up), record_->slot().down_ended);
+  down_.resume(std::move(kept.down), record_->slot().up_ended);
+  begin_keeping();
+  start();
+}
+
+void Relay::start() {
+  client_poll_.emplace(loop_, client_.get(), [this](loop::Ready ready) { on_client(ready); });
   backend_poll_->set_on_ready([this](loop::Ready ready) { on_backend(ready); });
   try {
     update();
   } catch (const std::exception&) {
-    net::reset_on_close(client_.get());
-    net::reset_on_close(backend_.get());
+    for (const base::Fd* fd : {&client_, &backend_})
+      record_ ? net::end_connection(fd->get()) : net::reset_on_close(fd->get());
     throw;
   }
   if (idle_timeout_.count() > 0) {
     idle_check_ = std::make_unique<loop::Timer>(loop_, [this] { on_idle_check(); });
-    idle_check_->start(idle_timeout_);
+    idle_check_->start(std::max(last_byte_at_ + idle_timeout_ - loop_.now(), kAtOnce));
   }
+}
+
+bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
+  if (record_ || !client_) return false;
+  facts.bytes_in = bytes_in_;
+  facts.bytes_out = bytes_out_;
+  facts.last_byte_at = last_byte_at_.count();
+  return keep(handoff::SessionRecord::make(keeper, facts, client_.get(), backend_.get()));
+}
+
+bool Relay::keep(std::unique_ptr<handoff::SessionRecord> record) {
+  record_ = std::move(record);
+  return record_ && begin_keeping();
+}
+
+bool Relay::begin_keeping() {
+  handoff::SessionSlot& slot = record_->slot();
+  if (up_.keep(record_->owner(handoff::Direction::up), &slot.up_ended) &&
+      down_.keep(record_->owner(handoff::Direction::down), &slot.down_ended))
+    return true;
+  record_->count_no_pipe();
+  stop_keeping();
+  return false;
+}
+
+// It goes on as a session of this process alone. The record first: a session without its bytes must
+// not be found.
+void Relay::stop_keeping() {
+  record_.reset();
+  up_.let_go();
+  down_.let_go();
+  net::end_on_close(client_.get());
+  net::end_on_close(backend_.get());
 }
 
 void Relay::on_client(loop::Ready ready) {
@@ -85,8 +149,9 @@ void Relay::pump_up() {
   const std::size_t moved = up_.step(client_.get(), backend_.get());
   if (moved == 0) return;
   bytes_in_ += moved;
+  if (record_) record_->slot().bytes_in.store(bytes_in_, kRelaxed);
   counters_.bytes_in.fetch_add(moved, kRelaxed);
-  last_byte_at_ = loop_.now();
+  note_byte();
 }
 
 void Relay::pump_down() {
@@ -95,11 +160,22 @@ void Relay::pump_down() {
   const std::size_t moved = down_.step(backend_.get(), client_.get());
   if (moved == 0) return;
   bytes_out_ += moved;
+  if (record_) record_->slot().bytes_out.store(bytes_out_, kRelaxed);
   counters_.bytes_out.fetch_add(moved, kRelaxed);
+  note_byte();
+}
+
+void Relay::note_byte() {
   last_byte_at_ = loop_.now();
+  if (record_) record_->slot().last_byte_at.store(last_byte_at_.count(), kRelaxed);
 }
 
 void Relay::update() {
+  // Level-triggered: what could not be moved is told again.
+  if (up_.lacks_pipe() || down_.lacks_pipe()) {
+    record_->count_no_pipe();
+    stop_keeping();
+  }
   if (up_.fault() == Pump::Fault::source) return finish(EndReason::client_reset, up_.error());
   if (down_.fault() == Pump::Fault::source) return finish(EndReason::backend_reset, down_.error());
   // A sink has broken. What that side sent before it broke may still wait to be read: pass it on,
@@ -128,14 +204,34 @@ void Relay::on_idle_check() {
 
 void Relay::cut(EndReason reason) { finish(reason, 0); }
 
-void Relay::finish(EndReason reason, int error) {
-  if (reason != EndReason::finished) {
-    net::reset_on_close(client_.get());
-    net::reset_on_close(backend_.get());
+// A kept one has copies: what close(2) would do has to be done before.
+void Relay::end_kept(EndReason reason) {
+  client_poll_.reset();
+  backend_poll_.reset();
+  for (const base::Fd* fd : {&client_, &backend_}) {
+    if (reason == EndReason::finished) {
+      ::shutdown(fd->get(), SHUT_WR);
+      net::end_on_close(fd->get());
+    } else {
+      net::end_connection(fd->get());
+    }
   }
+  SC_KILL_POINT("over");
+  record_.reset();
+}
+
+void Relay::finish(EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  client_poll_->abandon();
-  backend_poll_->abandon();
+  if (record_) {
+    end_kept(reason);
+  } else {
+    if (reason != EndReason::finished) {
+      net::reset_on_close(client_.get());
+      net::reset_on_close(backend_.get());
+    }
+    client_poll_->abandon();
+    backend_poll_->abandon();
+  }
   client_.reset();
   backend_.reset();
   idle_check_.reset();

@@ -7,6 +7,7 @@
 
 #include "base/callback.h"
 #include "base/fd.h"
+#include "handoff/vault.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
@@ -37,8 +38,18 @@ class Relay {
   // std::runtime_error, after both sides were reset, when the host cannot poll one more descriptor.
   Relay(loop::Loop& loop, base::Fd client, net::Dialed backend, const Pump::Resources& resources,
         std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
+  // Goes on where a former process's was; `kept` has both sockets. Throws likewise.
+  Relay(loop::Loop& loop, handoff::KeptSession kept, const Pump::Resources& resources,
+        std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
+
+  // From now on it is kept for the next process, see SessionRecord. False: it is not, this time, or
+  // is already.
+  bool keep(handoff::Keeper& keeper, handoff::SessionFacts facts);
+  // The same, for one whose client was kept before the backend was reached.
+  bool keep(std::unique_ptr<handoff::SessionRecord> record);
+  bool is_kept() const { return record_ && record_->is_held(); }
 
   // Finds the backend dead when it falls silent; the client's socket has it from its listener.
   // Asked for only when the session has lived for a while, as it takes four calls.
@@ -51,6 +62,11 @@ class Relay {
   void cut(EndReason reason);
 
  private:
+  void start();
+  bool begin_keeping();
+  void stop_keeping();
+  void end_kept(EndReason reason);
+  void note_byte();
   void on_client(loop::Ready ready);
   void on_backend(loop::Ready ready);
   void on_broken(int fd, EndReason reason);
@@ -63,6 +79,7 @@ class Relay {
   loop::Loop& loop_;
   base::Fd client_;
   base::Fd backend_;
+  std::unique_ptr<handoff::SessionRecord> record_;   // of one that is kept
   Pump up_;    // client to backend
   Pump down_;  // backend to client
   StreamCounters& counters_;

@@ -42,23 +42,69 @@ std::string_view to_string(Session::State state) {
 
 Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
                  const SessionOptions& options, const Pump::Resources& resources,
-                 OnDialed on_dialed, OnEnd on_end)
+                 handoff::Keeper* keeper, OnDialed on_dialed, OnEnd on_end)
     : loop_(loop),
       stream_(std::move(stream)),
       peer_(client.peer),
       client_(std::move(client.fd)),
       options_(options),
       resources_(resources),
+      keeper_(stream_.spec->durable == core::Durability::off ? nullptr : keeper),
       started_at_(loop.now()),
+      is_due_(options.durable_after.count() == 0),
       on_dialed_(std::move(on_dialed)),
-      on_end_(std::move(on_end)),
-      dialer_(std::make_unique<net::Dialer>(
-          loop, stream_.spec->backend,
-          net::DialOptions{stream_.spec->connect_timeout.value_or(options.connect_timeout),
-                           options.denied_ports},
-          [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); })) {
+      on_end_(std::move(on_end)) {
+  if (keeper_ != nullptr && stream_.spec->durable == core::Durability::early)
+    record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   stream_.counters->sessions_active.fetch_add(1, kRelaxed);
+  start_dialing();
+}
+
+Session::Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession kept,
+                 const SessionOptions& options, const Pump::Resources& resources,
+                 handoff::Keeper* keeper, OnDialed on_dialed, OnEnd on_end)
+    : loop_(loop),
+      stream_(std::move(stream)),
+      peer_(kept.record->facts().peer),
+      options_(options),
+      resources_(resources),
+      keeper_(keeper),
+      started_at_(kept.record->facts().started_at),
+      on_dialed_(std::move(on_dialed)),
+      on_end_(std::move(on_end)) {
+  StreamCounters& counters = *stream_.counters;
+  counters.sessions_total.fetch_add(1, kRelaxed);
+  counters.sessions_active.fetch_add(1, kRelaxed);
+  if (!kept.backend) {
+    client_ = std::move(kept.client);
+    record_ = std::move(kept.record);
+    start_dialing();
+    return;
+  }
+  counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
+  counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
+  state_ = State::relaying;
+  relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
+                                   stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                                   counters, [this](const RelayEnd& how) { end(how, {}); });
+}
+
+void Session::start_dialing() {
+  dialer_ = std::make_unique<net::Dialer>(
+      loop_, stream_.spec->backend,
+      net::DialOptions{stream_.spec->connect_timeout.value_or(options_.connect_timeout),
+                       options_.denied_ports},
+      [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); });
+}
+
+handoff::SessionFacts Session::facts() const {
+  handoff::SessionFacts facts;
+  facts.port = stream_.spec->port;
+  facts.stream_created_at = stream_.spec->created_at;
+  facts.started_at = facts.last_byte_at = started_at_.count();
+  facts.peer = peer_;
+  return facts;
 }
 
 Session::~Session() { stream_.counters->sessions_active.fetch_sub(1, kRelaxed); }
@@ -74,12 +120,23 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     return;
   }
   state_ = State::relaying;
+  // Before a byte is moved.
+  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) {
+    record_.reset();
+    net::end_on_close(client_.get());
+  }
   try {
     relay_ =
         std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
                                 stream_.spec->idle_timeout.value_or(options_.idle_timeout),
                                 *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
+    if (record_) {
+      relay_->keep(std::move(record_));
+    } else if (is_due_) {
+      keep();
+    }
   } catch (const std::exception& failure) {
+    record_.reset();
     told({});
     end(RelayEnd{EndReason::internal, 0, 0, 0}, failure.what());
     return;
@@ -91,6 +148,18 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
 void Session::keep_alive() {
   keeps_alive_ = true;
   if (relay_) relay_->keep_alive(options_.keepalive);
+}
+
+void Session::keep() {
+  is_due_ = true;
+  if (keeper_ != nullptr && relay_ && !relay_->is_kept()) relay_->keep(*keeper_, facts());
+}
+
+bool Session::keep_at_last() {
+  keep();
+  if (keeper_ != nullptr && state_ == State::dialing && !record_)
+    record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
+  return record_ || (relay_ && relay_->is_kept());
 }
 
 void Session::cut(EndReason reason) {
@@ -107,7 +176,8 @@ void Session::end(const RelayEnd& how, const std::string& detail) {
   state_ = State::ended;
   // A client whose backend was never reached is told by a reset: an orderly end would read as an
   // empty reply.
-  if (client_) net::reset_on_close(client_.get());
+  if (client_) record_ ? net::end_connection(client_.get()) : net::reset_on_close(client_.get());
+  record_.reset();
   if (base::log::enabled(base::log::Level::debug)) {
     base::log::debug(
         "session ended",

@@ -5,9 +5,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/callback.h"
 #include "base/fd.h"
+#include "handoff/vault.h"
 #include "loop/loop.h"
 #include "net/dialer.h"
 #include "net/socket.h"
@@ -24,6 +26,8 @@ struct SessionOptions {
   std::chrono::milliseconds connect_timeout{5000};
   std::chrono::milliseconds idle_timeout{0};  // zero: none
   net::Keepalive keepalive;
+  // Sessions that are older are kept for the next process; zero: from the start.
+  std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
 };
 
@@ -42,16 +46,27 @@ class Session {
   // At most once, never from inside the constructor. May destroy the Session.
   using OnEnd = base::Callback<void(EndReason)>;
 
-  // `options` and what `resources` point to outlive the session.
+  // `options`, what `resources` point to and `keeper` outlive the session. No keeper: it ends with
+  // the process.
   Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
-          const SessionOptions& options, const Pump::Resources& resources, OnDialed on_dialed,
-          OnEnd on_end);
+          const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
+          OnDialed on_dialed, OnEnd on_end);
+  // Goes on where a former process's was.
+  Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession kept,
+          const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
+          OnDialed on_dialed, OnEnd on_end);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
   ~Session();
 
   // From now on a backend that falls silent is found dead.
   void keep_alive();
+
+  // It is old enough to be kept for the next process, if its stream has it so: now or, while it is
+  // dialing, once the backend is reached.
+  void keep();
+  // The process ends: what can be kept has to be now. False: it ends with the process.
+  bool keep_at_last();
 
   // Ends it now, the client by a reset. Calls on_end.
   void cut(EndReason reason);
@@ -60,7 +75,9 @@ class Session {
   State state() const { return state_; }
 
  private:
+  void start_dialing();
   void on_outcome(net::Dialer::Outcome outcome);
+  handoff::SessionFacts facts() const;
   void end(const RelayEnd& how, const std::string& detail);
 
   loop::Loop& loop_;
@@ -69,13 +86,16 @@ class Session {
   base::Fd client_;  // until the relay has it
   const SessionOptions& options_;
   Pump::Resources resources_;
+  handoff::Keeper* keeper_;
   std::chrono::milliseconds started_at_;  // in the loop's time
   State state_ = State::dialing;
   bool keeps_alive_ = false;
+  bool is_due_ = false;  // to be kept once the backend is reached
   OnDialed on_dialed_;
   OnEnd on_end_;
-  std::unique_ptr<net::Dialer> dialer_;  // while dialing
-  std::unique_ptr<Relay> relay_;         // while relaying
+  std::unique_ptr<handoff::SessionRecord> record_;  // while dialing, if its client is kept
+  std::unique_ptr<net::Dialer> dialer_;             // while dialing
+  std::unique_ptr<Relay> relay_;                    // while relaying
 };
 
 std::string_view to_string(Session::State state);

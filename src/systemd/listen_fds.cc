@@ -7,8 +7,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 #include "base/text.h"
+#include "systemd/fd_store.h"
 
 namespace sc::systemd {
 namespace {
@@ -54,10 +56,15 @@ base::Result<std::vector<PassedFd>> take_passed_fds() {
   // All are owned before the first is looked at, so that none is left open when one is wrong.
   std::vector<PassedFd> passed;
   passed.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i)
-    passed.push_back({names.get()[i], base::Fd(SD_LISTEN_FDS_START + i)});
+  for (int i = 0; i < count; ++i) {
+    const std::string_view name = names.get()[i];
+    const bool is_stored = name.starts_with(kStoredPrefix);
+    passed.push_back({std::string(is_stored ? name.substr(kStoredPrefix.size()) : name),
+                      base::Fd(SD_LISTEN_FDS_START + i), is_stored});
+  }
   for (const PassedFd& one : passed)
-    if (auto ready = prepare(one); !ready) return ready.error();
+    if (auto ready = one.is_stored ? base::Result<void>() : prepare(one); !ready)
+      return ready.error();
   return passed;
 }
 

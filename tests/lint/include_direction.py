@@ -18,13 +18,13 @@ MAY_INCLUDE = {
     "loop": ["base"],
     "net": ["base", "loop"],
     "core": ["base"],
-    "relay": ["base", "loop", "net", "core"],
+    "handoff": ["base", "net"],
+    "relay": ["base", "loop", "net", "core", "handoff"],
     "store": ["base", "core"],
     "http": ["base", "loop", "net"],
     "api": ["base", "core", "http", "net/address.h"],  # the peer in http::Request is an Address
     "config": ["base", "core"],
     "systemd": ["base", "loop"],
-    "handoff": ["base", "loop", "net", "relay"],
 }
 # How a library's header begins: the folders that may name it. main.cc and daemon.cc may not either.
 LIBRARIES = {

@@ -1,0 +1,222 @@
+#include "handoff/keeper.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "base/kill_point.h"
+
+namespace sc::handoff {
+
+struct Capsule {
+  std::string name;
+  base::Fd inner;         // of a sealed one: closed
+  std::size_t total = 0;  // records in it
+  std::vector<Kept*> living;
+};
+
+namespace {
+
+// A capsule whose records are this many times as many as those that count is given up.
+constexpr std::size_t kWasteful = 4;
+
+Trouble to_trouble(int error) {
+  if (error == ETOOMANYREFS) return Trouble::in_flight;
+  if (error == EPIPE) return Trouble::store_refused;
+  return Trouble::host;
+}
+
+// The other end of a socket pair is gone when nobody holds it.
+bool is_hung_up(int fd) {
+  pollfd one{fd, 0, 0};
+  return ::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0;
+}
+
+}  // namespace
+
+Kept::Kept(Keeper& keeper, const Record& record, std::span<const int> fds)
+    : keeper_(keeper), record_(record), fd_count_(fds.size()) {
+  std::copy(fds.begin(), fds.end(), fds_.begin());
+}
+
+Kept::~Kept() {
+  if (capsule_ != nullptr) keeper_.forget(*this);
+}
+
+Keeper::Keeper(const StoreLink& link, Table& table, KeepCounters& counters, std::string group,
+               bool eager)
+    : link_(link), table_(table), counters_(counters), group_(std::move(group)), eager_(eager) {}
+
+Keeper::~Keeper() = default;
+
+std::unique_ptr<Kept> Keeper::keep(const Record& record, std::span<const int> fds) {
+  std::unique_ptr<Kept> kept(new Kept(*this, record, fds));
+  if (!push(*kept, record, fds)) return nullptr;
+  return kept;
+}
+
+bool Keeper::replace(Kept& kept, const Record& record, std::span<const int> fds) {
+  Capsule* const former = kept.capsule_;
+  const std::size_t place = kept.place_;
+  if (!push(kept, record, fds)) return false;
+  kept.record_ = record;
+  kept.fd_count_ = fds.size();
+  std::copy(fds.begin(), fds.end(), kept.fds_.begin());
+  if (former == nullptr) return true;
+  former->living[place] = former->living.back();
+  former->living[place]->place_ = place;
+  former->living.pop_back();
+  if (former->living.empty() || former != kept.capsule_) settle(*former);
+  return true;
+}
+
+bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds) {
+  if (calls_to_skip_ > 0) {
+    --calls_to_skip_;
+    counters_.trouble = trouble_;
+    return false;
+  }
+  // Twice: the first capsule may be full, or found to be refused.
+  for (int i = 0; i < 2; ++i) {
+    if (current_ != nullptr && current_->total >= kMostRecords) seal_current();
+    Capsule* capsule = current_ != nullptr ? current_ : open_capsule();
+    if (capsule == nullptr) break;
+    SC_KILL_POINT("push");
+    const int error = send_record(capsule->inner.get(), record, fds);
+    SC_KILL_POINT("pushed");
+    if (error == 0) {
+      ++capsule->total;
+      put_into(*capsule, kept);
+      trouble_ = Trouble::none;
+      counters_.trouble = Trouble::none;
+      return true;
+    }
+    trouble_ = to_trouble(error);
+    if (error == EAGAIN) {
+      seal_current();
+    } else if (error == EPIPE) {
+      on_refused(*capsule);
+      break;
+    } else {
+      break;
+    }
+  }
+  counters_.trouble = trouble_;
+  return false;
+}
+
+Capsule* Keeper::open_capsule() {
+  auto ends = make_capsule();
+  if (!ends) {
+    trouble_ = Trouble::host;
+    return nullptr;
+  }
+  auto capsule = std::make_unique<Capsule>();
+  capsule->name = kCapsulePrefix + group_ + "-" +
+                  std::to_string(table_.header().next_capsule.fetch_add(1));
+  capsule->inner = std::move(ends->inner);
+  // Our own copy of the outer end goes with `ends`: if the manager does not keep it, the inner end
+  // hangs up, which tells us.
+  if (!link_.put(capsule->name, ends->outer.get())) {
+    trouble_ = Trouble::no_store;
+    calls_to_skip_ = kRefusedCalls;
+    return nullptr;
+  }
+  SC_KILL_POINT("capsule");
+  capsules_.push_back(std::move(capsule));
+  current_ = capsules_.back().get();
+  return current_;
+}
+
+bool Keeper::is_refused() const {
+  return current_ != nullptr && is_hung_up(current_->inner.get());
+}
+
+void Keeper::put_into(Capsule& capsule, Kept& kept) {
+  kept.capsule_ = &capsule;
+  kept.place_ = capsule.living.size();
+  capsule.living.push_back(&kept);
+}
+
+std::vector<std::unique_ptr<Kept>> Keeper::adopt(const std::string& name, std::size_t total,
+                                                 const std::vector<Found>& living) {
+  capsules_.push_back(std::make_unique<Capsule>());
+  Capsule& capsule = *capsules_.back();
+  capsule.name = name;
+  capsule.total = total;
+  std::vector<std::unique_ptr<Kept>> adopted;
+  for (const Found& each : living) {
+    adopted.emplace_back(new Kept(*this, each.record, {each.fds.data(), each.fd_count}));
+    put_into(capsule, *adopted.back());
+  }
+  return adopted;
+}
+
+void Keeper::forget(Kept& kept) {
+  Capsule& capsule = *kept.capsule_;
+  kept.capsule_ = nullptr;
+  capsule.living[kept.place_] = capsule.living.back();
+  capsule.living[kept.place_]->place_ = kept.place_;
+  capsule.living.pop_back();
+  if (!is_leaving_ && !is_adopting_ && !eager_) settle(capsule);
+}
+
+void Keeper::seal_current() {
+  Capsule& full = *std::exchange(current_, nullptr);
+  full.inner.reset();
+  settle(full);
+}
+
+// The current one is left alone as long as it takes records: it is given up when it is full.
+void Keeper::settle(Capsule& capsule) {
+  if (&capsule == current_ && !(eager_ && capsule.living.size() < capsule.total)) return;
+  const std::size_t living = capsule.living.size();
+  const bool is_wasteful =
+      living == 0 || (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
+  if (!is_wasteful) return;
+  if (&capsule == current_) current_ = nullptr;
+  if (move_on(capsule)) remove(capsule);
+}
+
+// What lives goes into the current capsule. While it is in both, the next process finds it twice
+// and takes it once.
+bool Keeper::move_on(Capsule& capsule) {
+  while (!capsule.living.empty()) {
+    Kept& kept = *capsule.living.back();
+    if (!push(kept, kept.record_, kept.fds())) return false;  // it stays where it is
+    SC_KILL_POINT("moving");
+    capsule.living.pop_back();
+  }
+  SC_KILL_POINT("moved");
+  return true;
+}
+
+void Keeper::remove(Capsule& capsule) {
+  link_.remove(capsule.name);
+  SC_KILL_POINT("removed");
+  std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });
+}
+
+// Nothing in it is kept, as we have only found out.
+void Keeper::on_refused(Capsule& capsule) {
+  for (Kept* kept : capsule.living) kept->capsule_ = nullptr;
+  calls_to_skip_ = kRefusedCalls;
+  if (&capsule == current_) current_ = nullptr;
+  std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });
+}
+
+void Keeper::flush() {
+  is_adopting_ = false;
+  std::vector<Capsule*> all;
+  for (const auto& each : capsules_) all.push_back(each.get());
+  // Settling one may remove another.
+  for (Capsule* each : all)
+    if (std::any_of(capsules_.begin(), capsules_.end(),
+                    [each](const auto& present) { return present.get() == each; }))
+      settle(*each);
+}
+
+}  // namespace sc::handoff

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "handoff/capsule.h"
+#include "handoff/layout.h"
+#include "handoff/store_link.h"
+#include "handoff/table.h"
+#include "handoff/trouble.h"
+
+namespace sc::handoff {
+
+class Keeper;
+struct Capsule;
+
+// Descriptors that the manager holds a copy of, by way of a capsule. It ends with this object; the
+// descriptors belong to somebody else, who keeps them open until then. Keeper's thread.
+class Kept {
+ public:
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  ~Kept();
+
+  const Record& record() const { return record_; }
+  // Whether there is a copy: a capsule may turn out to have been refused.
+  bool is_held() const { return capsule_ != nullptr; }
+
+ private:
+  friend class Keeper;
+  Kept(Keeper& keeper, const Record& record, std::span<const int> fds);
+
+  std::span<const int> fds() const { return {fds_.data(), fd_count_}; }
+
+  Keeper& keeper_;
+  Record record_;
+  std::array<int, 2> fds_{-1, -1};
+  std::size_t fd_count_ = 0;
+  Capsule* capsule_ = nullptr;
+  std::size_t place_ = 0;  // in capsule_->living
+};
+
+// Counts for an operator. Any thread.
+struct KeepCounters {
+  std::atomic<std::size_t> sessions{0};                     // kept now
+  std::array<std::atomic<std::uint64_t>, kTroubles> not_kept{};  // sessions that should be and are
+                                                            // not, ever, by Trouble
+  std::atomic<Trouble> trouble{Trouble::none};              // of the latest attempt
+};
+
+// Keeps descriptors in capsules of its own. One thread, that of a worker or the control thread;
+// outlives what it keeps. Kernel behaviour: unix(7), Linux 6.1's net/unix/af_unix.c.
+class Keeper {
+ public:
+  // Half of what a socket's default buffer takes; a record costs an sk_buff of it.
+  static constexpr std::size_t kMostRecords = 128;
+  // Calls that do without after the manager took no capsule; asking each time costs it and us.
+  static constexpr unsigned kRefusedCalls = 64;
+
+  // `group`: by which the next process knows whose capsules they are.
+  // `eager`: whatever is let go leaves its capsule with the next flush(), as its copy would keep a
+  // port from being bound.
+  Keeper(const StoreLink& link, Table& table, KeepCounters& counters, std::string group,
+         bool eager = false);
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper();
+
+  Table& table() { return table_; }
+  KeepCounters& counters() { return counters_; }
+
+  // Null: it is not kept; trouble() says why.
+  std::unique_ptr<Kept> keep(const Record& record, std::span<const int> fds);
+  // It becomes this instead; the former copy stays until it succeeded. False: it is as before.
+  bool replace(Kept& kept, const Record& record, std::span<const int> fds);
+  Trouble trouble() const { return trouble_; }
+
+  // Whether the manager took the latest capsule, as far as one can tell by now.
+  bool is_refused() const;
+
+  // A former process's capsule: what of its records lives on. `total`: how many there are.
+  struct Found {
+    Record record;
+    std::array<int, 2> fds{-1, -1};
+    std::size_t fd_count = 0;
+  };
+  std::vector<std::unique_ptr<Kept>> adopt(const std::string& name, std::size_t total,
+                                           const std::vector<Found>& living);
+  // Whatever is let go until then stays in its capsule; flush() follows.
+  void begin_adopting() { is_adopting_ = true; }
+
+  // Empties capsules that hold what was let go: all such if eager, else those that hold little
+  // else.
+  void flush();
+
+  // From now on nothing is let go any more, so that the next process finds all as it is.
+  void leave() { is_leaving_ = true; }
+  bool is_leaving() const { return is_leaving_; }
+
+ private:
+  friend class Kept;
+
+  Capsule* open_capsule();
+  bool push(Kept& kept, const Record& record, std::span<const int> fds);
+  void put_into(Capsule& capsule, Kept& kept);
+  void forget(Kept& kept);
+  void seal_current();
+  void settle(Capsule& capsule);
+  bool move_on(Capsule& capsule);
+  void remove(Capsule& capsule);
+  void on_refused(Capsule& capsule);
+
+  const StoreLink& link_;
+  Table& table_;
+  KeepCounters& counters_;
+  const std::string group_;
+  const bool eager_;
+  bool is_leaving_ = false;
+  bool is_adopting_ = false;
+  Trouble trouble_ = Trouble::none;
+  unsigned calls_to_skip_ = 0;
+  std::vector<std::unique_ptr<Capsule>> capsules_;
+  Capsule* current_ = nullptr;  // takes records
+};
+
+}  // namespace sc::handoff

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "handoff/keeper.h"
+#include "handoff/layout.h"
+#include "net/address.h"
+
+namespace sc::handoff {
+
+// What the next process has to know of a session beside its sockets.
+struct SessionFacts {
+  std::uint16_t port = 0;
+  std::int64_t stream_created_at = 0;  // ms since 1970
+  std::int64_t started_at = 0;         // ms of CLOCK_MONOTONIC
+  std::int64_t last_byte_at = 0;       // likewise
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  net::Address peer;
+};
+
+// A session's place in the table and its sockets' in the store. From then on every byte of it that
+// was read is in a kept pipe until it is written, the sockets have copies elsewhere, so close(2)
+// ends nothing, and whoever closes the last copy sends a reset: half a transfer must not look like a
+// whole one. Ends with this object, the table's part first. Keeper's thread.
+class SessionRecord {
+ public:
+  // Without a backend (-1): its client alone, until add_backend(). Null: it is not kept, which was
+  // counted; the sockets are as before.
+  static std::unique_ptr<SessionRecord> make(Keeper& keeper, const SessionFacts& facts, int client,
+                                             int backend);
+  // A former process's.
+  SessionRecord(Keeper& keeper, std::unique_ptr<Kept> kept);
+  SessionRecord(const SessionRecord&) = delete;
+  SessionRecord& operator=(const SessionRecord&) = delete;
+  ~SessionRecord();
+
+  // False: it stays as it was, without.
+  bool add_backend(int client, int backend);
+
+  SessionSlot& slot() { return keeper_.table().session(kept_->record().slot); }
+  // For PipeRecord::claim().
+  std::uint64_t owner(Direction direction) const;
+  SessionFacts facts();
+  // Without a backend yet?
+  bool is_client_alone() const { return kept_->record().kind == RecordKind::client; }
+  bool is_held() const { return kept_->is_held(); }
+  // It has to be given up for want of a kept pipe.
+  void count_no_pipe();
+
+ private:
+  Keeper& keeper_;
+  std::unique_ptr<Kept> kept_;
+};
+
+// A pipe that is kept for as long as its worker uses it, for one session after the other.
+class PipeRecord {
+ public:
+  // Null: it is not kept.
+  static std::unique_ptr<PipeRecord> make(Keeper& keeper, int pipe);
+  PipeRecord(Keeper& keeper, std::unique_ptr<Kept> kept);
+  PipeRecord(const PipeRecord&) = delete;
+  PipeRecord& operator=(const PipeRecord&) = delete;
+  ~PipeRecord();
+
+  // Whose bytes go in next; to be said before they do. 0: of a session that is not kept.
+  void claim(std::uint64_t owner) { slot_.owner.store(owner, std::memory_order_release); }
+  bool is_held() const { return kept_->is_held(); }
+
+ private:
+  Keeper& keeper_;
+  std::unique_ptr<Kept> kept_;
+  PipeSlot& slot_;
+};
+
+}  // namespace sc::handoff

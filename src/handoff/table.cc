@@ -1,0 +1,152 @@
+#include "handoff/table.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace sc::handoff {
+namespace {
+
+// Its size is part of what is trusted: who maps it must not be ended by SIGBUS.
+constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+std::size_t size_of(const TableHeader& header) {
+  return sizeof(TableHeader) +
+         std::size_t{header.session_slots} * header.session_stride +
+         std::size_t{header.pipe_slots} * header.pipe_stride;
+}
+
+base::Error failure(const char* call) {
+  return {base::Errc::unavailable, base::describe_errno(call, errno)};
+}
+
+void* map(int fd, std::size_t size) {
+  return ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+// A stride is trusted to hold what this binary reads and to keep every slot aligned.
+bool is_sound(const TableHeader& header, std::size_t size) {
+  return header.session_stride >= sizeof(SessionSlot) && header.session_stride % 8 == 0 &&
+         header.pipe_stride >= sizeof(PipeSlot) && header.pipe_stride % 8 == 0 &&
+         header.session_slots <= Table::kMostSessions &&
+         header.pipe_slots <= 2 * Table::kMostSessions &&
+         header.sessions_used <= header.session_slots && header.pipes_used <= header.pipe_slots &&
+         size_of(header) == size;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Table>> Table::make(std::uint32_t sessions) {
+  base::Fd file(::memfd_create("stream-conductor-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return failure("memfd_create");
+  TableHeader plan{};
+  plan.session_stride = sizeof(SessionSlot);
+  plan.pipe_stride = sizeof(PipeSlot);
+  plan.session_slots = std::clamp<std::uint32_t>(sessions, 16, kMostSessions);
+  plan.pipe_slots = 2 * plan.session_slots;  // of each session one a direction at most
+  const std::size_t size = size_of(plan);
+  if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return failure("ftruncate");
+  if (::fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return failure("F_ADD_SEALS");
+  void* memory = map(file.get(), size);
+  if (memory == MAP_FAILED) return failure("mmap");
+  auto* header = new (memory) TableHeader{};
+  header->version = kVersion;
+  header->session_stride = plan.session_stride;
+  header->pipe_stride = plan.pipe_stride;
+  header->session_slots = plan.session_slots;
+  header->pipe_slots = plan.pipe_slots;
+  header->next_generation = 1;
+  header->next_capsule = 1;
+  header->starts = 1;
+  header->magic = kMagic;
+  return std::unique_ptr<Table>(new Table(std::move(file), memory, size));
+}
+
+base::Result<std::unique_ptr<Table>> Table::adopt(base::Fd file) {
+  struct stat about {};
+  if (::fstat(file.get(), &about) != 0) return failure("fstat");
+  const auto size = static_cast<std::size_t>(about.st_size);
+  if (!S_ISREG(about.st_mode) || size < sizeof(TableHeader))
+    return base::Error{base::Errc::invalid, "it is no table"};
+  void* memory = map(file.get(), size);
+  if (memory == MAP_FAILED) return failure("mmap");
+  std::unique_ptr<Table> table(new Table(std::move(file), memory, size));
+  const TableHeader& header = table->header();
+  if (header.magic != kMagic) return base::Error{base::Errc::invalid, "it is no table"};
+  if (header.version > kVersion || header.version == 0)
+    return base::Error{base::Errc::invalid, "it is of version " + std::to_string(header.version) +
+                                                ", and this binary knows " +
+                                                std::to_string(kVersion) + " at most"};
+  if (!is_sound(header, size)) return base::Error{base::Errc::invalid, "it is damaged"};
+  return table;
+}
+
+Table::Table(base::Fd file, void* memory, std::size_t size)
+    : file_(std::move(file)), header_(static_cast<TableHeader*>(memory)), size_(size) {}
+
+Table::~Table() { ::munmap(header_, size_); }
+
+SessionSlot* Table::session_at(std::uint32_t slot) const {
+  auto* first = reinterpret_cast<std::byte*>(header_ + 1);
+  return reinterpret_cast<SessionSlot*>(first + std::size_t{slot} * header_->session_stride);
+}
+
+PipeSlot* Table::pipe_at(std::uint32_t slot) const {
+  auto* first = reinterpret_cast<std::byte*>(session_at(header_->session_slots));
+  return reinterpret_cast<PipeSlot*>(first + std::size_t{slot} * header_->pipe_stride);
+}
+
+std::optional<std::uint32_t> Table::take(std::vector<std::uint32_t>& free,
+                                         Shared<std::uint32_t>& used, std::uint32_t slots) {
+  if (!free.empty()) {
+    const std::uint32_t slot = free.back();
+    free.pop_back();
+    return slot;
+  }
+  if (used >= slots) return std::nullopt;
+  return used.fetch_add(1);
+}
+
+std::optional<std::uint32_t> Table::take_session() {
+  const std::lock_guard lock(mutex_);
+  return take(free_sessions_, header_->sessions_used, header_->session_slots);
+}
+
+void Table::give_session(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  free_sessions_.push_back(slot);
+}
+
+std::optional<std::uint32_t> Table::take_pipe() {
+  const std::lock_guard lock(mutex_);
+  return take(free_pipes_, header_->pipes_used, header_->pipe_slots);
+}
+
+void Table::give_pipe(std::uint32_t slot) {
+  const std::lock_guard lock(mutex_);
+  free_pipes_.push_back(slot);
+}
+
+void Table::free_all_but(const std::vector<bool>& sessions, const std::vector<bool>& pipes) {
+  const std::lock_guard lock(mutex_);
+  // Lower slots last, so that they are taken first and the table stays small.
+  for (std::uint32_t slot = header_->sessions_used; slot-- > 0;) {
+    if (sessions[slot]) continue;
+    session(slot).generation = 0;
+    free_sessions_.push_back(slot);
+  }
+  for (std::uint32_t slot = header_->pipes_used; slot-- > 0;) {
+    if (pipes[slot]) continue;
+    pipe(slot).generation = 0;
+    free_pipes_.push_back(slot);
+  }
+}
+
+}  // namespace sc::handoff

@@ -1,0 +1,299 @@
+#include "handoff/vault.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/kill_point.h"
+#include "base/log.h"
+#include "net/socket.h"
+
+namespace sc::handoff {
+namespace {
+
+constexpr const char* kListenerGroup = "l";
+
+// Which worker's: another number of workers than before shares them out.
+std::size_t keeper_of(std::string_view capsule_name, std::size_t workers) {
+  const std::string_view group =
+      capsule_name.substr(1, capsule_name.find('-') == std::string_view::npos
+                                 ? 0
+                                 : capsule_name.find('-') - 1);
+  if (group == kListenerGroup) return workers;
+  std::size_t number = 0;
+  for (const char c : group)
+    if (c >= '0' && c <= '9') number = number * 10 + static_cast<std::size_t>(c - '0');
+  return number % workers;
+}
+
+std::size_t bytes_in(int pipe) {
+  int bytes = 0;
+  return ::ioctl(pipe, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+// What nobody is left to take must not reach another session.
+void drain(int pipe) {
+  std::array<std::byte, 16 * 1024> buffer;
+  while (::read(pipe, buffer.data(), buffer.size()) > 0) {
+  }
+}
+
+// A session that ended in order does not reset its peers any more; one that was given up in another
+// way may have been interrupted.
+void end_half_done(const FoundRecord& found) {
+  for (const base::Fd& fd : found.fds)
+    if (net::resets_on_close(fd.get())) net::end_connection(fd.get());
+}
+
+// Of a session that nobody can use: its peers are told by a reset.
+void end_all(const std::vector<StoredFd>& capsules) {
+  std::size_t ended = 0;
+  for (const StoredFd& capsule : capsules)
+    for (const FoundRecord& found : look_into(capsule.fd.get()))
+      for (const base::Fd& fd : found.fds)
+        if (net::is_socket(fd.get())) {
+          net::end_connection(fd.get());
+          ++ended;
+        }
+  if (ended > 0)
+    base::log::warning("what a former process has kept cannot be used and is ended",
+                       {{"sockets", std::to_string(ended)}});
+}
+
+}  // namespace
+
+struct Vault::Search {
+  struct Candidate {
+    std::size_t keeper = 0;
+    std::vector<base::Fd> fds;
+    std::unique_ptr<Kept> kept;
+  };
+  std::unordered_map<std::uint32_t, Candidate> sessions;  // by slot
+  std::unordered_map<std::uint32_t, Candidate> pipes;
+  std::set<std::uint64_t> sockets;  // cookies of listeners
+  std::size_t stale = 0;
+};
+
+base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<StoredFd> stored,
+                                                 std::size_t workers, std::uint32_t sessions) {
+  std::vector<StoredFd> capsules;
+  base::Fd table_file;
+  for (StoredFd& each : stored) {
+    if (each.name == kTableName) {
+      table_file = std::move(each.fd);
+    } else {
+      capsules.push_back(std::move(each));
+    }
+  }
+  std::unique_ptr<Table> table;
+  if (table_file) {
+    auto adopted = Table::adopt(std::move(table_file));
+    if (adopted) {
+      table = std::move(*adopted);
+    } else {
+      base::log::error("the table of a former process cannot be used",
+                       {{"reason", adopted.error().message}});
+      link.remove(kTableName);
+    }
+  }
+  const bool is_inherited = table != nullptr;
+  if (!is_inherited) {
+    end_all(capsules);
+    for (const StoredFd& each : capsules) link.remove(each.name);
+    capsules.clear();
+    auto made = Table::make(sessions);
+    if (!made) return made.error();
+    table = std::move(*made);
+    if (!link.put(kTableName, table->fd()))
+      return base::Error{base::Errc::unavailable, "the service manager takes no descriptors"};
+  }
+  std::unique_ptr<Vault> vault(new Vault(std::move(link), std::move(table), workers));
+  vault->is_inherited_ = is_inherited;
+  if (is_inherited) {
+    vault->table_->header().starts.fetch_add(1);
+    vault->search(std::move(capsules));
+  }
+  return vault;
+}
+
+Vault::Vault(StoreLink link, std::unique_ptr<Table> table, std::size_t workers)
+    : link_(std::move(link)), table_(std::move(table)), pipes_(workers) {
+  for (std::size_t i = 0; i < workers; ++i)
+    keepers_.push_back(std::make_unique<Keeper>(link_, *table_, counters_, std::to_string(i)));
+  keepers_.push_back(std::make_unique<Keeper>(link_, *table_, counters_, kListenerGroup, true));
+}
+
+// What was never taken dies before its keepers.
+Vault::~Vault() {
+  for (const auto& keeper : keepers_) keeper->leave();
+}
+
+void Vault::search(std::vector<StoredFd> capsules) {
+  for (const auto& keeper : keepers_) keeper->begin_adopting();
+  Search search;
+  for (const StoredFd& each : capsules) look_into_capsule(search, each);
+  capsules.clear();  // the manager has its own copies
+  SC_KILL_POINT("looked");
+  std::vector<bool> sessions(table_->header().sessions_used);
+  std::vector<bool> pipes(table_->header().pipes_used);
+  for (const auto& [slot, each] : search.sessions) sessions[slot] = true;
+  for (const auto& [slot, each] : search.pipes) pipes[slot] = true;
+  end_where_pipes_are_missing(search);
+  table_->free_all_but(sessions, pipes);
+  SC_KILL_POINT("slots_freed");
+  for (auto& [slot, each] : search.sessions) {
+    KeptSession session;
+    session.keeper = each.keeper;
+    session.client = std::move(each.fds[0]);
+    if (each.fds.size() > 1) session.backend = std::move(each.fds[1]);
+    session.record =
+        std::make_unique<SessionRecord>(*keepers_[each.keeper], std::move(each.kept));
+    sessions_.push_back(std::move(session));
+  }
+  give_out_pipes(search);
+  SC_KILL_POINT("pipes_given");
+  for (const auto& keeper : keepers_) keeper->flush();
+  SC_KILL_POINT("recovered");
+  base::log::info("took over from a former process",
+                  {{"sessions", std::to_string(sessions_.size())},
+                   {"listeners", std::to_string(listeners_.size())},
+                   {"stale", std::to_string(search.stale)},
+                   {"starts", std::to_string(table_->header().starts.load())}});
+}
+
+void Vault::look_into_capsule(Search& search, const StoredFd& stored) {
+  const std::size_t keeper = keeper_of(stored.name, keepers_.size() - 1);
+  std::vector<FoundRecord> all = look_into(stored.fd.get());
+  std::vector<Keeper::Found> living;
+  std::vector<FoundRecord> kept;
+  for (FoundRecord& found : all) {
+    if (!is_living(search, keeper, found)) {
+      ++search.stale;
+      if (is_forgotten(found)) end_half_done(found);
+      continue;
+    }
+    Keeper::Found one{found.record, {-1, -1}, found.fds.size()};
+    for (std::size_t i = 0; i < found.fds.size(); ++i) one.fds[i] = found.fds[i].get();
+    living.push_back(one);
+    kept.push_back(std::move(found));
+  }
+  auto adopted = keepers_[keeper]->adopt(stored.name, all.size(), living);
+  for (std::size_t i = 0; i < adopted.size(); ++i)
+    take_in(search, keeper, std::move(kept[i]), std::move(adopted[i]));
+}
+
+// Was its slot given up, and not only this copy of it?
+bool Vault::is_forgotten(const FoundRecord& found) const {
+  const Record& record = found.record;
+  return (record.kind == RecordKind::session || record.kind == RecordKind::client) &&
+         (record.slot >= table_->header().sessions_used ||
+          table_->session(record.slot).generation != record.generation);
+}
+
+// Does the table have it, and all of it come back, and not from another capsule already?
+bool Vault::is_living(Search& search, std::size_t keeper, const FoundRecord& found) const {
+  const Record& record = found.record;
+  const bool is_workers = keeper + 1 < keepers_.size();
+  switch (record.kind) {
+    case RecordKind::session:
+    case RecordKind::client: {
+      const std::size_t wanted = record.kind == RecordKind::session ? 2 : 1;
+      if (!is_workers || found.fds.size() != wanted ||
+          record.slot >= table_->header().sessions_used || record.generation == 0 ||
+          table_->session(record.slot).generation != record.generation)
+        return false;
+      const auto known = search.sessions.find(record.slot);
+      return known == search.sessions.end() || known->second.fds.size() < wanted;
+    }
+    case RecordKind::pipe:
+      return is_workers && found.fds.size() == 1 && record.slot < table_->header().pipes_used &&
+             record.generation != 0 && table_->pipe(record.slot).generation == record.generation &&
+             !search.pipes.contains(record.slot);
+    case RecordKind::listener:
+      return !is_workers && found.fds.size() == 1 && net::is_listening(found.fds[0].get()) &&
+             search.sockets.insert(net::socket_cookie(found.fds[0].get())).second;
+  }
+  return false;
+}
+
+void Vault::take_in(Search& search, std::size_t keeper, FoundRecord found,
+                    std::unique_ptr<Kept> kept) {
+  const std::uint32_t slot = found.record.slot;
+  if (found.record.kind == RecordKind::listener) {
+    const std::uint16_t port = net::local_address(found.fds[0].get()).port();
+    listeners_.emplace(port, KeptListener{std::move(found.fds[0]), std::move(kept)});
+  } else {
+    auto& candidates = found.record.kind == RecordKind::pipe ? search.pipes : search.sessions;
+    candidates.insert_or_assign(
+        slot, Search::Candidate{keeper, std::move(found.fds), std::move(kept)});
+  }
+}
+
+// A pipe that the table knows and no capsule has: the manager refused it. What was in it is lost,
+// and a session must not go on as if nothing were missing.
+void Vault::end_where_pipes_are_missing(Search& search) {
+  for (std::uint32_t i = 0; i < table_->header().pipes_used; ++i) {
+    const PipeSlot& pipe = table_->pipe(i);
+    const std::uint64_t owner = pipe.owner;
+    if (pipe.generation == 0 || owner == 0 || search.pipes.contains(i)) continue;
+    const auto found = search.sessions.find(PipeOwner::slot(owner));
+    if (found == search.sessions.end()) continue;
+    const std::uint64_t generation = found->second.kept->record().generation;
+    if (PipeOwner::pack(found->first, PipeOwner::direction(owner), generation) != owner) continue;
+    base::log::error("a pipe of a session was not kept, the session is ended");
+    for (const base::Fd& fd : found->second.fds) net::end_connection(fd.get());
+  }
+}
+
+void Vault::give_out_pipes(Search& search) {
+  std::unordered_map<std::uint64_t, std::pair<KeptSession*, Direction>> owners;
+  for (KeptSession& session : sessions_)
+    for (const Direction direction : {Direction::up, Direction::down})
+      owners.emplace(session.record->owner(direction), std::pair(&session, direction));
+  for (auto& [slot, each] : search.pipes) {
+    Keeper& keeper = *keepers_[each.keeper];
+    KeptPipe pipe{std::move(each.fds[0]), 0,
+                  std::make_unique<PipeRecord>(keeper, std::move(each.kept))};
+    pipe.bytes = bytes_in(pipe.fd.get());
+    const auto owner = owners.find(table_->pipe(slot).owner);
+    // Of a session that was not kept, or has ended.
+    if (pipe.bytes > 0 && owner == owners.end()) drain(pipe.fd.get());
+    if (pipe.bytes == 0 || owner == owners.end()) {
+      pipes_[each.keeper].push_back(std::move(pipe));
+    } else {
+      KeptSession& session = *owner->second.first;
+      auto& place = owner->second.second == Direction::up ? session.up : session.down;
+      if (place || session.keeper != each.keeper) {
+        base::log::error("bytes of a session are in two places, the session is ended");
+        net::end_connection(session.client.get());
+        if (session.backend) net::end_connection(session.backend.get());
+      } else {
+        place = std::move(pipe);
+      }
+    }
+  }
+}
+
+std::vector<KeptListener> Vault::take_listeners(std::uint16_t port) {
+  std::vector<KeptListener> taken;
+  const auto [first, last] = listeners_.equal_range(port);
+  for (auto each = first; each != last; ++each) taken.push_back(std::move(each->second));
+  listeners_.erase(first, last);
+  return taken;
+}
+
+void Vault::end_listeners() {
+  for (auto& [port, listener] : listeners_) net::stop_listening(listener.fd.get());
+  listeners_.clear();
+  listener_keeper().flush();
+}
+
+}  // namespace sc::handoff
