@@ -26,6 +26,8 @@ constexpr const char* kWhatIsADuration =
     R"(is a duration such as "30s" (0, or digits with ms, s, m, h or d), or null: as the service is set)";
 constexpr const char* kWhatIsATime =
     R"(is a time such as "2026-11-01T14:03:00Z" (RFC 3339), or null: never)";
+constexpr const char* kWhatIsDurable =
+    R"(is "off", "established" or "early", or null: established)";
 constexpr const char* kWhatIsATtl =
     R"(is a duration such as "1h" (digits with ms, s, m, h or d), more than 0, or null: never)";
 
@@ -72,7 +74,7 @@ class StreamReader {
     // Returns what the field may be, where the value is no such thing.
     std::string (*read)(StreamReader& self, const Json& value);
   };
-  static const std::array<Field, 12> kFields;
+  static const std::array<Field, 13> kFields;
   static std::string allowed_names();
 
   static std::string read_text(const Json& value, std::optional<std::string>& out) {
@@ -94,13 +96,14 @@ class StreamReader {
   std::string read_expiry(const Json& value);
   std::string read_ttl(const Json& value);
   std::string read_max_sessions(const Json& value);
+  std::string read_durable(const Json& value);
 
   std::string at_;
   base::WallTime now_;
 };
 
 // In the order in which a stream shows them.
-const std::array<StreamReader::Field, 12> StreamReader::kFields{{
+const std::array<StreamReader::Field, 13> StreamReader::kFields{{
     {"port", [](StreamReader& self, const Json& value) { return self.read_port(value); }},
     {"listen_address",
      [](StreamReader& self, const Json& value) {
@@ -126,6 +129,7 @@ const std::array<StreamReader::Field, 12> StreamReader::kFields{{
      [](StreamReader& self, const Json& value) {
        return read_duration(value, self.patch.idle_timeout);
      }},
+    {"durable", [](StreamReader& self, const Json& value) { return self.read_durable(value); }},
 }};
 
 std::string StreamReader::allowed_names() {
@@ -210,6 +214,15 @@ std::string StreamReader::read_max_sessions(const Json& value) {
     return "is an integer from 1 to " + std::to_string(core::kMaxSessionsOfStream) +
            ", or null: as the service is set";
   patch.max_sessions = value.get<std::uint32_t>();
+  return {};
+}
+
+std::string StreamReader::read_durable(const Json& value) {
+  std::optional<core::Durability> durable;
+  if (value.is_null()) durable = core::StreamSpec().durable;
+  if (value.is_string()) durable = core::parse_durability(value.get_ref<const std::string&>());
+  if (!durable) return kWhatIsDurable;
+  patch.durable = durable;
   return {};
 }
 

@@ -18,6 +18,7 @@ struct SessionSpec {
   core::Backend backend;
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
   std::optional<std::chrono::milliseconds> idle_timeout;     // likewise; 0: none
+  core::Durability durable = core::Durability::established;
 };
 
 // A stream as the workers see it. The spec is replaced as a whole when the stream changes; sessions

@@ -99,7 +99,7 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec) {
     active.counters->backend_trouble.store(false);
   active.counters->max_sessions.store(spec.max_sessions);
   active.spec = std::make_shared<const SessionSpec>(
-      SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout});
+      SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {

@@ -72,6 +72,19 @@ TEST_CASE_METHOD(PlanFixture, "a put is a creation once and a change after, and 
   CHECK(plane.calls == Story{"activate 9000", "change 9000"});
 }
 
+TEST_CASE_METHOD(PlanFixture, "how durable a stream is changes as its time-outs do") {
+  put(spec(9000)).has_value();
+  StreamPatch change;
+  change.durable = core::Durability::off;
+  const auto changed = patch(9000, change);
+  REQUIRE(changed);
+  CHECK(changed->spec.durable == core::Durability::off);
+  CHECK(changed->revision == 2);
+  CHECK(store.events.back().detail == "durable");
+  CHECK(plane.calls == Story{"activate 9000", "change 9000"});
+  CHECK(plane.open.at(9000).durable == core::Durability::off);
+}
+
 TEST_CASE_METHOD(PlanFixture, "a check that says no changes nothing") {
   create_now(spec(9000));
   const auto refused = put(labelled(9000, "x"), [](const core::Stream* present) {
