@@ -21,6 +21,8 @@ constexpr std::array<std::string_view, 10> kReadOnly{
 // Nobody reads more of them, and a body may have a fault in every byte.
 constexpr std::size_t kMaxFaults = 20;
 
+constexpr std::chrono::milliseconds kMostDrainTimeout = std::chrono::days(1);  // as DRAIN_TIMEOUT
+
 constexpr const char* kWhatIsAText = "is a text or null";
 constexpr const char* kWhatIsADuration =
     R"(is a duration such as "30s" (0, or digits with ms, s, m, h or d), or null: as the service is set)";
@@ -294,6 +296,26 @@ Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body, b
   }
   if (!faults.empty()) return invalid_fields(std::move(faults));
   return specs;
+}
+
+Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view body) {
+  const auto json = read_json(body);
+  if (!json) return json.error();
+  if (!json->is_object())
+    return invalid_fields(
+        {{"", R"(is no object; it is one with timeout, such as {"timeout": "30s"})"}});
+  std::optional<std::chrono::milliseconds> timeout;
+  for (const auto& [name, value] : json->items()) {
+    if (name != "timeout")
+      return invalid_fields({{"/" + pointer_token(name), "is unknown here; there is timeout"}});
+    if (value.is_null()) continue;
+    if (value.is_string()) timeout = base::parse_duration(value.get_ref<const std::string&>());
+    if (!timeout || *timeout > kMostDrainTimeout)
+      return invalid_fields(
+          {{"/timeout",
+            R"(is a duration from 0 to 1d, such as "30s", or null: as DRAIN_TIMEOUT is set)"}});
+  }
+  return timeout;
 }
 
 }  // namespace sc::api

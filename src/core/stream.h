@@ -74,7 +74,7 @@ struct StreamPatch {
 enum class StreamState : unsigned char {
   listening,  // its port accepts clients
   failed,     // its port could not be opened; tried again with back-off
-  draining,   // removed or disabled, and some of its sessions still run
+  draining,   // removed or disabled, and some of its sessions still run; or the service drains
   disabled,   // its port is closed because somebody asked for that
 };
 
