@@ -175,6 +175,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       conductor_({options_.configuration.settings.port_range,
                   options_.configuration.settings.drain_timeout},
                  *store_, plane_, clock),
+      drain_(loop_, conductor_, plane_, clock, [this] { notifier_.status(status_line()); }),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
       token_book_(*store_, clock),
@@ -206,12 +207,18 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
   api::add_legacy_routes(routes_, conductor_);
-  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }});
+  const auto drain = [this](std::optional<milliseconds> timeout, const core::Actor& actor) {
+    drain_.start(timeout.value_or(options_.configuration.settings.drain_timeout), actor);
+  };
+  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }, drain});
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   for (const int number : {SIGTERM, SIGINT})
     signals_.push_back(std::make_unique<loop::Signal>(loop_, number, [this] { on_stop(); }));
   signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGHUP, [this] { on_reload(); }));
+  signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGUSR1, [drain] {
+    drain(std::nullopt, {"SIGUSR1", {}});
+  }));
 }
 
 Daemon::~Daemon() = default;
@@ -260,6 +267,10 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
 }
 
 std::string Daemon::status_line() const {
+  if (drain_.state() == Drain::State::running)
+    return "draining until " + base::to_iso8601(*drain_.until()) + ", takes no clients";
+  if (drain_.state() == Drain::State::over)
+    return "drained, takes no clients until it is restarted";
   const core::StreamMap& streams = conductor_.list();
   const auto failed = std::count_if(streams.begin(), streams.end(), [](const auto& each) {
     return each.second.state == core::StreamState::failed;
@@ -278,9 +289,19 @@ api::ServiceFacts Daemon::facts() const {
   };
   api::ServiceFacts facts;
   facts.version = options_.version;
-  facts.phase = phase_ == Phase::starting  ? api::ServiceFacts::Phase::starting
-                : phase_ == Phase::serving ? api::ServiceFacts::Phase::serving
-                                           : api::ServiceFacts::Phase::draining;
+  switch (drain_.state()) {
+    case Drain::State::none:
+      facts.phase = phase_ == Phase::starting ? api::ServiceFacts::Phase::starting
+                                              : api::ServiceFacts::Phase::serving;
+      break;
+    case Drain::State::running:
+      facts.phase = api::ServiceFacts::Phase::draining;
+      break;
+    case Drain::State::over:
+      facts.phase = api::ServiceFacts::Phase::drained;
+      break;
+  }
+  facts.drain_until = drain_.until();
   facts.started_at = started_at_;
   facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.steady() - started_);
   facts.sessions_active = plane_.sessions();
@@ -302,10 +323,9 @@ void Daemon::on_stop() {
       base::log::info("stopping", {{"sessions", std::to_string(plane_.sessions())},
                                    {"drain_timeout", base::format_duration(limit)}});
       notifier_.stopping(limit, "draining");
-      conductor_.stop();
       server_.stop_accepting();
       server_.close_idle();
-      plane_.drain(limit, [this](std::size_t cut) { on_drained(cut); });
+      drain_.stop(limit, [this] { on_drained(); });
       return;
     }
     case Phase::draining:
@@ -319,9 +339,8 @@ void Daemon::on_stop() {
   }
 }
 
-void Daemon::on_drained(std::size_t cut) {
+void Daemon::on_drained() {
   if (phase_ != Phase::draining) return;
-  base::log::info("drained", {{"cut", std::to_string(cut)}});
   phase_ = Phase::answering;
   on_answer_tick();
 }
@@ -346,6 +365,10 @@ void Daemon::on_reload() {
     base::log::set_level(settings->log_level);
   if (auto tokens = options_.reread_tokens ? options_.reread_tokens() : std::nullopt)
     token_book_.set_file_tokens(std::move(*tokens));
+  if (drain_.state() != Drain::State::none) {
+    base::log::info("the streams stay as they are, as the service is draining");
+    return notifier_.ready(status_line());
+  }
   conductor_.reload({"SIGHUP", {}}, [this](const base::Result<core::ReloadReport>& done) {
     if (done) {
       base::log::info("reloaded", {{"opened", std::to_string(done->opened)},

@@ -16,6 +16,7 @@
 #include "config/command_line.h"
 #include "core/conductor.h"
 #include "core/token.h"
+#include "drain.h"
 #include "http/server.h"
 #include "loop/later.h"
 #include "loop/loop.h"
@@ -76,7 +77,7 @@ class Daemon {
   enum class Phase : unsigned char {
     starting,   // streams are being opened
     serving,    // the API answers
-    draining,   // no new clients; sessions have time to end
+    draining,   // told to stop: no new clients; sessions have time to end
     answering,  // sessions are over; the API's last answers go out
     stopped,    // the loop is leaving
   };
@@ -87,7 +88,7 @@ class Daemon {
   base::Result<void> start_streams();
   void on_booted(const core::BootReport& report, base::Instant started_at);
   void on_stop();
-  void on_drained(std::size_t cut);
+  void on_drained();
   void on_answer_tick();
   void on_reload();
   void schedule_retry(std::optional<base::Instant> at);
@@ -112,6 +113,7 @@ class Daemon {
   std::unique_ptr<store::SqliteStore> store_;
   relay::WorkerPool plane_;
   core::Conductor conductor_;
+  Drain drain_;
   loop::Timer retry_timer_;
   loop::Timer expiry_timer_;
   api::TokenBook token_book_;

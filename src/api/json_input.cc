@@ -21,11 +21,15 @@ constexpr std::array<std::string_view, 10> kReadOnly{
 // Nobody reads more of them, and a body may have a fault in every byte.
 constexpr std::size_t kMaxFaults = 20;
 
+constexpr std::chrono::milliseconds kMostDrainTimeout = std::chrono::days(1);  // as DRAIN_TIMEOUT
+
 constexpr const char* kWhatIsAText = "is a text or null";
 constexpr const char* kWhatIsADuration =
     R"(is a duration such as "30s" (0, or digits with ms, s, m, h or d), or null: as the service is set)";
 constexpr const char* kWhatIsATime =
     R"(is a time such as "2026-11-01T14:03:00Z" (RFC 3339), or null: never)";
+constexpr const char* kWhatIsDurable =
+    R"(is "off", "established" or "early", or null: established)";
 constexpr const char* kWhatIsATtl =
     R"(is a duration such as "1h" (digits with ms, s, m, h or d), more than 0, or null: never)";
 
@@ -72,7 +76,7 @@ class StreamReader {
     // Returns what the field may be, where the value is no such thing.
     std::string (*read)(StreamReader& self, const Json& value);
   };
-  static const std::array<Field, 12> kFields;
+  static const std::array<Field, 13> kFields;
   static std::string allowed_names();
 
   static std::string read_text(const Json& value, std::optional<std::string>& out) {
@@ -94,13 +98,14 @@ class StreamReader {
   std::string read_expiry(const Json& value);
   std::string read_ttl(const Json& value);
   std::string read_max_sessions(const Json& value);
+  std::string read_durable(const Json& value);
 
   std::string at_;
   base::WallTime now_;
 };
 
 // In the order in which a stream shows them.
-const std::array<StreamReader::Field, 12> StreamReader::kFields{{
+const std::array<StreamReader::Field, 13> StreamReader::kFields{{
     {"port", [](StreamReader& self, const Json& value) { return self.read_port(value); }},
     {"listen_address",
      [](StreamReader& self, const Json& value) {
@@ -126,6 +131,7 @@ const std::array<StreamReader::Field, 12> StreamReader::kFields{{
      [](StreamReader& self, const Json& value) {
        return read_duration(value, self.patch.idle_timeout);
      }},
+    {"durable", [](StreamReader& self, const Json& value) { return self.read_durable(value); }},
 }};
 
 std::string StreamReader::allowed_names() {
@@ -213,6 +219,15 @@ std::string StreamReader::read_max_sessions(const Json& value) {
   return {};
 }
 
+std::string StreamReader::read_durable(const Json& value) {
+  std::optional<core::Durability> durable;
+  if (value.is_null()) durable = core::StreamSpec().durable;
+  if (value.is_string()) durable = core::parse_durability(value.get_ref<const std::string&>());
+  if (!durable) return kWhatIsDurable;
+  patch.durable = durable;
+  return {};
+}
+
 core::StreamSpec whole_stream(const StreamReader& reader, std::uint16_t port) {
   core::StreamSpec spec;
   spec.port = port;
@@ -281,6 +296,26 @@ Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body, b
   }
   if (!faults.empty()) return invalid_fields(std::move(faults));
   return specs;
+}
+
+Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view body) {
+  const auto json = read_json(body);
+  if (!json) return json.error();
+  if (!json->is_object())
+    return invalid_fields(
+        {{"", R"(is no object; it is one with timeout, such as {"timeout": "30s"})"}});
+  std::optional<std::chrono::milliseconds> timeout;
+  for (const auto& [name, value] : json->items()) {
+    if (name != "timeout")
+      return invalid_fields({{"/" + pointer_token(name), "is unknown here; there is timeout"}});
+    if (value.is_null()) continue;
+    if (value.is_string()) timeout = base::parse_duration(value.get_ref<const std::string&>());
+    if (!timeout || *timeout > kMostDrainTimeout)
+      return invalid_fields(
+          {{"/timeout",
+            R"(is a duration from 0 to 1d, such as "30s", or null: as DRAIN_TIMEOUT is set)"}});
+  }
+  return timeout;
 }
 
 }  // namespace sc::api

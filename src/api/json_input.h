@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,5 +29,8 @@ Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
 
 // `{"streams": [...]}`, each one with its port, none twice.
 Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body, base::WallTime now);
+
+// `{"timeout": "30s"}` of a drain; nothing, where it is left out or null: as the service is set.
+Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view body);
 
 }  // namespace sc::api

@@ -49,6 +49,7 @@ void append_spec_fields(JsonWriter& out, const StreamSpec& spec) {
   spec.max_sessions == 0 ? out.null() : out.number(spec.max_sessions);
   duration_or_null(out, "connect_timeout", spec.connect_timeout);
   duration_or_null(out, "idle_timeout", spec.idle_timeout);
+  out.key("durable").string(core::to_string(spec.durable));
 }
 
 void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic) {
@@ -138,6 +139,12 @@ void append_stream_counts(JsonWriter& out, std::span<const View> views) {
   out.end_object();
 }
 
+void append_phase(JsonWriter& out, const ServiceFacts& facts) {
+  out.key("phase").string(to_string(facts.phase));
+  time_or_null(out, "drain_until", facts.drain_until);
+  out.key("sessions_active").number(facts.sessions_active);
+}
+
 }  // namespace
 
 std::string_view to_string(ServiceFacts::Phase phase) {
@@ -148,6 +155,8 @@ std::string_view to_string(ServiceFacts::Phase phase) {
       return "serving";
     case ServiceFacts::Phase::draining:
       return "draining";
+    case ServiceFacts::Phase::drained:
+      return "drained";
   }
   return "?";
 }
@@ -212,7 +221,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   JsonWriter out;
   out.begin_object();
   out.key("version").string(facts.version);
-  out.key("phase").string(to_string(facts.phase));
+  append_phase(out, facts);
   out.key("started_at").string(base::to_iso8601(facts.started_at));
   out.key("uptime_seconds").integer(facts.uptime.count());
   out.key("port_ranges").begin_array();
@@ -224,7 +233,6 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   }
   out.end_array();
   append_stream_counts(out, views);
-  out.key("sessions_active").number(facts.sessions_active);
   out.key("workers").number(facts.workers);
   out.key("limits").begin_object();
   number_or_null(out, "max_sessions", facts.max_sessions);
@@ -237,6 +245,13 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   for (const View& view : views)
     if (is_degraded(view.stream)) append_trouble(out, view.stream);
   out.end_array();
+  return std::move(out.end_object()).take();
+}
+
+std::string drain_json(const ServiceFacts& facts) {
+  JsonWriter out;
+  out.begin_object();
+  append_phase(out, facts);
   return std::move(out.end_object()).take();
 }
 

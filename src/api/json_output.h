@@ -32,6 +32,7 @@ std::string history_json(const core::HistoryPage& page, const std::string& curso
 
 std::string status_json(const ServiceFacts& facts, const core::PortRanges& ranges,
                         std::span<const View> views);
+std::string drain_json(const ServiceFacts& facts);
 std::string healthy_json();
 
 // A problem that names the streams that should listen and do not.

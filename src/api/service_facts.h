@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "core/actor.h"
 
 namespace sc::api {
 
@@ -16,11 +17,13 @@ struct ServiceFacts {
   enum class Phase : unsigned char {
     starting,  // streams are being opened
     serving,
-    draining,  // told to stop
+    draining,  // no new clients; sessions have time to end
+    drained,   // there are none any more, and it waits to be stopped
   };
 
   std::string version;
   Phase phase = Phase::serving;
+  std::optional<base::WallTime> drain_until;  // when what still runs is cut; nothing: no drain
   base::WallTime started_at{};
   std::chrono::seconds uptime{0};
   std::uint64_t sessions_active = 0;  // of all streams, those of removed ones too
@@ -34,6 +37,10 @@ struct ServiceFacts {
 };
 
 using FactsSource = std::function<ServiceFacts()>;
+
+// Somebody asks for a drain. Nothing: as the service is set.
+using Drainer =
+    std::function<void(std::optional<std::chrono::milliseconds> timeout, const core::Actor& actor)>;
 
 std::string_view to_string(ServiceFacts::Phase phase);
 

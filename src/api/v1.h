@@ -15,6 +15,7 @@ struct V1Services {
   core::Conductor& conductor;
   const base::Clock& clock;
   FactsSource facts;
+  Drainer drain;
 };
 
 struct Endpoint {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/json_input.h"
 #include "api/json_output.h"
 #include "api/v1_call.h"
 #include "base/text.h"
@@ -71,6 +72,21 @@ std::optional<Problem> get_status(const V1Services& on, const Call& call, Reply&
   return std::nullopt;
 }
 
+std::optional<Problem> post_drain(const V1Services& on, const Call& call, Reply& reply) {
+  if (auto may = core::check_may_administer(call.caller); !may) return to_problem(may.error());
+  if (const auto query = Query::read(call.request, {}); !query) return query.error();
+  std::optional<std::chrono::milliseconds> timeout;
+  if (!call.request.body.empty()) {
+    if (auto refused = check_json_body(call)) return refused;
+    const auto wanted = read_drain(call.request.body);
+    if (!wanted) return wanted.error();
+    timeout = *wanted;
+  }
+  on.drain(timeout, call.actor());
+  reply.send_json(drain_json(on.facts()), 202);
+  return std::nullopt;
+}
+
 std::optional<Problem> get_health(const V1Services& /*on*/, const Call& call, Reply& reply) {
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
   reply.send_json(healthy_json());
@@ -114,14 +130,14 @@ std::optional<Problem> get_openapi(const V1Services& /*on*/, const Call& call, R
 
 std::vector<Endpoint> service_endpoints(const V1Services& on) {
   using Step = std::optional<Problem> (*)(const V1Services&, const Call&, Reply&);
-  const auto route = [&on](const char* pattern, Step step) {
-    return endpoint("GET", pattern,
+  const auto route = [&on](const char* method, const char* pattern, Step step) {
+    return endpoint(method, pattern,
                     [on, step](const Call& call, Reply& reply) { return step(on, call, reply); });
   };
   return {
-      route("/v1/history", get_history),   route("/v1/status", get_status),
-      route("/readyz", get_readiness),     route("/healthz", get_health),
-      route("/openapi.json", get_openapi),
+      route("GET", "/v1/history", get_history), route("GET", "/v1/status", get_status),
+      route("POST", "/v1/drain", post_drain),   route("GET", "/readyz", get_readiness),
+      route("GET", "/healthz", get_health),     route("GET", "/openapi.json", get_openapi),
   };
 }
 

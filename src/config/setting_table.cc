@@ -14,7 +14,8 @@ using std::chrono::milliseconds;
 
 constexpr std::int64_t kSecond = 1000;  // in milliseconds, as are all below
 constexpr std::int64_t kMinute = 60 * kSecond;
-constexpr std::int64_t kDay = 24 * 60 * kMinute;
+constexpr std::int64_t kHour = 60 * kMinute;
+constexpr std::int64_t kDay = 24 * kHour;
 // TCP_KEEPIDLE is at most MAX_TCP_KEEPIDLE of the kernel's tcp.h, in whole seconds.
 constexpr std::int64_t kMaxKeepalive = 32767 * kSecond;
 // Each worker is a thread with a loop, so more than this is a slip of the hand.
@@ -155,7 +156,7 @@ bool parse_insecure(std::string_view text, Settings& into) {
   return true;
 }
 
-constexpr std::array<Setting, 17> kTable{{
+constexpr std::array<Setting, 18> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -207,6 +208,10 @@ constexpr std::array<Setting, 17> kTable{{
      "how long running sessions may go on after a stop or a removal",
      parse_duration<&Settings::drain_timeout, true, 1, kDay>,
      print_duration<&Settings::drain_timeout>},
+    {"durable_after", "DURATION", "a duration from 0 to 1h, as in 0, 250ms or 1s",
+     "the age from which sessions outlive the process",
+     parse_duration<&Settings::durable_after, true, 1, kHour>,
+     print_duration<&Settings::durable_after>},
     {"log_level", "LEVEL", "debug, info, warning or error", "log lines below this are dropped",
      parse_log_level,
      [](const Settings& from) { return std::string(base::log::to_string(from.log_level)); }},

@@ -38,6 +38,7 @@ struct Settings {
   std::chrono::milliseconds idle_timeout{0};                       // 0: none
   std::chrono::milliseconds keepalive = std::chrono::seconds(60);  // whole seconds; 0: off
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds durable_after{1000};  // 0: from the start
   base::log::Level log_level = base::log::Level::info;
   ApiAuth api_auth = ApiAuth::remote;
   std::vector<std::string> api_hosts;  // in lower case: names that the API is asked by

@@ -31,6 +31,7 @@ void Conductor::reload(const Actor& actor,
 
 void Conductor::create(const StreamSpec& spec, const Actor& actor,
                        base::Callback<void(base::Result<Stream>)> on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   ledger_.queue.enter(spec.port, [this, spec, actor, done = std::move(on_done)]() mutable {
     create_at_port(spec, actor, std::move(done));
   });
@@ -64,6 +65,7 @@ void Conductor::create_at_port(StreamSpec spec, const Actor& actor,
 }
 
 void Conductor::put(const StreamSpec& spec, const Actor& actor, StreamCheck check, OnPut on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   ledger_.queue.enter(spec.port, [this, spec, actor, check = std::move(check),
                                   done = std::move(on_done)]() mutable {
     put_at_port(spec, actor, check, {}, std::move(done));
@@ -98,6 +100,7 @@ void Conductor::put_at_port(const StreamSpec& spec, const Actor& actor, const St
 
 void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
                              OnPut on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   base::Error error = none_is_free(bool{may_change});
   for (auto port = candidate(0, may_change); port; port = candidate(*port + 1, may_change)) {
     spec.port = *port;
@@ -125,6 +128,7 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
 
 void Conductor::patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
                       StreamCheck check, base::Callback<void(base::Result<Stream>)> on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   ledger_.queue.enter(port, [this, port, patch, actor, check = std::move(check),
                              done = std::move(on_done)]() mutable {
     patch_at_port(port, patch, actor, check, std::move(done));
@@ -153,6 +157,7 @@ void Conductor::patch_at_port(std::uint16_t port, const StreamPatch& patch, cons
 void Conductor::remove(std::uint16_t port, const Actor& actor,
                        std::optional<std::chrono::milliseconds> drain, StreamCheck check,
                        base::Callback<void(base::Result<void>)> on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   ledger_.queue.enter(port, [this, port, actor, drain, check = std::move(check),
                              done = std::move(on_done)]() mutable {
     remove_at_port(port, actor, drain, check, std::move(done));
@@ -202,11 +207,13 @@ void Conductor::remove_row(std::uint16_t port, const Actor& actor,
 }
 
 void Conductor::apply(ApplyRequest request, const Actor& actor, OnApplied on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   applier_.apply(std::move(request), actor, std::move(on_done));
 }
 
 void Conductor::restore(base::WallTime as_of, ApplyRequest request, const Actor& actor,
                         OnApplied on_done) {
+  if (ledger_.draining) return on_done(ledger_.ending());
   ledger_.store.as_of(as_of, [this, request = std::move(request), actor, done = std::move(on_done)](
                                  base::Result<std::vector<Stream>> then) mutable {
     if (!then) {

@@ -117,6 +117,9 @@ class Conductor {
   // The data plane opens no more ports: whatever would is `unavailable` from now on, that too whose
   // row is being written, and failed streams rest.
   void stop() { ledger_.stopping = true; }
+  // The same, and who asks for a change from now on is refused, as `unavailable`. What is mapped
+  // stays so; streams that listened are shown as draining. Those that expire go.
+  void drain() { ledger_.stopping = ledger_.draining = true; }
 
  private:
   void create_at_port(StreamSpec spec, const Actor& actor,

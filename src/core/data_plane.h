@@ -30,7 +30,7 @@ class DataPlane {
   virtual std::string owner_of(std::uint16_t port) const = 0;
 
   // From now on clients are accepted and carried. Of a released stream it is the new listener.
-  virtual void activate(base::Fd listener, const StreamSpec& spec) = 0;
+  virtual void activate(base::Fd listener, const Stream& stream) = 0;
 
   // New sessions go by the new spec, running ones stay. Its listen_address is not looked at.
   virtual void change(const StreamSpec& spec) = 0;
@@ -43,7 +43,7 @@ class DataPlane {
   // port can be bound again; then activate() or close() follows.
   virtual void release(std::uint16_t port, base::Callback<void()> on_free) = 0;
 
-  // Closes the listener, if it is there; on_free is called once the port can be bound again.
+  // Closes the listener, if it is there, and forgets the stream, if it is known; on_free is called once the port can be bound again.
   // Running sessions may end by themselves within `drain`, then they are cut.
   virtual void close(std::uint16_t port, std::chrono::milliseconds drain,
                      base::Callback<void()> on_free) = 0;

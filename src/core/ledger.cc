@@ -70,12 +70,20 @@ void Ledger::let_go(std::uint16_t port) {
   leaving_.insert_or_assign(port, std::move(gone));
 }
 
+base::Error Ledger::ending() const {
+  return {base::Errc::unavailable,
+          draining ? "the service is draining: it takes no changes until it is started again"
+                   : "the service is stopping"};
+}
+
 std::optional<StreamView> Ledger::view(std::uint16_t port) {
   const Traffic traffic = plane.traffic(port);
   if (const Stream* stream = find(port)) {
     StreamView view{*stream, traffic};
-    if (view.stream.state == StreamState::disabled && traffic.sessions_active > 0)
-      view.stream.state = StreamState::draining;
+    const bool is_closed =
+        (view.stream.state == StreamState::disabled && traffic.sessions_active > 0) ||
+        (view.stream.state == StreamState::listening && draining);
+    if (is_closed) view.stream.state = StreamState::draining;
     return view;
   }
   const auto known = leaving_.find(port);
@@ -100,7 +108,7 @@ std::vector<StreamView> Ledger::views() {
 void Ledger::open(Stream& stream) {
   const bool was_failed = stream.state == StreamState::failed;
   if (auto listener = plane.prepare(stream.spec)) {
-    plane.activate(std::move(*listener), stream.spec);
+    plane.activate(std::move(*listener), stream);
     stream.state = StreamState::listening;
     stream.reason.clear();
     retries_.forget(stream.spec.port);

@@ -47,7 +47,10 @@ class Ledger {
   const base::Clock& clock;
   PortQueue queue;
   std::set<std::uint16_t> unreadable;  // ports whose rows are no streams
-  bool stopping = false;
+  bool stopping = false;               // no port is opened any more
+  bool draining = false;               // and nobody changes anything
+  // unavailable: which of the two it is.
+  base::Error ending() const;
 
   const StreamMap& streams() const { return streams_; }
   const Stream* find(std::uint16_t port) const;

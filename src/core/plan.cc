@@ -114,7 +114,7 @@ void PlanRunner::run(Plan plan) {
   auto held = std::make_unique<Plan>(std::move(plan));
   const bool opens = std::any_of(held->steps.begin(), held->steps.end(), shall_listen);
   if (ledger_.stopping && opens) {
-    finish(std::move(held), base::Error{base::Errc::unavailable, "the service is stopping"});
+    finish(std::move(held), ledger_.ending());
   } else {
     release(std::move(held));
   }
@@ -267,7 +267,7 @@ void PlanRunner::activate(Held plan) {
     const Stream& named = step.after ? *step.after : *step.before;
     const std::uint16_t port = named.spec.port;
     if (step.listener) {
-      ledger_.plane.activate(std::move(step.listener), named.spec);
+      ledger_.plane.activate(std::move(step.listener), named);
     } else if (listened(step) && (!step.after || step.after->state != StreamState::listening)) {
       closing.emplace_back(port, step.drain);
     } else if (listened(step) && !is_same_spec(step)) {
@@ -318,7 +318,7 @@ void PlanRunner::give_up(Held plan, base::Error error) {
 void PlanRunner::reopen(PlanStep& step, const Actor& actor, std::vector<StoreWrite>& writes) {
   Stream former = *step.before;
   if (auto listener = ledger_.plane.prepare(former.spec)) {
-    ledger_.plane.activate(std::move(*listener), former.spec);
+    ledger_.plane.activate(std::move(*listener), former);
     return;
   } else {  // NOLINT(readability-else-after-return): the listener is its condition's
     former.reason = listener.error().message;
@@ -347,10 +347,10 @@ void PlanRunner::take_back(Held plan) {
     writes.emplace_back(EraseStream{step.after->spec.port});
     writes.emplace_back(ledger_.event(EventAction::removed, *step.after, service_actor()));
   }
-  const base::Error stopping{base::Errc::unavailable, "the service is stopping"};
+  const base::Error stopping = ledger_.ending();
   const base::Error saved_so{base::Errc::unavailable,
-                             "the change is saved, but the service is stopping: it is made when "
-                             "the service starts again"};
+                             "the change is saved, but the service takes none any more: it is "
+                             "made when the service starts again"};
   if (writes.empty()) return finish(std::move(plan), saved_so);
   ledger_.store.commit(std::move(writes), [this, held = std::move(plan), stopping,
                                            saved_so](base::Result<void> undone) mutable {

@@ -7,6 +7,7 @@ namespace sc::core {
 namespace {
 
 constexpr std::array<std::string_view, 4> kStates{"listening", "failed", "draining", "disabled"};
+constexpr std::array<std::string_view, 3> kDurabilities{"off", "established", "early"};
 
 base::Error wrong(std::string_view field, std::string why) {
   return {base::Errc::invalid, std::string(field) + " " + std::move(why), "/" + std::string(field)};
@@ -37,7 +38,18 @@ StreamSpec StreamPatch::applied_to(StreamSpec spec) const {
   if (max_sessions) spec.max_sessions = *max_sessions;
   if (connect_timeout) spec.connect_timeout = *connect_timeout;
   if (idle_timeout) spec.idle_timeout = *idle_timeout;
+  if (durable) spec.durable = *durable;
   return spec;
+}
+
+std::string_view to_string(Durability durability) {
+  return kDurabilities.at(static_cast<std::size_t>(durability));
+}
+
+std::optional<Durability> parse_durability(std::string_view text) {
+  for (std::size_t i = 0; i < kDurabilities.size(); ++i)
+    if (kDurabilities.at(i) == text) return static_cast<Durability>(i);
+  return std::nullopt;
 }
 
 std::string_view to_string(StreamState state) {
@@ -104,6 +116,7 @@ std::string differing_fields(const StreamSpec& one, const StreamSpec& other) {
   add("max_sessions", one.max_sessions != other.max_sessions);
   add("connect_timeout", one.connect_timeout != other.connect_timeout);
   add("idle_timeout", one.idle_timeout != other.idle_timeout);
+  add("durable", one.durable != other.durable);
   return fields;
 }
 

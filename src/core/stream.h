@@ -18,6 +18,16 @@ namespace sc::core {
 // Where a stream leads: a name or IP literal and a port, as parse_host_port takes them.
 using Backend = base::HostPort;
 
+// From when on a session outlives the process that carries it.
+enum class Durability : unsigned char {
+  off,          // never: it ends with the process
+  established,  // once its backend is reached and it is older than DURABLE_AFTER
+  early,        // from the moment its client is accepted
+};
+
+std::string_view to_string(Durability durability);
+std::optional<Durability> parse_durability(std::string_view text);
+
 // What an operator asks for. A value.
 struct StreamSpec {
   std::uint16_t port = 0;  // listens here, 1 to 65535; what names the stream
@@ -31,6 +41,7 @@ struct StreamSpec {
   std::uint32_t max_sessions = 0;            // more clients wait; 0: as the service is set
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
   std::optional<std::chrono::milliseconds> idle_timeout;     // 0: none; nothing: likewise
+  Durability durable = Durability::established;
   bool operator==(const StreamSpec&) const = default;
 };
 
@@ -54,6 +65,7 @@ struct StreamPatch {
   std::optional<std::uint32_t> max_sessions;
   std::optional<std::optional<std::chrono::milliseconds>> connect_timeout;
   std::optional<std::optional<std::chrono::milliseconds>> idle_timeout;
+  std::optional<Durability> durable;
   bool operator==(const StreamPatch&) const = default;
 
   StreamSpec applied_to(StreamSpec spec) const;
@@ -62,7 +74,7 @@ struct StreamPatch {
 enum class StreamState : unsigned char {
   listening,  // its port accepts clients
   failed,     // its port could not be opened; tried again with back-off
-  draining,   // removed or disabled, and some of its sessions still run
+  draining,   // removed or disabled, and some of its sessions still run; or the service drains
   disabled,   // its port is closed because somebody asked for that
 };
 

@@ -16,9 +16,10 @@ constexpr std::chrono::milliseconds kWakeDelay{10};
 
 }  // namespace
 
-Listeners::Listeners(loop::Loop& loop, Admission& admission, OnClient on_client)
+Listeners::Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client)
     : loop_(loop),
       admission_(admission),
+      are_kept_(are_kept),
       on_client_(std::move(on_client)),
       wake_due_(loop, [this] { wake_all(); }) {}
 
@@ -54,9 +55,20 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpe
   if (found->second.waits) set_waits(found->second, false);  // its limit may be another one now
 }
 
-void Listeners::close(std::uint64_t stream_id) { listeners_.erase(stream_id); }
+void Listeners::close(std::uint64_t stream_id) {
+  const auto found = listeners_.find(stream_id);
+  if (found == listeners_.end()) return;
+  if (are_kept_) net::stop_listening(found->second.acceptor->fd());
+  listeners_.erase(found);
+}
 
 void Listeners::close_all() {
+  if (are_kept_)
+    for (const auto& [id, listener] : listeners_) net::stop_listening(listener.acceptor->fd());
+  leave();
+}
+
+void Listeners::leave() {
   listeners_.clear();
   waiting_.clear();
   wake_due_.stop();

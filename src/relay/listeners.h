@@ -24,7 +24,8 @@ class Listeners {
   // Its place is taken. Must not destroy the Listeners.
   using OnClient = base::Callback<void(const StreamContext&, net::Accepted)>;
 
-  Listeners(loop::Loop& loop, Admission& admission, OnClient on_client);
+  // `are_kept`: the service manager holds copies, so closing one has to be more than close(2).
+  Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client);
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
@@ -35,6 +36,8 @@ class Listeners {
   void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
   void close(std::uint64_t stream_id);
   void close_all();
+  // Closes our copies alone, for the next process: clients wait.
+  void leave();
 
   // There may be room for clients of any stream, of this one.
   void on_room();
@@ -57,6 +60,7 @@ class Listeners {
 
   loop::Loop& loop_;
   Admission& admission_;
+  const bool are_kept_;
   OnClient on_client_;
   std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
   // Streams whose clients wait for a session or descriptors, the longest first. All of them ask

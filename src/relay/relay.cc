@@ -74,8 +74,7 @@ void Relay::start() {
   try {
     update();
   } catch (const std::exception&) {
-    for (const base::Fd* fd : {&client_, &backend_})
-      record_ ? net::end_connection(fd->get()) : net::reset_on_close(fd->get());
+    for (const base::Fd* fd : {&client_, &backend_}) net::end_connection(fd->get());
     throw;
   }
   if (idle_timeout_.count() > 0) {

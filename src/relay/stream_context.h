@@ -18,6 +18,7 @@ struct SessionSpec {
   core::Backend backend;
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
   std::optional<std::chrono::milliseconds> idle_timeout;     // likewise; 0: none
+  core::Durability durable = core::Durability::established;
   std::int64_t created_at = 0;  // of the stream, ms since 1970
 };
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -28,27 +29,36 @@ constexpr std::chrono::milliseconds kPipesIdle{10'000};
 
 constexpr std::chrono::milliseconds kTroubleEvery{1000};
 
+// Sessions that become old enough to be kept within so long of each other cost one wake-up.
+constexpr std::chrono::milliseconds kDurableSlack{20};
+
 }  // namespace
 
 Worker::Worker(std::size_t index, SessionOptions options, Admission& admission,
-               const std::vector<std::unique_ptr<Worker>>& peers, Report report)
+               handoff::Vault* vault, const std::vector<std::unique_ptr<Worker>>& peers,
+               Report report)
     : index_(index),
       options_(std::move(options)),
       admission_(admission),
+      keeper_(vault != nullptr ? &vault->keeper(index) : nullptr),
       peers_(peers),
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
-      pipes_(&admission),
-      listeners_(loop_, admission,
+      pipes_(&admission, keeper_),
+      listeners_(loop_, admission, vault != nullptr,
                  [this](const StreamContext& stream, net::Accepted client) {
                    place(stream, std::move(client));
                  }),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
+      durable_due_(loop_, [this] { on_durable_due(); }),
       pipes_due_(loop_, [this] { on_pipes_due(); }),
       inbox_(loop_, [this](WorkerCommand command) {
         std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
                    std::move(command));
-      }) {}
+      }) {
+  if (vault == nullptr) return;
+  for (handoff::KeptPipe& pipe : vault->take_pipes(index)) pipes_.give_back(pipes_.adopt(std::move(pipe)));
+}
 
 Worker::~Worker() { join(); }
 
@@ -103,18 +113,58 @@ void Worker::handle(AdoptSession command) {
     report_if_drained();
     return;
   }
+  add_session(std::move(command.stream), std::move(command.client), true);
+}
+
+void Worker::handle(ResumeSession command) {
+  admission_.add_session(*command.stream.counters);
+  load_.fetch_add(1, kRelaxed);
+  StreamContext stream = command.stream;
+  try {
+    add_session(std::move(command.stream), std::move(command.kept), false);
+  } catch (const std::exception& failure) {
+    base::log::error("a kept session cannot go on", {{"reason", failure.what()}});
+    load_.fetch_sub(1, kRelaxed);
+    leave(stream);
+  }
+}
+
+void Worker::handle(EndKeptSession command) {
+  net::end_connection(command.kept.client.get());
+  if (command.kept.backend) net::end_connection(command.kept.backend.get());
+  for (auto* pipe : {&command.kept.up, &command.kept.down})
+    if (*pipe) pipes_.discard(pipes_.adopt(std::move(**pipe)));
+}
+
+template <class Client>
+void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   const std::uint64_t session_id = next_session_++;
-  const StreamContext stream = command.stream;
-  sessions_.emplace(session_id,
-                    std::make_unique<Session>(
-                        loop_, std::move(command.stream), std::move(command.client), options_,
-                        Pump::Resources{buffer_, &pipes_},
-                        [this, stream](const std::string& trouble) { on_dialed(stream, trouble); },
-                        [this, session_id](EndReason) { on_session_end(session_id); }));
+  const StreamContext told = stream;
+  const bool durable = keeper_ != nullptr && stream.spec->durable != core::Durability::off;
+  auto session = std::make_unique<Session>(
+      loop_, std::move(stream), std::move(client), options_, Pump::Resources{buffer_, &pipes_},
+      keeper_, [this, told](const std::string& trouble) { on_dialed(told, trouble); },
+      [this, session_id](EndReason) { on_session_end(session_id); });
+  sessions_.emplace(session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
+  if (!is_young) return;
+  if (durable && options_.durable_after.count() > 0) {
+    passing_.push_back({loop_.now() + options_.durable_after, session_id});
+    if (!durable_due_.is_active()) durable_due_.start(options_.durable_after);
+  }
   if (options_.keepalive.idle.count() == 0) return;
   young_.push_back({loop_.now() + kKeepaliveDelay, session_id});
   if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
+}
+
+void Worker::on_durable_due() {
+  while (!passing_.empty() && passing_.front().until <= loop_.now()) {
+    const auto found = sessions_.find(passing_.front().session_id);
+    if (found != sessions_.end()) found->second->keep();
+    passing_.pop_front();
+  }
+  if (!passing_.empty())
+    durable_due_.start(std::max(passing_.front().until - loop_.now(), kDurableSlack));
 }
 
 void Worker::on_keepalive_due() {
@@ -169,6 +219,22 @@ void Worker::on_drain_limit() {
   cut_sessions(std::nullopt, EndReason::drained);  // the last one's end reports
 }
 
+// In order: nothing is kept any more after leave(), and nothing is let go.
+void Worker::handle(const HandOver&) {
+  HandedOver handed;
+  std::vector<std::uint64_t> ending;
+  for (const auto& [id, session] : sessions_)
+    session->keep_at_last() ? void(++handed.kept) : ending.push_back(id);
+  for (const std::uint64_t id : ending) {
+    sessions_.at(id)->cut(EndReason::drained);
+    ++handed.cut;
+  }
+  keeper_->leave();
+  listeners_.leave();
+  sessions_.clear();
+  report_(handed);
+}
+
 void Worker::handle(const Shutdown&) {
   accepts_ = false;
   draining_ = false;
@@ -178,6 +244,8 @@ void Worker::handle(const Shutdown&) {
   drains_.clear();
   drain_all_.reset();
   young_.clear();
+  passing_.clear();
+  durable_due_.stop();
   keepalive_due_.stop();
   pipes_due_.stop();
   loop_.stop();
@@ -185,8 +253,10 @@ void Worker::handle(const Shutdown&) {
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
   Worker* target = this;
+  // One of a stream that is durable early is kept at once, by this worker.
+  const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;
   for (const auto& peer : peers_)
-    if (peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
+    if (!stays && peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
   target->load_.fetch_add(1, kRelaxed);
   AdoptSession adopt{stream, std::move(client)};
   if (target == this) {

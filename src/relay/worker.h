@@ -49,6 +49,13 @@ struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;
   net::Accepted client;
 };
+struct ResumeSession {  // of a former process
+  StreamContext stream;
+  handoff::KeptSession kept;
+};
+struct EndKeptSession {  // of a former process, whose stream has gone
+  handoff::KeptSession kept;
+};
 struct LookForRoom {};  // clients that were refused for want of a session or a descriptor
 struct LookForStreamRoom {
   std::uint64_t stream_id = 0;
@@ -61,10 +68,14 @@ struct StopAccepting {};  // for good; answered by AcceptingStopped
 struct DrainAll {         // after it, when no worker accepts; answered by Drained
   std::chrono::milliseconds limit{0};
 };
+// Keeps for the next process what can be kept and cuts the rest; nothing is moved any more. Answered
+// by HandedOver; Shutdown follows.
+struct HandOver {};
 struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand = std::variant<OpenListener, PauseListener, ResumeListener, CloseListener,
-                                   ChangeSpec, AdoptSession, LookForRoom, LookForStreamRoom,
-                                   DrainStream, StopAccepting, DrainAll, Shutdown>;
+                                   ChangeSpec, AdoptSession, ResumeSession, EndKeptSession,
+                                   LookForRoom, LookForStreamRoom, DrainStream, StopAccepting,
+                                   DrainAll, HandOver, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -78,7 +89,12 @@ struct AcceptingStopped {};
 struct Drained {
   std::size_t cut = 0;  // sessions that did not end by themselves
 };
-using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained>;
+struct HandedOver {
+  std::size_t kept = 0;
+  std::size_t cut = 0;
+};
+using WorkerEvent =
+    std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained, HandedOver>;
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
 // destroyed on the control thread; send() and load() may be called from any, the rest is its own
@@ -87,8 +103,9 @@ class Worker {
  public:
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
 
-  // `peers` are all workers, this one among them; complete by start().
-  Worker(std::size_t index, SessionOptions options, Admission& admission,
+  // `peers` are all workers, this one among them; complete by start(). `vault`, if any, keeps its
+  // sessions for the next process, and has what the former one left.
+  Worker(std::size_t index, SessionOptions options, Admission& admission, handoff::Vault* vault,
          const std::vector<std::unique_ptr<Worker>>& peers, Report report);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -110,16 +127,22 @@ class Worker {
   void handle(const CloseListener& command);
   void handle(ChangeSpec command);
   void handle(AdoptSession command);
+  void handle(ResumeSession command);
+  void handle(EndKeptSession command);
   void handle(const LookForRoom& command);
   void handle(const LookForStreamRoom& command);
   void handle(const DrainStream& command);
   void handle(const StopAccepting& command);
   void handle(const DrainAll& command);
+  void handle(const HandOver& command);
   void handle(const Shutdown& command);
 
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
+  template <class Client>
+  void add_session(StreamContext stream, Client client, bool is_young);
   void on_keepalive_due();
+  void on_durable_due();
   void on_pipes_due();
   void leave(const StreamContext& stream);
   void on_session_end(std::uint64_t session_id);
@@ -130,6 +153,7 @@ class Worker {
   const std::size_t index_;
   const SessionOptions options_;
   Admission& admission_;  // shared, any thread
+  handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;
   std::atomic<std::size_t> load_{0};  // shared, relaxed
@@ -149,6 +173,8 @@ class Worker {
   };
   std::deque<Young> young_;  // without keepalive yet, the oldest first
   loop::Timer keepalive_due_;
+  std::deque<Young> passing_;  // too young to be kept, likewise
+  loop::Timer durable_due_;
   loop::Timer pipes_due_;
   bool accepts_ = true;
   bool draining_ = false;  // until Drained is told

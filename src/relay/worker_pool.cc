@@ -1,8 +1,10 @@
 #include "relay/worker_pool.h"
 
+#include <array>
 #include <cassert>
 #include <utility>
 
+#include "base/log.h"
 #include "net/port_owner.h"
 #include "net/socket.h"
 
@@ -35,7 +37,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
   assert(options_.workers > 0);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
-        std::make_unique<Worker>(i, options_.session, admission_, workers_,
+        std::make_unique<Worker>(i, options_.session, admission_, options_.vault, workers_,
                                  [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
   try {
     for (const auto& worker : workers_) worker->start();
@@ -57,6 +59,11 @@ base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
     return base::Error{base::Errc::unavailable,
                        "port " + std::to_string(spec.port) +
                            ": the service has as many descriptors open as its limit allows"};
+  if (auto kept = take_kept_listener(spec)) return std::move(*kept);
+  return listen(spec);
+}
+
+base::Result<base::Fd> WorkerPool::listen(const core::StreamSpec& spec) {
   const net::ListenOptions listen{options_.session.keepalive};
   std::optional<net::Address> address = options_.listen_address;
   if (!spec.listen_address.empty()) {
@@ -79,32 +86,44 @@ bool WorkerPool::has_room(std::size_t listeners) const {
 
 std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }
 
-void WorkerPool::activate(base::Fd listener, const core::StreamSpec& spec) {
-  if (!active_.contains(spec.port))
-    active_.emplace(spec.port, Active{next_id_++, next_home_++ % workers_.size(),
-                                      std::make_shared<StreamCounters>(), nullptr, true});
-  gone_.erase(spec.port);
-  Active& active = active_.at(spec.port);
+WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
+  const auto known = active_.find(port);
+  if (known != active_.end()) return known->second;
+  gone_.erase(port);
+  Active fresh;
+  fresh.id = next_id_++;
+  fresh.home = next_home_++ % workers_.size();
+  fresh.counters = std::make_shared<StreamCounters>();
+  fresh.is_released = true;
+  return active_.emplace(port, std::move(fresh)).first->second;
+}
+
+void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
+  Active& active = find_or_add(stream.spec.port);
   assert(active.is_released);
   active.is_released = false;
-  set_spec(active, spec);
+  set_spec(active, stream.spec, stream.created_at);
+  if (options_.vault != nullptr) active.kept = keep_listener(listener.get());
   admission_.add_listener();
   StreamContext context{active.id, active.home, active.spec, active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
-void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec) {
+void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec,
+                          base::WallTime created_at) {
   // What was told of the former backend is not this one's.
   if (active.spec && active.spec->backend != spec.backend)
     active.counters->backend_trouble.store(false);
   active.counters->max_sessions.store(spec.max_sessions);
+  active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
-      SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout});
+      SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable,
+                  created_at.time_since_epoch().count()});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
   Active& active = active_.at(spec.port);
-  set_spec(active, spec);
+  set_spec(active, spec, active.created_at);
   workers_[active.home]->send(ChangeSpec{active.id, active.spec});
 }
 
@@ -121,9 +140,13 @@ void WorkerPool::resume(std::uint16_t port) {
 void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
                        base::Callback<void()> on_free) {
   const auto found = active_.find(port);
-  assert(found != active_.end());
-  const Active active = std::move(found->second);
+  if (found == active_.end()) {  // it never opened, and has no sessions of a former process
+    on_free();
+    return;
+  }
+  Active active = std::move(found->second);
   active_.erase(found);
+  active.kept.reset();  // before the worker closes what it names
   gone_.insert_or_assign(port, active.counters);
   closing_.emplace(active.id, Closing{drain, !active.is_released, std::move(on_free), port});
   workers_[active.home]->send(CloseListener{active.id});
@@ -133,6 +156,7 @@ void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
   Active& active = active_.at(port);
   assert(!active.is_released);
   active.is_released = true;
+  active.kept.reset();
   closing_.emplace(active.id, Closing{std::nullopt, true, std::move(on_free), port});
   workers_[active.home]->send(CloseListener{active.id});
 }
@@ -155,7 +179,89 @@ void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std:
   on_drained_ = std::move(on_done);
   drain_limit_ = limit;
   still_accepting_ = still_draining_ = workers_.size();
+  for (auto& [port, active] : active_) active.kept.reset();
   for (const auto& worker : workers_) worker->send(StopAccepting{});
+}
+
+void WorkerPool::inherit(const std::vector<core::Stream>& streams) {
+  if (options_.vault == nullptr) return;
+  std::map<std::uint16_t, const core::Stream*> by_port;
+  for (const core::Stream& stream : streams)
+    if (stream.spec.enabled) by_port.emplace(stream.spec.port, &stream);
+  std::size_t ended = 0;
+  for (handoff::KeptSession& session : options_.vault->take_sessions()) {
+    const handoff::SessionFacts facts = session.record->facts();
+    Worker& worker = *workers_[session.keeper];
+    const auto found = by_port.find(facts.port);
+    if (found == by_port.end() ||
+        found->second->created_at.time_since_epoch().count() != facts.stream_created_at) {
+      ++ended;
+      worker.send(EndKeptSession{std::move(session)});
+      continue;
+    }
+    Active& active = find_or_add(facts.port);
+    if (!active.spec) set_spec(active, found->second->spec, found->second->created_at);
+    worker.send(ResumeSession{{active.id, active.home, active.spec, active.counters},
+                              std::move(session)});
+  }
+  if (ended > 0)
+    base::log::info("sessions end with their streams, which were removed or disabled meanwhile",
+                    {{"sessions", std::to_string(ended)},
+                     {"reason", std::string(to_string(EndReason::drained))}});
+}
+
+void WorkerPool::settle() {
+  if (options_.vault != nullptr) options_.vault->end_listeners();
+}
+
+// Of several, which a change of address that was interrupted leaves, at most one is where the
+// stream is to listen.
+std::optional<base::Fd> WorkerPool::take_kept_listener(const core::StreamSpec& spec) {
+  adopted_ = {};
+  if (options_.vault == nullptr || spec.port == 0) return std::nullopt;
+  std::optional<base::Fd> taken;
+  for (handoff::KeptListener& each : options_.vault->take_listeners(spec.port)) {
+    if (!taken && is_wanted(spec, net::local_address(each.fd.get()))) {
+      net::set_keepalive(each.fd.get(), options_.session.keepalive);
+      adopted_fd_ = each.fd.get();
+      adopted_ = std::move(each.kept);
+      taken = std::move(each.fd);
+    } else {
+      net::stop_listening(each.fd.get());
+    }
+  }
+  return taken;
+}
+
+bool WorkerPool::is_wanted(const core::StreamSpec& spec, const net::Address& address) const {
+  std::optional<net::Address> wanted = options_.listen_address;
+  if (!spec.listen_address.empty()) {
+    const auto own = net::Address::parse_ip(spec.listen_address, 0);
+    if (!own) return false;
+    wanted = *own;
+  }
+  if (!wanted)
+    return address == net::Address::any_v6(spec.port) || address == net::Address::any_v4(spec.port);
+  wanted->set_port(spec.port);
+  return address == *wanted;
+}
+
+std::unique_ptr<handoff::Kept> WorkerPool::keep_listener(int fd) {
+  auto adopted = std::move(adopted_);
+  if (adopted && adopted_fd_ == fd) return adopted;
+  const std::array<int, 1> fds{fd};
+  return options_.vault->listener_keeper().keep(
+      handoff::Record{0, handoff::RecordKind::listener,
+                      static_cast<std::uint8_t>(handoff::kVersion), 0, 0},
+      fds);
+}
+
+void WorkerPool::hand_over(base::Callback<void(HandOverReport)> on_done) {
+  assert(options_.vault != nullptr && !on_handed_over_);
+  on_handed_over_ = std::move(on_done);
+  still_handing_over_ = workers_.size();
+  options_.vault->listener_keeper().leave();
+  for (const auto& worker : workers_) worker->send(HandOver{});
 }
 
 std::size_t WorkerPool::sessions() const {
@@ -176,6 +282,7 @@ void WorkerPool::handle(const ListenerClosed& event) {
   assert(!closing.empty());
   const Closing& closed = closing.mapped();
   if (closed.had_listener) admission_.remove_listener();
+  if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
   if (closed.drain) {
     for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
     // Every session that was accepted has its place already.
@@ -199,6 +306,7 @@ void WorkerPool::handle(const BackendNote& event) {
 // ahead of this, and so nobody who is told to drain gets more.
 void WorkerPool::handle(const AcceptingStopped&) {
   if (--still_accepting_ > 0) return;
+  if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
   for (const auto& worker : workers_) worker->send(DrainAll{drain_limit_});
 }
 
@@ -207,6 +315,14 @@ void WorkerPool::handle(const Drained& event) {
   if (--still_draining_ > 0) return;
   auto done = std::move(on_drained_);
   done(cut_);
+}
+
+void WorkerPool::handle(const HandedOver& event) {
+  handed_over_.kept += event.kept;
+  handed_over_.cut += event.cut;
+  if (--still_handing_over_ > 0) return;
+  auto done = std::move(on_handed_over_);
+  done(handed_over_);
 }
 
 }  // namespace sc::relay

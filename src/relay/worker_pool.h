@@ -26,6 +26,9 @@ struct WorkerPoolOptions {
   // no IPv6.
   std::optional<net::Address> listen_address;
   AdmissionLimits limits;
+  // What keeps sessions and listeners for the next process, if anything does; outlives the pool, and
+  // is for as many workers.
+  handoff::Vault* vault = nullptr;
 };
 
 // The data plane: N workers. Each stream has a home worker that accepts; sessions stay there or go
@@ -47,7 +50,7 @@ class WorkerPool final : public core::DataPlane {
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
   bool has_room(std::size_t listeners) const override;
   std::string owner_of(std::uint16_t port) const override;
-  void activate(base::Fd listener, const core::StreamSpec& spec) override;
+  void activate(base::Fd listener, const core::Stream& stream) override;
   void change(const core::StreamSpec& spec) override;
   void pause(std::uint16_t port) override;
   void resume(std::uint16_t port) override;
@@ -59,6 +62,18 @@ class WorkerPool final : public core::DataPlane {
   // Accepts nobody any more; on_done with the number of sessions that had to be cut at the limit.
   // Once.
   void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
+  // What a former process left: sessions of these streams go on, of all others they end. Before the
+  // streams are opened; settle() when all are.
+  void inherit(const std::vector<core::Stream>& streams);
+  void settle();
+  // Keeps for the next process what can be kept, cuts the rest, moves no byte any more. Only with a
+  // vault, and instead of drain(), or after it has begun. Once.
+  struct HandOverReport {
+    std::size_t kept = 0;
+    std::size_t cut = 0;
+  };
+  void hand_over(base::Callback<void(HandOverReport)> on_done);
+
   const Admission& admission() const { return admission_; }
   // Sessions of all workers.
   std::size_t sessions() const;
@@ -72,7 +87,9 @@ class WorkerPool final : public core::DataPlane {
     std::size_t home = 0;
     std::shared_ptr<StreamCounters> counters;
     std::shared_ptr<const SessionSpec> spec;
-    bool is_released = false;  // its listener is closed, and another one will follow
+    bool is_released = false;  // it has no listener, and one will follow
+    base::WallTime created_at{};
+    std::unique_ptr<handoff::Kept> kept;  // of its listener
   };
   struct Closing {
     std::optional<std::chrono::milliseconds> drain;  // nothing: its sessions go on
@@ -81,11 +98,17 @@ class WorkerPool final : public core::DataPlane {
     std::uint16_t port = 0;
   };
 
-  static void set_spec(Active& active, const core::StreamSpec& spec);
+  static void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
+  Active& find_or_add(std::uint16_t port);
+  base::Result<base::Fd> listen(const core::StreamSpec& spec);
+  std::optional<base::Fd> take_kept_listener(const core::StreamSpec& spec);
+  bool is_wanted(const core::StreamSpec& spec, const net::Address& address) const;
+  std::unique_ptr<handoff::Kept> keep_listener(int fd);
   void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
   void handle(const AcceptingStopped& event);
   void handle(const Drained& event);
+  void handle(const HandedOver& event);
 
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
@@ -100,6 +123,12 @@ class WorkerPool final : public core::DataPlane {
   std::size_t still_accepting_ = 0;  // workers, in a drain
   std::size_t still_draining_ = 0;
   std::size_t cut_ = 0;
+  base::Callback<void(HandOverReport)> on_handed_over_;
+  HandOverReport handed_over_;
+  std::size_t still_handing_over_ = 0;
+  // A former process's listener between prepare() and activate(), and its descriptor.
+  std::unique_ptr<handoff::Kept> adopted_;
+  int adopted_fd_ = -1;
   Admission admission_;               // outlives the workers, as the inbox does
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -42,6 +42,7 @@ void bind_spec(SQLite::Statement& statement, int first, const core::StreamSpec& 
   }
   bind_duration(statement, first + 7, spec.connect_timeout);
   bind_duration(statement, first + 8, spec.idle_timeout);
+  statement.bind(first + 9, std::string(core::to_string(spec.durable)));
 }
 
 base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first,
@@ -67,6 +68,12 @@ base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first
   if (const std::string duration = text(8); !duration.empty()) {
     spec->idle_timeout = base::parse_duration(duration);
     if (!spec->idle_timeout) return wrong("idle_timeout", duration);
+  }
+  // NULL in events of versions whose sessions all ended with the process.
+  if (const std::string durable = text(9); !durable.empty()) {
+    const auto parsed = core::parse_durability(durable);
+    if (!parsed) return wrong("durable", durable);
+    spec->durable = *parsed;
   }
   if (auto valid = core::validate(*spec); !valid) return valid.error();
   return spec;

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "api/problem.h"
 #include "api/routes.h"
@@ -15,7 +19,12 @@ namespace sc::test {
 // which do at once what they are asked.
 struct ServedV1 {
   ServedV1() {
-    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }});
+    const auto drain = [this](std::optional<std::chrono::milliseconds> timeout,
+                              const core::Actor& actor) {
+      drains.emplace_back(timeout, actor.name);
+      on.conductor.drain();
+    };
+    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }, drain});
     served.handler = [this](const http::Request& request, http::Responder responder) {
       routes.route(request, caller, std::move(responder));
       while (on.store.waiting() > 0 || !on.plane.closing.empty()) {
@@ -45,6 +54,8 @@ struct ServedV1 {
   ConductorFixture on;
   Served served;
   api::ServiceFacts facts;
+  // What was asked for: its time-out, and by whom.
+  std::vector<std::pair<std::optional<std::chrono::milliseconds>, std::string>> drains;
   core::Caller caller{"tester", core::Role::admin, {}};
   api::Routes routes{
       [](int status, const std::string& detail) { return api::problem(status, detail); }};

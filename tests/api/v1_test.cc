@@ -1,6 +1,9 @@
+#include <chrono>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "api/served_v1.h"
 #include "support/catch.h"
@@ -20,7 +23,7 @@ std::string problem_named(const std::string& name) {
 TEST_CASE("the document describes each endpoint, and no other one but the older six") {
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
-  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}}))
+  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}}))
     served.emplace(each.pattern, base::to_lower(each.method));
   for (const char* legacy : {"/status", "/getstreams", "/createstream/{port}/{backend}",
                              "/removestream/{port}", "/hasstream/{port}", "/getfreeport"})
@@ -48,6 +51,7 @@ TEST_CASE("a viewer reads everything and changes nothing") {
       v1.ask("POST", "/v1/streams:apply", kList),
       v1.ask("POST", "/v1/streams:apply?dry_run=true", kList),
       v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z"),
+      v1.ask("POST", "/v1/drain"),
       v1.ask("PUT", "/v1/streams/9001", "no json"),  // and is not told what is wrong with it
   };
   for (const Answer& answer : refused) {
@@ -94,6 +98,8 @@ TEST_CASE("only who may administer replaces and restores") {
   v1.caller.role = core::Role::operator_;
   CHECK(v1.ask("POST", "/v1/streams:apply?mode=replace", kList).status == 403);
   CHECK(v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z").status == 403);
+  CHECK(v1.ask("POST", "/v1/drain").status == 403);
+  CHECK(v1.drains.empty());
   v1.caller.role = core::Role::admin;
   CHECK(v1.ask("POST", "/v1/streams:apply?mode=replace", kList).status == 200);
   CHECK(v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z").status == 200);
@@ -122,6 +128,74 @@ TEST_CASE("a service that stops answers 503, with when to ask again") {
   CHECK(v1.ask("GET", "/v1/streams/9000").status == 200);
 }
 
+TEST_CASE("a drain takes the time-out that is asked for, and that of the service else") {
+  const std::vector<std::pair<std::string, std::optional<std::chrono::milliseconds>>> rows{
+      {"", {}},
+      {"{}", {}},
+      {R"({"timeout": null})", {}},
+      {R"({"timeout": "0"})", std::chrono::milliseconds(0)},
+      {R"({"timeout": "1500ms"})", std::chrono::milliseconds(1500)},
+      {R"({"timeout": "1d"})", std::chrono::days(1)},
+  };
+  for (const auto& [body, timeout] : rows) {
+    INFO(body);
+    ServedV1 v1;
+    v1.facts.phase = api::ServiceFacts::Phase::draining;
+    v1.facts.sessions_active = 3;
+    v1.facts.drain_until = v1.on.clock.wall();
+    const Answer answer = v1.ask("POST", "/v1/drain", body);
+    CHECK(answer.status == 202);
+    CHECK(json::parse(answer.body) == json{{"phase", "draining"},
+                                           {"sessions_active", 3},
+                                           {"drain_until", "2026-11-01T14:03:00.000Z"}});
+    REQUIRE(v1.drains.size() == 1);
+    CHECK(v1.drains.front() == std::pair(timeout, std::string("tester")));
+  }
+}
+
+TEST_CASE("a drain that is asked for wrongly is none") {
+  ServedV1 v1;
+  const auto pointer = [&](const std::string& body) {
+    const Answer answer = v1.ask("POST", "/v1/drain", body);
+    CHECK(answer.status == 422);
+    return json::parse(answer.body)["pointer"];
+  };
+  for (const char* timeout :
+       {"\"25h\"", "\"2d\"", "\"30\"", "\"-1s\"", "\"\"", "30", "true", "[]"}) {
+    INFO(timeout);
+    CHECK(pointer(R"({"timeout": )" + std::string(timeout) + "}") == "/timeout");
+  }
+  CHECK(pointer(R"({"time-out": "30s"})") == "/time-out");
+  CHECK(pointer("5") == "");
+  CHECK(v1.ask("POST", "/v1/drain", "no json").status == 400);
+  CHECK(v1.ask("POST", "/v1/drain?timeout=30s").status == 400);
+  CHECK(v1.ask("POST", "/v1/drain", "{}", "Content-Type: text/plain\r\n").status == 415);
+  CHECK(v1.drains.empty());
+}
+
+TEST_CASE("while it drains every change is 503 before its conditions are looked at, reads work") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000));
+  const std::string tag = v1.ask("GET", "/v1/streams/9000").header_or_none("ETag");
+  CHECK(v1.ask("POST", "/v1/drain").status == 202);
+  const std::string match = "If-Match: " + tag + "\r\n";
+  for (const Answer& answer :
+       {v1.ask("PUT", "/v1/streams/9000", kBody, match), v1.ask("PUT", "/v1/streams/9001", kBody),
+        v1.ask("PATCH", "/v1/streams/9000", "{}"), v1.ask("DELETE", "/v1/streams/9000"),
+        v1.ask("POST", "/v1/streams", kBody), v1.ask("POST", "/v1/streams:apply", kList),
+        v1.ask("POST", "/v1/streams:apply?dry_run=true", kList),
+        v1.ask("POST", "/v1/streams:restore?as_of=2026-01-01T00:00:00Z")}) {
+    CHECK(answer.status == 503);
+    CHECK(ServedV1::type_of(answer) == problem_named("unavailable"));
+    CHECK_THAT(answer.body, Catch::Contains("draining"));
+  }
+  const Answer shown = v1.ask("GET", "/v1/streams/9000");
+  CHECK(shown.status == 200);
+  CHECK(json::parse(shown.body)["state"] == "draining");
+  CHECK(v1.ask("GET", "/v1/history").status == 200);
+  CHECK(v1.on.store.rows.contains(9000));
+}
+
 TEST_CASE("readiness needs every enabled stream to listen, and the service to serve") {
   ServedV1 v1;
   core::Stream failing;
@@ -142,8 +216,12 @@ TEST_CASE("readiness needs every enabled stream to listen, and the service to se
   v1.on.conductor.retry_due();
   v1.on.store.answer_all();
   CHECK(v1.ask("GET", "/readyz").status == 200);
-  v1.facts.phase = api::ServiceFacts::Phase::draining;
-  CHECK(v1.ask("GET", "/readyz").status == 503);
+  for (const auto phase : {api::ServiceFacts::Phase::draining, api::ServiceFacts::Phase::drained}) {
+    v1.facts.phase = phase;
+    const Answer ending = v1.ask("GET", "/readyz");
+    CHECK(ending.status == 503);
+    CHECK(json::parse(ending.body)["detail"] == "the service is " + std::string(to_string(phase)));
+  }
   CHECK(v1.ask("GET", "/healthz").status == 200);
 }
 

@@ -112,6 +112,7 @@ TEST_CASE("--print-config shows each setting and its source") {
         "idle_timeout = 0  # default\n"
         "keepalive = \"5m\"  # flag --keepalive\n"
         "drain_timeout = \"10s\"  # default\n"
+        "durable_after = \"1s\"  # default\n"
         "log_level = \"info\"  # default\n"
         "api_auth = \"remote\"  # default\n"
         "api_hosts = \"\"  # default\n"
@@ -121,14 +122,21 @@ TEST_CASE("--print-config shows each setting and its source") {
 
 TEST_CASE("what --print-config prints is a configuration file that gives the same settings") {
   Call call;
-  std::vector<std::string> flags{
-      "--port-range=1-2,4-5",  "--bind-address=::1",
-      "--bind-port=0",         "--stream-address=::",
-      "--workers=7",           "--idle-timeout=1500ms",
-      "--keepalive=0",         "--drain-timeout=1d",
-      "--connect-timeout=90s", "--log-level=debug",
-      "--api-hosts=a.b,::1",   "--insecure",
-      "--api-auth=off",        "--state-directory=/srv/a \"quoted\" \\ # path = caf\xc3\xa9"};
+  std::vector<std::string> flags{"--port-range=1-2,4-5",
+                                 "--bind-address=::1",
+                                 "--bind-port=0",
+                                 "--stream-address=::",
+                                 "--workers=7",
+                                 "--idle-timeout=1500ms",
+                                 "--keepalive=0",
+                                 "--drain-timeout=1d",
+                                 "--connect-timeout=90s",
+                                 "--durable-after=0",
+                                 "--log-level=debug",
+                                 "--api-hosts=a.b,::1",
+                                 "--insecure",
+                                 "--api-auth=off",
+                                 "--state-directory=/srv/a \"quoted\" \\ # path = caf\xc3\xa9"};
   const Settings settings = call.serve(flags).settings;
   // The source is shown in a comment, which the name of the file must not break.
   const std::string odd = call.file("", "odd\nworkers = 9\n.toml");

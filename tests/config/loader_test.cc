@@ -25,6 +25,7 @@ const std::vector<Values>& values_of_settings() {
       {"idle_timeout", "1s", "2s", "3s"},
       {"keepalive", "1s", "2s", "0"},
       {"drain_timeout", "1s", "0", "3s"},
+      {"durable_after", "2s", "0", "3s"},
       {"log_level", "debug", "warning", "error"},
       {"api_auth", "off", "remote", "always"},
       {"api_hosts", "a", "b,c", "::1"},

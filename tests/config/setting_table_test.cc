@@ -40,6 +40,7 @@ const std::vector<Text>& texts() {
        {"0", "1s", "1m", "32767s"},
        {"", "500ms", "1500ms", "32768s", "10h", "60", "off"}},
       {"drain_timeout", {"0", "1ms", "10s", "1d"}, {"", "2d", "25h", "10", "-1s"}},
+      {"durable_after", {"0", "1ms", "1s", "1h"}, {"", "61m", "1d", "1", "never"}},
       {"log_level", {"debug", "info", "warning", "error"}, {"", "warn", "INFO", "trace", "1"}},
       {"api_auth", {"remote", "always", "off"}, {"", "on", "OFF", "none", "true"}},
       {"api_hosts",
@@ -106,6 +107,7 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.idle_timeout == 0s);
   CHECK(defaults.keepalive == 60s);
   CHECK(defaults.drain_timeout == 10s);
+  CHECK(defaults.durable_after == 1s);
   CHECK(defaults.log_level == base::log::Level::info);
   CHECK(defaults.api_auth == ApiAuth::remote);
   CHECK(defaults.api_hosts.empty());

@@ -72,6 +72,19 @@ TEST_CASE_METHOD(PlanFixture, "a put is a creation once and a change after, and 
   CHECK(plane.calls == Story{"activate 9000", "change 9000"});
 }
 
+TEST_CASE_METHOD(PlanFixture, "how durable a stream is changes as its time-outs do") {
+  put(spec(9000)).has_value();
+  StreamPatch change;
+  change.durable = core::Durability::off;
+  const auto changed = patch(9000, change);
+  REQUIRE(changed);
+  CHECK(changed->spec.durable == core::Durability::off);
+  CHECK(changed->revision == 2);
+  CHECK(store.events.back().detail == "durable");
+  CHECK(plane.calls == Story{"activate 9000", "change 9000"});
+  CHECK(plane.open.at(9000).durable == core::Durability::off);
+}
+
 TEST_CASE_METHOD(PlanFixture, "a check that says no changes nothing") {
   create_now(spec(9000));
   const auto refused = put(labelled(9000, "x"), [](const core::Stream* present) {
@@ -300,6 +313,43 @@ TEST_CASE_METHOD(PlanFixture, "a stop while a change by hand is noted takes no r
   conductor.stop();
   store.answer_all();
   CHECK(store.rows.contains(9001));
+}
+
+TEST_CASE_METHOD(PlanFixture, "a drain refuses what comes, and what waits opens nothing any more") {
+  create_now(spec(9000));
+  std::optional<base::Result<Conductor::Put>> waiting;
+  conductor.put(spec(9001), {"tester", {}}, {},
+                [&](base::Result<Conductor::Put> done) { waiting = std::move(done); });
+  conductor.drain();
+  finish([&] { return waiting.has_value(); });
+  REQUIRE_FALSE(*waiting);
+  CHECK(waiting->error().code == base::Errc::unavailable);
+  CHECK_FALSE(store.rows.contains(9001));
+  StreamPatch change;
+  change.note = "x";
+  for (const base::Error& error :
+       {put(spec(9002)).error(), put(labelled(9000, "x")).error(), patch(9000, change).error()}) {
+    CHECK(error.code == base::Errc::unavailable);
+    CHECK_THAT(error.message, Catch::Contains("draining"));
+  }
+  remove(9000);
+  REQUIRE(removed);
+  CHECK(removed->error().code == base::Errc::unavailable);
+  CHECK(store.rows.contains(9000));
+  CHECK(shown(9000).state == core::StreamState::draining);
+  CHECK(conductor.find(9000)->state == core::StreamState::listening);
+}
+
+TEST_CASE_METHOD(PlanFixture, "a stream whose time comes in a drain goes all the same") {
+  core::StreamSpec wanted = spec(9000);
+  wanted.expires_at = clock.wall() + std::chrono::minutes(1);
+  put(wanted).has_value();
+  conductor.drain();
+  clock.advance(std::chrono::minutes(1));
+  conductor.expire_due();
+  finish([&] { return conductor.find(9000) == nullptr; });
+  CHECK_FALSE(store.rows.contains(9000));
+  CHECK(store.story().back() == "expired 9000 by service");
 }
 
 TEST_CASE_METHOD(PlanFixture, "a removed stream is shown as draining while its sessions run") {

@@ -51,6 +51,12 @@ TEST_CASE("a spec needs a port and a backend that can be dialed") {
   }
 }
 
+TEST_CASE("how durable a stream is, is read back as it is written") {
+  for (const auto durable : {Durability::off, Durability::established, Durability::early})
+    CHECK(parse_durability(to_string(durable)) == durable);
+  for (const char* text : {"", "Off", "on", "always"}) CHECK_FALSE(parse_durability(text));
+}
+
 TEST_CASE("event actions are read back as they are written") {
   for (const auto action : {EventAction::created, EventAction::changed, EventAction::removed,
                             EventAction::opened, EventAction::failed, EventAction::reopened})

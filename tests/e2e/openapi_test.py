@@ -149,7 +149,7 @@ class OpenApi(V1Test):
     def full(self, port, **fields):
         return {"port": port, "listen_address": "127.0.0.1", "backend": "[::1]:22", "label": "a",
                 "note": "b", "owner": "c", "enabled": True, "expires_at": None, "max_sessions": 5,
-                "connect_timeout": "5s", "idle_timeout": "1h", **fields}
+                "connect_timeout": "5s", "idle_timeout": "1h", "durable": "early", **fields}
 
     def drive_streams(self):
         one, taken = self.stream(self.port), self.ports[8]
@@ -235,6 +235,17 @@ class OpenApi(V1Test):
         self.drive(200, "GET", "/v1/streams")
         held.close()
 
+    def drive_drain(self):
+        """Last: the service takes no changes after it."""
+        self.drive_refusals("POST", "/v1/drain", True)
+        self.drive(202, "POST", "/v1/drain", {"timeout": "1m"})
+        self.drive(202, "POST", "/v1/drain")
+        self.drive(200, "GET", "/v1/status")
+        self.drive(200, "GET", "/v1/streams")
+        self.drive(503, "GET", "/readyz")
+        self.drive(503, "PUT", self.stream(self.ports[2]), {"backend": "a:1"})
+        self.drive(503, "DELETE", self.stream(self.ports[2]))
+
     def drive_legacy(self):
         port = self.ports[4]
         self.drive(200, "GET", f"/createstream/{port}/127.0.0.1:7000")
@@ -252,6 +263,7 @@ class OpenApi(V1Test):
         self.drive_sets()
         self.drive_service()
         self.drive_legacy()
+        self.drive_drain()
         missing = set()
         for path, verb, operation in self.description.operations():
             for status in operation["responses"]:

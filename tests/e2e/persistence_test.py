@@ -399,7 +399,7 @@ class ByHand(harness.EndToEnd):
         self.assertEqual(peers.read_exactly(session, 6), b"before")
         self.sqlite3(service, f"""
             INSERT INTO streams (port, backend) VALUES ({added}, '{one.address}');
-            UPDATE streams SET backend = '{two.address}' WHERE port = {changed};
+            UPDATE streams SET backend = '{two.address}', durable = 'off' WHERE port = {changed};
             DELETE FROM streams WHERE port = {deleted};""")
         self.reload(service)
         wait_until(lambda: peers.accepts(added), what="the added stream")
@@ -412,6 +412,7 @@ class ByHand(harness.EndToEnd):
         self.assertEqual(peers.read_exactly(session, 5), b"after")
         wait_until(lambda: service.history(deleted) == ["created", "removed"], what="history")
         wait_until(lambda: service.history(changed) == ["created", "changed"], what="history")
+        self.assertEqual(service.get(f"/v1/streams/{changed}").json["durable"], "off")
         wait_until(lambda: service.history(added) == ["created"], what="history")
         self.assertEqual(service.sql("SELECT DISTINCT actor FROM stream_events WHERE port = ?",
                                      added), [("SIGHUP",)])

@@ -164,6 +164,14 @@ class Systemd(harness.EndToEnd):
         self.assertTrue(any(line.startswith("MONOTONIC_USEC=") for line in lines), lines)
         self.receive(notify, "READY=1")
 
+    def test_a_drain_is_shown_by_systemctl_status(self):
+        notify, environment = self.notify_socket()
+        service = self.start_service(10, environment=environment)
+        self.receive(notify, "READY=1")
+        service.kill(signal.SIGUSR1)
+        self.assertRegex(notify.recv(4096).decode(), "^STATUS=draining until 2.*Z, takes no clients$")
+        self.receive(notify, "STATUS=drained, takes no clients until it is restarted")
+
     def test_the_watchdog_is_fed(self):
         notify, environment = self.notify_socket()
         environment["WATCHDOG_USEC"] = str(int(400_000 * SLOWNESS))

@@ -35,23 +35,25 @@ class Streams(V1Test):
         self.assertEqual((reply.json["label"], reply.json["idle_timeout"]), ("web", "1m"))
 
     def test_put_gives_what_it_leaves_out_its_default(self):
-        self.put_ok(self.port, label="web", enabled=False, max_sessions=5)
+        self.put_ok(self.port, label="web", enabled=False, max_sessions=5, durable="off")
         reply = self.put_ok(self.port)
         self.assertEqual((reply.json["label"], reply.json["enabled"]), (None, True))
         self.assertIsNone(reply.json["max_sessions"])
+        self.assertEqual(reply.json["durable"], "established")
         self.assertTrue(peers.accepts(self.port))
 
     def test_a_stream_has_every_field_and_shows_null_where_nothing_is_set(self):
         stream = self.put_ok(self.port).json
         self.assertEqual(list(stream), [
             "port", "listen_address", "backend", "label", "note", "owner", "enabled", "expires_at",
-            "max_sessions", "connect_timeout", "idle_timeout", "state", "reason", "created_at",
-            "updated_at", "created_by", "revision", "sessions_active", "sessions_total",
+            "max_sessions", "connect_timeout", "idle_timeout", "durable", "state", "reason",
+            "created_at", "updated_at", "created_by", "revision", "sessions_active", "sessions_total",
             "bytes_in", "bytes_out"])
         for name in ("listen_address", "label", "note", "owner", "expires_at", "max_sessions",
                      "connect_timeout", "idle_timeout", "reason"):
             self.assertIsNone(stream[name], name)
         self.assertEqual((stream["state"], stream["created_by"]), ("listening", "127.0.0.1"))
+        self.assertEqual(stream["durable"], "established")
 
     def test_patch_merges_and_null_is_the_default(self):
         self.put_ok(self.port, label="web", note="a", max_sessions=7)
@@ -219,6 +221,8 @@ class Refusals(V1Test):
             ({"backend": "a:1", "connect_timeout": 5}, "/connect_timeout", "30s"),
             ({"backend": "a:1", "connect_timeout": "1h"}, "/connect_timeout", "100ms to 5m"),
             ({"backend": "a:1", "idle_timeout": "5 s"}, "/idle_timeout", "30s"),
+            ({"backend": "a:1", "durable": "always"}, "/durable", '"established" or "early"'),
+            ({"backend": "a:1", "durable": True}, "/durable", '"established" or "early"'),
             ({"backend": "a:1", "expires_at": "tomorrow"}, "/expires_at", "RFC 3339"),
             ({"backend": "a:1", "expires_at": "2001-01-01T00:00:00Z"}, "/expires_at", "over"),
             ({"backend": "a:1", "ttl": "0"}, "/ttl", "more than 0"),

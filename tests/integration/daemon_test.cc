@@ -72,6 +72,39 @@ TEST_CASE_METHOD(DaemonFixture, "a second stop ends it at once, with a reset for
   CHECK(receive_some(pair.client).reset);
 }
 
+TEST_CASE_METHOD(DaemonFixture,
+                 "a drain lets a session end, and leaves a stop nothing to wait for") {
+  create(first);
+  std::optional<Pair> pair = connect(first);
+  CHECK(talks(*pair));
+  const auto phase = [&] { return json::parse(daemon->get("/v1/status").body)["phase"]; };
+  CHECK(phase() == "serving");
+  CHECK(daemon->request("POST", "/v1/drain").status == 202);
+  CHECK(phase() == "draining");
+  CHECK(talks(*pair));
+  CHECK(create(first + 1) == "error");
+  pair.reset();
+  while (phase() != "drained") {
+  }
+  CHECK(net::listen_tcp(net::Address::any_v4(first), {}));
+  daemon->stop();
+}
+
+TEST_CASE_METHOD(DaemonFixture,
+                 "a second stop in a drain ends it at once, with a reset for who is left") {
+  create(first);
+  const Pair pair = connect(first);
+  CHECK(talks(pair));
+  CHECK(daemon->request("POST", "/v1/drain").status == 202);
+  daemon->request_stop();
+  while (daemon->api_accepts()) {  // or both stops would be taken for one
+  }
+  daemon->request_stop();
+  daemon->wait_for_end();
+  wait_for(pair.client.get(), POLLIN);
+  CHECK(receive_some(pair.client).reset);
+}
+
 TEST_CASE_METHOD(DaemonFixture, "a hundred creates and removes at once end as they were answered") {
   std::vector<std::future<std::string>> answers;
   for (int i = 0; i < 100; ++i)

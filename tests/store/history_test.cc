@@ -29,6 +29,7 @@ core::StreamSpec full_spec() {
   spec.max_sessions = 7;
   spec.connect_timeout = std::chrono::milliseconds{250};
   spec.idle_timeout = std::chrono::milliseconds{0};
+  spec.durable = core::Durability::early;
   return spec;
 }
 
@@ -152,6 +153,7 @@ TEST_CASE("what was mapped at a time is each port's last event until then") {
   core::StreamSpec one = *core::make_spec("9000", "a:1");
   core::StreamSpec changed = one;
   changed.label = "later";
+  changed.durable = core::Durability::off;
   const core::StreamSpec two = *core::make_spec("9001", "b:1");
   REQUIRE(
       commit(*open.database,
@@ -229,6 +231,46 @@ TEST_CASE("a database of the first version keeps its streams and its history") {
   CHECK(stored->recorded.at(9000) == stored->streams.front().spec);
   CHECK((*opened)->as_of(minute(600))->size() == 1);
   CHECK_THROWS(execute(file, "DELETE FROM stream_events"));
+}
+
+TEST_CASE("streams from before they were durable are so once established, then and now") {
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  REQUIRE(store::Database::open(file, store::embedded_migrations().first(3)));
+  execute(file,
+          "INSERT INTO streams (port, backend, label) VALUES (9000, 'a:1', 'web');"
+          "INSERT INTO stream_events (at, action, port, backend_after, label, enabled) VALUES"
+          " ('2026-11-01T14:00:00.000Z', 'created', 9000, 'a:1', 'web', 1)");
+  const auto opened = store::Database::open(file);
+  REQUIRE(opened);
+  core::StreamSpec expected = *core::make_spec("9000", "a:1");
+  expected.label = "web";
+  REQUIRE(expected.durable == core::Durability::established);
+  const auto stored = (*opened)->load();
+  REQUIRE(stored->streams.size() == 1);
+  CHECK(stored->streams.front().spec == expected);
+  CHECK(stored->recorded.at(9000) == expected);  // else a start would tell of a change by hand
+  const auto then = (*opened)->as_of(minute(600));
+  REQUIRE(then->size() == 1);
+  CHECK(then->front().spec == expected);
+  CHECK_THROWS(execute(file, "UPDATE stream_events SET durable = 'off'"));
+  CHECK_THROWS(execute(file, "DELETE FROM stream_events"));
+}
+
+TEST_CASE("how durable a stream is can be written by hand, in the words that there are") {
+  Opened open;
+  execute(open.file, "INSERT INTO streams (port, backend) VALUES (9000, 'a:1')");
+  const auto durable = [&] { return open.database->load()->streams.at(0).spec.durable; };
+  CHECK(durable() == core::Durability::established);
+  execute(open.file, "UPDATE streams SET durable = 'early'");
+  CHECK(durable() == core::Durability::early);
+  CHECK_THROWS(execute(open.file, "UPDATE streams SET durable = 'always'"));
+  CHECK_THROWS(execute(open.file, "UPDATE streams SET durable = NULL"));
+  execute(open.file, "PRAGMA ignore_check_constraints = 1; UPDATE streams SET durable = 'always'");
+  const auto stored = open.database->load();
+  CHECK(stored->streams.empty());
+  REQUIRE(stored->unreadable.size() == 1);
+  CHECK_THAT(stored->unreadable.front().why, Catch::Contains("durable is \"always\""));
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ class FakeDataPlane final : public core::DataPlane {
   std::string owner_of(std::uint16_t port) const override {
     return taken.contains(port) ? "nginx (pid 812)" : "";
   }
-  void activate(base::Fd listener, const core::StreamSpec& spec) override {
+  void activate(base::Fd listener, const core::Stream& stream) override {
+    const core::StreamSpec& spec = stream.spec;
     calls.push_back("activate " + std::to_string(spec.port));
     open.emplace(spec.port, spec);
     listeners.emplace(spec.port, std::move(listener));
