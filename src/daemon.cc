@@ -17,6 +17,7 @@
 #include "config/setting_table.h"
 #include "loop/lookup.h"
 #include "net/socket.h"
+#include "systemd/fd_store.h"
 
 namespace sc {
 namespace {
@@ -43,15 +44,38 @@ std::size_t descriptors_for_streams(std::size_t workers) {
   return all - std::min(reserve, all / 4);
 }
 
+std::size_t worker_count(const config::Settings& settings) {
+  return settings.workers > 0 ? settings.workers
+                              : std::max(1U, std::thread::hardware_concurrency());
+}
+
+// Without a service manager everything works but ends with the process.
+std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
+                                           std::vector<systemd::PassedFd> passed) {
+  std::vector<handoff::StoredFd> stored;
+  for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
+  if (!systemd::FdStore::is_there()) return nullptr;
+  const std::size_t workers = worker_count(settings);
+  auto vault = handoff::Vault::open(
+      {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
+      static_cast<std::uint32_t>(
+          std::min<std::size_t>(descriptors_for_streams(workers) / 2, handoff::Table::kMostSessions)));
+  if (vault) return std::move(*vault);
+  base::log::error("sessions end with the process", {{"reason", vault.error().message}});
+  return nullptr;
+}
+
 relay::WorkerPoolOptions pool_options(const config::Settings& settings,
-                                      const std::vector<base::Fd>& api_listeners) {
+                                      const std::vector<base::Fd>& api_listeners,
+                                      handoff::Vault* vault) {
   relay::WorkerPoolOptions options;
+  options.vault = vault;
   // A stream that led there would make everybody a caller from loopback.
   for (const base::Fd& fd : api_listeners)
     if (const std::uint16_t port = net::local_address(fd.get()).port(); port != 0)
       options.session.denied_ports.push_back(port);
-  options.workers =
-      settings.workers > 0 ? settings.workers : std::max(1U, std::thread::hardware_concurrency());
+  options.workers = worker_count(settings);
+  options.session.durable_after = settings.durable_after;
   options.session.connect_timeout = settings.connect_timeout;
   options.session.idle_timeout = settings.idle_timeout;
   options.session.keepalive.idle =
@@ -148,11 +172,17 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
       settings.state_directory + std::string(kDatabaseFile),
       [post](base::Callback<void()> answer) { (*post)(std::move(answer)); });
   if (!store) return store.error();
+  // What a former process left is not touched before all that can fail has not.
+  std::vector<systemd::PassedFd> stored;
+  for (systemd::PassedFd& each : options.passed)
+    if (each.is_stored) stored.push_back(std::move(each));
+  std::erase_if(options.passed, [](const systemd::PassedFd& each) { return each.is_stored; });
   auto listeners = open_api(settings, std::move(options.passed));
   if (!listeners)
     return base::Error{listeners.error().code, "the API: " + listeners.error().message};
-  std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(options), clock, std::move(*store), std::move(*listeners)));
+  auto vault = open_vault(settings, std::move(stored));
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(*store),
+                                            std::move(*listeners), std::move(vault)));
   *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
     inbox->send(std::move(answer));
   };
@@ -160,7 +190,8 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
 }
 
 Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
-               std::unique_ptr<store::SqliteStore> store, std::vector<base::Fd> api_listeners)
+               std::unique_ptr<store::SqliteStore> store, std::vector<base::Fd> api_listeners,
+               std::unique_ptr<handoff::Vault> vault)
     : options_(std::move(options)),
       clock_(clock),
       started_at_(clock.wall()),
@@ -168,7 +199,8 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       notifier_(clock),
       store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
       store_(std::move(store)),
-      plane_(loop_, pool_options(options_.configuration.settings, api_listeners),
+      vault_(std::move(vault)),
+      plane_(loop_, pool_options(options_.configuration.settings, api_listeners, vault_.get()),
              [this](std::uint16_t port, const std::string& trouble) {
                conductor_.note_backend(port, trouble);
              }),
@@ -240,6 +272,7 @@ base::Result<void> Daemon::start_streams() {
   const base::Instant started_at = clock_.steady();
   auto stored = store_->load_now();
   if (!stored) return stored.error();
+  plane_.inherit(stored->streams, clock_.wall());
   conductor_.boot(*stored, [this, started_at](const core::BootReport& report) {
     on_booted(report, started_at);
   });
@@ -249,6 +282,7 @@ base::Result<void> Daemon::start_streams() {
 void Daemon::on_booted(const core::BootReport& report, base::Instant started_at) {
   if (phase_ != Phase::starting) return;  // told to stop meanwhile
   phase_ = Phase::serving;
+  plane_.settle();
   // What thousands of rows took while they were read and written lies between what is kept: back to
   // the kernel, once the store has let go of its part.
   store_->release_memory();
@@ -318,6 +352,7 @@ void Daemon::on_stop() {
   switch (phase_) {
     case Phase::starting:
     case Phase::serving: {
+      if (vault_ && vault_->is_store_there()) return hand_over();
       const milliseconds limit = options_.configuration.settings.drain_timeout;
       phase_ = Phase::draining;
       base::log::info("stopping", {{"sessions", std::to_string(plane_.sessions())},
@@ -330,6 +365,7 @@ void Daemon::on_stop() {
     }
     case Phase::draining:
     case Phase::answering:
+      if (hands_over_) return;  // it takes no time, and what is half kept would be lost
       base::log::warning("stopping at once", {{"sessions", std::to_string(plane_.sessions())}});
       phase_ = Phase::stopped;
       loop_.stop();
@@ -337,6 +373,25 @@ void Daemon::on_stop() {
     case Phase::stopped:
       return;
   }
+}
+
+// The next process goes on where this one is. If there is to be none, because of `systemctl stop`,
+// the manager lets go of what it holds and the kernel resets the sessions.
+void Daemon::hand_over() {
+  phase_ = Phase::draining;
+  hands_over_ = true;
+  base::log::info("stopping, the next process takes over",
+                  {{"sessions", std::to_string(plane_.sessions())}});
+  notifier_.stopping(milliseconds{0}, "handing over");
+  conductor_.stop();
+  server_.stop_accepting();
+  server_.close_idle();
+  plane_.hand_over([this](relay::WorkerPool::HandOverReport report) {
+    base::log::info("handed over", {{"kept", std::to_string(report.kept)},
+                                    {"cut", std::to_string(report.cut)}});
+    phase_ = Phase::answering;
+    on_answer_tick();
+  });
 }
 
 void Daemon::on_drained() {

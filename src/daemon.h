@@ -17,6 +17,7 @@
 #include "core/conductor.h"
 #include "core/token.h"
 #include "drain.h"
+#include "handoff/vault.h"
 #include "http/server.h"
 #include "loop/later.h"
 #include "loop/loop.h"
@@ -83,11 +84,12 @@ class Daemon {
   };
 
   Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
-         std::vector<base::Fd> api_listeners);
+         std::vector<base::Fd> api_listeners, std::unique_ptr<handoff::Vault> vault);
 
   base::Result<void> start_streams();
   void on_booted(const core::BootReport& report, base::Instant started_at);
   void on_stop();
+  void hand_over();
   void on_drained();
   void on_answer_tick();
   void on_reload();
@@ -106,11 +108,13 @@ class Daemon {
 
   Phase phase_ = Phase::starting;
   int answer_ticks_ = 0;
+  bool hands_over_ = false;
 
   loop::Loop loop_;
   systemd::Notifier notifier_;
   loop::Mailbox<base::Callback<void()>> store_answers_;
   std::unique_ptr<store::SqliteStore> store_;
+  std::unique_ptr<handoff::Vault> vault_;  // null: nobody keeps anything for the next process
   relay::WorkerPool plane_;
   core::Conductor conductor_;
   Drain drain_;

@@ -23,6 +23,11 @@ bool moves(const PlanStep& step) {
 
 bool closes(const PlanStep& step) { return listened(step) && !shall_listen(step); }
 
+// Its port did not open, but sessions of a former process may run.
+bool leaves_failed(const PlanStep& step) {
+  return step.before && step.before->state == StreamState::failed && !shall_listen(step);
+}
+
 std::uint16_t port_of(const PlanStep& step) {
   return (step.after ? *step.after : *step.before).spec.port;
 }
@@ -268,7 +273,8 @@ void PlanRunner::activate(Held plan) {
     const std::uint16_t port = named.spec.port;
     if (step.listener) {
       ledger_.plane.activate(std::move(step.listener), named);
-    } else if (listened(step) && (!step.after || step.after->state != StreamState::listening)) {
+    } else if ((listened(step) && (!step.after || step.after->state != StreamState::listening)) ||
+               leaves_failed(step)) {
       closing.emplace_back(port, step.drain);
     } else if (listened(step) && !is_same_spec(step)) {
       ledger_.plane.change(named.spec);

@@ -1,5 +1,6 @@
 #include "handoff/capsule.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -24,6 +25,11 @@ std::optional<CapsuleEnds> make_capsule() {
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0)
     return std::nullopt;
   return CapsuleEnds{base::Fd(ends[0]), base::Fd(ends[1])};
+}
+
+bool is_hung_up(int inner) {
+  pollfd one{inner, 0, 0};
+  return ::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0;
 }
 
 int send_record(int inner, const Record& record, std::span<const int> fds) {

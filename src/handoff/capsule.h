@@ -24,6 +24,9 @@ struct CapsuleEnds {
 };
 std::optional<CapsuleEnds> make_capsule();
 
+// Does nobody hold the other end any more?
+bool is_hung_up(int inner);
+
 // 0, or the errno: EAGAIN when it is full; EPIPE when nobody holds the outer end any more;
 // ETOOMANYREFS at the kernel's limit.
 int send_record(int inner, const Record& record, std::span<const int> fds);

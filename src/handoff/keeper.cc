@@ -1,7 +1,5 @@
 #include "handoff/keeper.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -27,12 +25,6 @@ Trouble to_trouble(int error) {
   if (error == ETOOMANYREFS) return Trouble::in_flight;
   if (error == EPIPE) return Trouble::store_refused;
   return Trouble::host;
-}
-
-// The other end of a socket pair is gone when nobody holds it.
-bool is_hung_up(int fd) {
-  pollfd one{fd, 0, 0};
-  return ::poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0;
 }
 
 }  // namespace
@@ -129,10 +121,6 @@ Capsule* Keeper::open_capsule() {
   capsules_.push_back(std::move(capsule));
   current_ = capsules_.back().get();
   return current_;
-}
-
-bool Keeper::is_refused() const {
-  return current_ != nullptr && is_hung_up(current_->inner.get());
 }
 
 void Keeper::put_into(Capsule& capsule, Kept& kept) {

@@ -82,9 +82,6 @@ class Keeper {
   bool replace(Kept& kept, const Record& record, std::span<const int> fds);
   Trouble trouble() const { return trouble_; }
 
-  // Whether the manager took the latest capsule, as far as one can tell by now.
-  bool is_refused() const;
-
   // A former process's capsule: what of its records lives on. `total`: how many there are.
   struct Found {
     Record record;

@@ -52,7 +52,7 @@ struct SessionSlot {
   Shared<std::uint8_t> up_ended;
   Shared<std::uint8_t> down_ended;
   std::uint8_t peer[28] = {};  // the client's sockaddr
-  std::uint8_t reserved[48] = {};
+  std::uint8_t reserved[47] = {};
 };
 
 // One kept pipe: whose bytes it holds, if it holds any. Written before bytes go in.

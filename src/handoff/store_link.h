@@ -16,5 +16,6 @@ struct StoreLink {
 // Names in the store. A capsule's is followed by its keeper's number and its own: `c0-17`.
 constexpr const char* kTableName = "table";
 constexpr const char* kCapsulePrefix = "c";
+constexpr const char* kProbeName = "probe";
 
 }  // namespace sc::handoff

@@ -89,7 +89,7 @@ base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<Sto
   for (StoredFd& each : stored) {
     if (each.name == kTableName) {
       table_file = std::move(each.fd);
-    } else {
+    } else if (each.name.starts_with(kCapsulePrefix)) {
       capsules.push_back(std::move(each));
     }
   }
@@ -116,7 +116,7 @@ base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<Sto
       return base::Error{base::Errc::unavailable, "the service manager takes no descriptors"};
   }
   std::unique_ptr<Vault> vault(new Vault(std::move(link), std::move(table), workers));
-  vault->is_inherited_ = is_inherited;
+  vault->send_probe();
   if (is_inherited) {
     vault->table_->header().starts.fetch_add(1);
     vault->search(std::move(capsules));
@@ -135,6 +135,16 @@ Vault::Vault(StoreLink link, std::unique_ptr<Table> table, std::size_t workers)
 Vault::~Vault() {
   for (const auto& keeper : keepers_) keeper->leave();
 }
+
+void Vault::send_probe() {
+  auto ends = make_capsule();
+  if (!ends) return;
+  link_.remove(kProbeName);  // the former process's
+  link_.put(kProbeName, ends->outer.get());
+  probe_ = std::move(ends->inner);
+}
+
+bool Vault::is_store_there() const { return probe_ && !is_hung_up(probe_.get()); }
 
 void Vault::search(std::vector<StoredFd> capsules) {
   for (const auto& keeper : keepers_) keeper->begin_adopting();

@@ -72,14 +72,15 @@ class Vault {
   // Of ports that nobody has asked for.
   void end_listeners();
 
-  // Was this process started from what another one left?
-  bool is_inherited() const { return is_inherited_; }
+  // Whether the manager keeps anything at all, as far as one can tell by now: it does not say.
+  bool is_store_there() const;
 
  private:
   struct Search;
 
   Vault(StoreLink link, std::unique_ptr<Table> table, std::size_t workers);
 
+  void send_probe();
   void search(std::vector<StoredFd> capsules);
   void look_into_capsule(Search& search, const StoredFd& stored);
   bool is_forgotten(const FoundRecord& found) const;
@@ -95,7 +96,7 @@ class Vault {
   std::vector<KeptSession> sessions_;
   std::vector<std::vector<KeptPipe>> pipes_;  // empty ones, by worker
   std::multimap<std::uint16_t, KeptListener> listeners_;
-  bool is_inherited_ = false;
+  base::Fd probe_;  // hangs up when the manager does not keep its other end
 };
 
 }  // namespace sc::handoff

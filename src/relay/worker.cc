@@ -200,8 +200,8 @@ void Worker::handle(const DrainStream& command) {
   drains_.insert_or_assign(id, std::move(timer));
 }
 
-void Worker::handle(const StopAccepting&) {
-  listeners_.close_all();  // new clients are refused rather than left to wait
+void Worker::handle(const StopAccepting& command) {
+  command.leaves ? listeners_.leave() : listeners_.close_all();
   accepts_ = false;
   report_(AcceptingStopped{});
 }
@@ -230,7 +230,6 @@ void Worker::handle(const HandOver&) {
     ++handed.cut;
   }
   keeper_->leave();
-  listeners_.leave();
   sessions_.clear();
   report_(handed);
 }

@@ -64,7 +64,9 @@ struct DrainStream {  // sessions still running after `limit` are cut
   std::uint64_t stream_id = 0;
   std::chrono::milliseconds limit{0};
 };
-struct StopAccepting {};  // for good; answered by AcceptingStopped
+struct StopAccepting {    // for good; answered by AcceptingStopped
+  bool leaves = false;    // clients wait for the next process, else they are refused
+};
 struct DrainAll {         // after it, when no worker accepts; answered by Drained
   std::chrono::milliseconds limit{0};
 };

@@ -183,11 +183,12 @@ void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std:
   for (const auto& worker : workers_) worker->send(StopAccepting{});
 }
 
-void WorkerPool::inherit(const std::vector<core::Stream>& streams) {
+void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTime now) {
   if (options_.vault == nullptr) return;
   std::map<std::uint16_t, const core::Stream*> by_port;
   for (const core::Stream& stream : streams)
-    if (stream.spec.enabled) by_port.emplace(stream.spec.port, &stream);
+    if (stream.spec.enabled && !(stream.spec.expires_at && *stream.spec.expires_at <= now))
+      by_port.emplace(stream.spec.port, &stream);
   std::size_t ended = 0;
   for (handoff::KeptSession& session : options_.vault->take_sessions()) {
     const handoff::SessionFacts facts = session.record->facts();
@@ -211,6 +212,7 @@ void WorkerPool::inherit(const std::vector<core::Stream>& streams) {
 }
 
 void WorkerPool::settle() {
+  adopted_.reset();
   if (options_.vault != nullptr) options_.vault->end_listeners();
 }
 
@@ -259,9 +261,9 @@ std::unique_ptr<handoff::Kept> WorkerPool::keep_listener(int fd) {
 void WorkerPool::hand_over(base::Callback<void(HandOverReport)> on_done) {
   assert(options_.vault != nullptr && !on_handed_over_);
   on_handed_over_ = std::move(on_done);
-  still_handing_over_ = workers_.size();
+  still_accepting_ = still_handing_over_ = workers_.size();
   options_.vault->listener_keeper().leave();
-  for (const auto& worker : workers_) worker->send(HandOver{});
+  for (const auto& worker : workers_) worker->send(StopAccepting{true});
 }
 
 std::size_t WorkerPool::sessions() const {
@@ -306,6 +308,10 @@ void WorkerPool::handle(const BackendNote& event) {
 // ahead of this, and so nobody who is told to drain gets more.
 void WorkerPool::handle(const AcceptingStopped&) {
   if (--still_accepting_ > 0) return;
+  if (on_handed_over_) {
+    for (const auto& worker : workers_) worker->send(HandOver{});
+    return;
+  }
   if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
   for (const auto& worker : workers_) worker->send(DrainAll{drain_limit_});
 }

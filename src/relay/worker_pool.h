@@ -64,7 +64,7 @@ class WorkerPool final : public core::DataPlane {
   void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
   // What a former process left: sessions of these streams go on, of all others they end. Before the
   // streams are opened; settle() when all are.
-  void inherit(const std::vector<core::Stream>& streams);
+  void inherit(const std::vector<core::Stream>& streams, base::WallTime now);
   void settle();
   // Keeps for the next process what can be kept, cuts the rest, moves no byte any more. Only with a
   // vault, and instead of drain(), or after it has begun. Once.
