@@ -158,7 +158,7 @@ TEST_CASE("a drain that is asked for wrongly is none") {
   const auto pointer = [&](const std::string& body) {
     const Answer answer = v1.ask("POST", "/v1/drain", body);
     CHECK(answer.status == 422);
-    return json::parse(answer.body)["pointer"];
+    return json::parse(answer.body)["pointer"].get<std::string>();
   };
   for (const char* timeout :
        {"\"25h\"", "\"2d\"", "\"30\"", "\"-1s\"", "\"\"", "30", "true", "[]"}) {
@@ -166,7 +166,7 @@ TEST_CASE("a drain that is asked for wrongly is none") {
     CHECK(pointer(R"({"timeout": )" + std::string(timeout) + "}") == "/timeout");
   }
   CHECK(pointer(R"({"time-out": "30s"})") == "/time-out");
-  CHECK(pointer("5") == "");
+  CHECK(pointer("5").empty());
   CHECK(v1.ask("POST", "/v1/drain", "no json").status == 400);
   CHECK(v1.ask("POST", "/v1/drain?timeout=30s").status == 400);
   CHECK(v1.ask("POST", "/v1/drain", "{}", "Content-Type: text/plain\r\n").status == 415);

@@ -169,7 +169,8 @@ class Systemd(harness.EndToEnd):
         service = self.start_service(10, environment=environment)
         self.receive(notify, "READY=1")
         service.kill(signal.SIGUSR1)
-        self.assertRegex(notify.recv(4096).decode(), "^STATUS=draining until 2.*Z, takes no clients$")
+        said = notify.recv(4096).decode()
+        self.assertRegex(said, "^STATUS=draining until 2.*Z, takes no clients$")
         self.receive(notify, "STATUS=drained, takes no clients until it is restarted")
 
     def test_the_watchdog_is_fed(self):
@@ -211,7 +212,7 @@ class CommandLine(harness.EndToEnd):
         bad = {"bind-address": "nowhere", "bind-port": "65536", "stream-address": "1.2.3",
                "state-directory": "relative/path", "workers": "0", "connect-timeout": "0",
                "idle-timeout": "-1s", "keepalive": "1ms", "drain-timeout": "10",
-               "log-level": "loud", "api-auth": "maybe", "api-hosts": "a b",
+               "durable-after": "2h", "log-level": "loud", "api-auth": "maybe", "api-hosts": "a b",
                "api-admin-group": "no such group", "insecure": "maybe"}
         for name, value in bad.items():
             with self.subTest(setting=name):
@@ -239,7 +240,7 @@ class CommandLine(harness.EndToEnd):
                            config="bind_port = 4\nworkers = 5\nkeepalive = \"6s\"\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         shown = dict(line.split(" = ", 1) for line in done.stdout.splitlines())
-        self.assertEqual(len(shown), 17)
+        self.assertEqual(len(shown), 18)
         self.assertEqual(shown["bind_port"], "1  # flag --bind-port")
         self.assertEqual(shown["workers"], "3  # environment WORKERS")
         self.assertEqual(shown["keepalive"], f'"6s"  # file {self.dir}/some.toml')
