@@ -120,7 +120,9 @@ class Box:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             start_new_session=True, env={"PATH": PATH, "LANG": "C.UTF-8"},
         )
-        parent = int(self._keeper.stdout.readline())
+        parent = self._keeper.stdout.readline()
+        assert parent, "the box's keeper has ended; standard error says why"
+        parent = int(parent)
         self.pid = wait_until(lambda: self._booted(parent), 20, "a systemd as PID 1")
         state = self.run("systemctl", "is-system-running", "--wait", check=False).strip()
         assert state == "running", f"the box is {state}:\n{self.journal_text()}"

@@ -12,7 +12,7 @@ keep() {
   local folder=$1 cgroup=$2 outer tries=1000
   shift 2
   trap '' HUP INT TERM
-  mkdir "$cgroup"
+  mkdir "$cgroup" || { rm -rf "$folder"; exit 1; }
   (
     echo "$BASHPID" >"$cgroup/cgroup.procs"  # the new cgroup namespace has its root there
     exec setpriv --pdeathsig KILL unshare --cgroup --mount --uts --ipc --net --pid --fork \
