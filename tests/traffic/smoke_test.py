@@ -10,7 +10,7 @@ import harness  # pylint: disable=wrong-import-position
 import spoiling  # pylint: disable=wrong-import-position
 import traffic  # pylint: disable=wrong-import-position
 
-MODES = "both,down-last,up-last,ping-pong,reply"
+ALL_MODES = {"modes": "both,down-last,up-last,ping-pong,reply", "message": 1000}
 SPOILT_AT = 100_000
 
 
@@ -29,9 +29,9 @@ class Straight(TrafficTest):
     def test_every_mode_is_right_with_all_sizes(self):
         for up, down in ((0, 0), (1, 0), (0, 1), (65537, 3), (3, 65537), (1_000_000, 1_000_000)):
             with self.subTest(up=up, down=down):
-                self.right(self.traffic.port, sessions=10, up=up, down=down, modes=MODES, message=1000)
-                self.right(self.traffic.banner_port, sessions=10, up=up, down=down, modes=MODES, message=1000,
-                           banner=True)
+                self.right(self.traffic.port, sessions=10, up=up, down=down, **ALL_MODES)
+                self.right(self.traffic.banner_port, sessions=10, up=up, down=down, banner=True,
+                           **ALL_MODES)
         outcome = traffic.assert_right(self.traffic.finish(), 120)
         self.assertEqual(outcome["bytes_up"], 20 * 1_065_541)
         self.assertEqual(outcome["bytes_down"], 20 * 1_065_541)
@@ -68,7 +68,8 @@ class Notices(TrafficTest):
     def check(self, spoil, **options):
         client, backend = self.spoil(spoil, **options)
         receiver = backend if "up" in options else client
-        self.assertEqual((receiver["code"], receiver["bad"], receiver["wrong"]), (1, 1, 1), receiver)
+        found = receiver["code"], receiver["bad"], receiver["wrong"]
+        self.assertEqual(found, (1, 1, 1), receiver)
 
     def test_a_changed_byte_on_the_way_up(self):
         self.check(spoiling.changed, up=1_000_000)
@@ -90,7 +91,8 @@ class Notices(TrafficTest):
             raise OSError(len(chunk), at)
 
         for outcome in self.spoil(cut, up=1_000_000, down=1_000_000):
-            self.assertEqual((outcome["code"], outcome["bad"], outcome["wrong"]), (1, 1, 0), outcome)
+            found = outcome["code"], outcome["bad"], outcome["wrong"]
+            self.assertEqual(found, (1, 1, 0), outcome)
 
 
 class ThroughTheService(TrafficTest):
@@ -102,9 +104,8 @@ class ThroughTheService(TrafficTest):
         self.service.create(self.banner_port, f"127.0.0.1:{self.traffic.banner_port}")
 
     def test_every_mode_is_right(self):
-        self.right(self.port, sessions=20, up=1_000_000, down=1_000_000, modes=MODES, message=1000)
-        self.right(self.banner_port, sessions=20, up=100_000, down=100_000, modes=MODES, message=1000,
-                   banner=True)
+        self.right(self.port, sessions=20, up=1_000_000, down=1_000_000, **ALL_MODES)
+        self.right(self.banner_port, sessions=20, up=100_000, down=100_000, banner=True, **ALL_MODES)
         traffic.assert_right(self.traffic.finish(), 40)
 
     def test_held_sessions_are_alive_at_the_end(self):
