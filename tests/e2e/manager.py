@@ -186,8 +186,6 @@ class Manager:
             if self._began is None:
                 self._began = time.monotonic()
         environment = dict(environment or harness.clean_environment(), NOTIFY_SOCKET=self.address)
-        if self.most > 0:
-            environment["FDSTORE"] = str(self.most)  # systemd does from 254 on
         if passed:
             environment["LISTEN_FDS"] = str(len(passed))
             environment["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
