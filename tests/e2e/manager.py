@@ -1,4 +1,4 @@
-"""A small service manager: it starts a service, keeps the descriptors that it is given, starts it again.
+"""A small service manager: starts a service, keeps what descriptors it is given, starts it again.
 
 What systemd does of sd_notify(3), FileDescriptorStoreMax= and LISTEN_FDS, where no systemd runs.
 """
@@ -249,14 +249,8 @@ class ManagedService(harness.Service):
         self._reader.start()
         return self
 
-    def begin_again(self, number=signal.SIGKILL):
-        """Ends the process by a signal and starts the next, without waiting for READY=1."""
+    def end(self, number=signal.SIGKILL):
+        """By a signal; the descriptors are kept for the next launch()."""
         code = self.manager.end(number)
-        assert code in (0, -signal.SIGKILL), f"exit code {code}:\n{self.log()}"
+        assert code == (-number if number == signal.SIGKILL else 0), f"exit code {code}"
         self.check_reports()
-        self.launch()
-
-    def again(self, number=signal.SIGKILL):
-        """As begin_again(), and waits; the seconds from the signal to READY=1."""
-        self.begin_again(number)
-        return self.manager.wait_ready()

@@ -113,7 +113,10 @@ bool run_client(const ClientOptions& options) {
 bool run_rate(const RateOptions& options) {
   constexpr std::uint64_t kRequest = 100;
   constexpr std::uint64_t kReply = 1000;
-  const Plan plan{.up = kRequest - sizeof(Plan), .down = kReply, .mode = Mode::reply};
+  const Plan plan{.up = kRequest - sizeof(Plan),
+                  .down = kReply,
+                  .send_rate = options.rate,
+                  .mode = Mode::reply};
   Crowd crowd(options.target, options.patience);
   const auto start = Clock::now();
   const auto count = static_cast<std::uint64_t>(options.per_second * options.seconds);

@@ -27,6 +27,7 @@ struct RateOptions {
   sockaddr_in target{};
   double per_second = 1;
   double seconds = 1;
+  std::uint64_t rate = 0;  // as Plan::send_rate
   std::chrono::milliseconds patience{30000};
 };
 

@@ -76,6 +76,7 @@ void add_others(CLI::App& app, Arguments& into) {
   CLI::App* rate = add_command(app, into, "rate", "short sessions: 100 bytes up, 1000 down");
   rate->add_option("--per-second", into.rate.per_second)->check(CLI::Range(0.1, 100000.0));
   rate->add_option("--seconds", into.rate.seconds)->check(CLI::Range(0.1, kMostSeconds));
+  rate->add_option("--rate", into.rate.rate, "bytes per second of a session's reply");
   CLI::App* backend = app.add_subcommand("backend", "the far end, until standard input ends");
   backend->add_option("--listen", into.address, "127.x.y.z:port, the first of two, or port 0")
       ->required();

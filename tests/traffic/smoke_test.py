@@ -105,7 +105,8 @@ class ThroughTheService(TrafficTest):
 
     def test_every_mode_is_right(self):
         self.right(self.port, sessions=20, up=1_000_000, down=1_000_000, **ALL_MODES)
-        self.right(self.banner_port, sessions=20, up=100_000, down=100_000, banner=True, **ALL_MODES)
+        self.right(self.banner_port, sessions=20, up=100_000, down=100_000, banner=True,
+                   **ALL_MODES)
         traffic.assert_right(self.traffic.finish(), 40)
 
     def test_held_sessions_are_alive_at_the_end(self):
