@@ -2,11 +2,9 @@
 
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -14,63 +12,11 @@ sys.path[:0] = [str(ROOT / "tests/bench"), str(ROOT / "tests/e2e")]
 
 import launch  # pylint: disable=wrong-import-position
 import procfs  # pylint: disable=wrong-import-position
+from spoiling import SpoilingRelay, changed, moved  # pylint: disable=wrong-import-position
 
 LOAD = os.environ.get("STREAM_CONDUCTOR_LOAD",
                       str(ROOT / "build/tests/bench/stream-conductor-load"))
 SPOILT_AT = 100_000  # a position in each direction
-
-
-class SpoilingRelay:
-    """Leads one client to a port and gives `spoil` the bytes around a position, each way."""
-
-    def __init__(self, target, spoil):
-        self.spoil = spoil
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.target = target
-        self.threads = [threading.Thread(target=self._accept)]
-        self.threads[0].start()
-
-    def _accept(self):
-        client, _ = self.listener.accept()
-        backend = socket.create_connection(("127.0.0.1", self.target))
-        pumps = [threading.Thread(target=self._pump, args=ends)
-                 for ends in ((client, backend), (backend, client))]
-        for pump in pumps:
-            pump.start()
-        for pump in pumps:
-            pump.join()
-        client.close()
-        backend.close()
-
-    def _pump(self, source, sink):
-        position = 0
-        try:
-            while chunk := source.recv(65536):
-                at = SPOILT_AT - position
-                position += len(chunk)
-                sink.sendall(self.spoil(chunk, at) if 0 <= at < len(chunk) else chunk)
-        except OSError:
-            pass
-        for end in (source, sink):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.threads[0].join(20)
-        self.listener.close()
-
-
-def changed(chunk, at):
-    """Not a flipped bit: an echo comes by twice."""
-    return chunk[:at] + bytes([(chunk[at] + 1) % 256]) + chunk[at + 1:]
-
-
-def moved(chunk, at):
-    """One byte lost, another one doubled: the count is right."""
-    return chunk[:at] + chunk[at + 1:] + chunk[-1:]
 
 
 class Notices(unittest.TestCase):
@@ -80,7 +26,7 @@ class Notices(unittest.TestCase):
         self.load.start_backend(verify=True)
 
     def check(self, kind, spoil, command, **options):
-        relay = SpoilingRelay(self.load.ports[kind], spoil)
+        relay = SpoilingRelay(self.load.ports[kind], spoil, SPOILT_AT)
         try:
             with self.assertRaisesRegex(launch.Failed, "wrong byte"):
                 self.load.run(command, relay.port, **options)

@@ -1,0 +1,192 @@
+"""Sessions that outlive the process: who keeps them and starts it again, and when it is killed."""
+
+import json
+import random
+import signal
+import socket
+
+import harness
+import manager
+import peers
+import traffic
+from waiting import SLOWNESS, wait_until
+
+# What the store holds when there are no sessions: the table, and for each worker and the listeners
+# the capsule that is being filled and the one before it.
+FEW_STORED = 12
+# Descriptors that a process which was handed sessions has beside one that was not: its capsules.
+FEW_DESCRIPTORS = 24
+
+
+class Host:
+    """A service under a manager that starts it again; the moments are the same each time."""
+
+    def __init__(self):
+        self.random = random.Random(5)
+        self.kills = 0
+        self.early_kills = 0  # before READY=1
+        self.pauses = []  # from a signal to READY=1, seconds
+
+    # What each kind of host does in its own way.
+
+    def stream(self, backend_port, **fields):
+        """The port of a new stream to that one."""
+        raise NotImplementedError
+
+    def end(self, number=signal.SIGKILL):
+        """No process until launch()."""
+        raise NotImplementedError
+
+    def launch(self):
+        raise NotImplementedError
+
+    def begin_again(self, number=signal.SIGKILL):
+        """Ends the process; the next one is started or will be at once."""
+        self.end(number)
+        self.launch()
+
+    def seconds_to_ready(self):
+        """Waits for READY=1 of the process that runs; the time since the signal before."""
+        raise NotImplementedError
+
+    def ready_within(self, seconds):
+        raise NotImplementedError
+
+    def stored(self):
+        """How many descriptors the manager keeps."""
+        raise NotImplementedError
+
+    def status(self):
+        """/v1/status"""
+        raise NotImplementedError
+
+    # What all do.
+
+    def durability(self):
+        return self.status()["durability"]
+
+    def wait_durable(self, sessions):
+        wait_until(lambda: self.durability()["sessions"] >= sessions, 20,
+                   f"{sessions} durable sessions")
+
+    def wait_ready(self):
+        self.pauses.append(self.seconds_to_ready())
+
+    def again(self, number=signal.SIGKILL):
+        self.begin_again(number)
+        self.wait_ready()
+        self.kills += 1
+
+    def _wait_for_moment(self, process, most):
+        ended = process.ends_within(self.random.uniform(0, most))
+        assert not ended, f"the client ended after {self.kills} kills: {process.outcome()}"
+
+    def kill_during(self, process, count, most_between, number=signal.SIGKILL):
+        """At moments that are `most_between` seconds apart at most, while the client runs."""
+        for _ in range(count):
+            self._wait_for_moment(process, most_between)
+            self.again(number)
+
+    def kill_also_early(self, process, count, most_between):
+        """As above; every other time the next process is killed as well, before it is ready."""
+        first = self.kills
+        while self.kills - first < count:
+            self._wait_for_moment(process, most_between)
+            self.begin_again()
+            self.kills += 1
+            if self.kills % 2 and not self.ready_within(self.random.uniform(0, 0.015 * SLOWNESS)):
+                self.begin_again()
+                self.kills += 1
+                self.early_kills += 1
+            self.wait_ready()
+
+    def check_store(self):
+        """Nothing of sessions that ended is kept."""
+        wait_until(lambda: self.stored() <= FEW_STORED, 10, "an almost empty store")
+
+
+class HandoffService(manager.ManagedService):
+    """Has more descriptors at rest after it was given some than at its first start."""
+
+    def check_descriptors(self):
+        before = self.at_ready
+        try:
+            self.at_ready = before._replace(sockets=before.sockets + FEW_DESCRIPTORS,
+                                            others=before.others + FEW_DESCRIPTORS)
+            super().check_descriptors()
+        finally:
+            self.at_ready = before
+
+
+class ManagedHost(Host):
+    """The built binary under the stand-in of manager.py. `most` is what its store takes."""
+
+    def __init__(self, directory, environment, most=4096):
+        super().__init__()
+        self.api = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.manager = manager.Manager(directory, most, [("api", self.api)])
+        self.service = HandoffService(directory / "state", peers.free_ports(10),
+                                      environment=environment)
+        self.service.manager = self.manager
+        self._ports = iter(self.service.ports)
+        self.service.start()
+
+    def close(self):
+        try:
+            self.service.finish()
+        finally:
+            self.manager.close()
+            self.api.close()
+
+    def stream(self, backend_port, **fields):
+        port = next(self._ports)
+        body = json.dumps({"backend": f"127.0.0.1:{backend_port}", **fields})
+        reply = self.service.get(f"/v1/streams/{port}", "PUT",
+                                 {"Content-Type": "application/json"}, body)
+        assert reply.status == 201, reply
+        return port
+
+    def end(self, number=signal.SIGKILL):
+        self.service.end(number)
+
+    def launch(self):
+        self.service.launch()
+
+    def seconds_to_ready(self):
+        return self.manager.wait_ready()
+
+    def ready_within(self, seconds):
+        return self.manager.ready_within(seconds)
+
+    def stored(self):
+        self.manager.settle()
+        return self.manager.stored()
+
+    def status(self):
+        reply = self.service.get("/v1/status")
+        assert reply.status == 200, reply
+        return reply.json
+
+
+class HandoffTest(harness.EndToEnd):
+    """`self.host` and `self.traffic`."""
+
+    most = 4096  # of the store
+    environment = {"DURABLE_AFTER": "0"}
+
+    def setUp(self):
+        super().setUp()
+        self.traffic = traffic.Traffic()
+        self.addCleanup(self.traffic.stop)
+        self.host = self.make_host()
+
+    def make_host(self):
+        host = ManagedHost(self.dir, self.environment, self.most)
+        self.addCleanup(host.close)
+        return host
+
+    def right(self, *processes, sessions):
+        """The clients, and what the backend saw of them."""
+        good = sum(traffic.assert_right(process.outcome())["good"] for process in processes)
+        self.assertEqual(good, sessions)
+        traffic.assert_right(self.traffic.finish(), sessions)
