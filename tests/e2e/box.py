@@ -4,21 +4,22 @@
         box.run("systemctl", "start", "stream-conductor.service")
         harness.run("curl", "127.0.0.1:5000/v1/status")
 
-It boots in about a second. What is written inside is gone afterwards, the host sees none of it. While
-it is up, the thread that made it is in the box's network, and so is all that it starts: sockets,
-threads, programs. Where this machine cannot have a box, why_not() says why.
+It boots in about a second. What is written inside is gone afterwards, the host sees none of it.
+While it is up, the thread that made it is in the box's network, and so is all that it starts:
+sockets, threads, programs. Where this machine cannot have a box, why_not() says why.
 """
 
 import contextlib
 import ctypes
+import http.client
 import json
 import os
 import pathlib
 import shutil
-
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import harness
@@ -39,6 +40,7 @@ mount -t cgroup2 box /mnt/root/sys
 UNIT = "stream-conductor.service"
 SOCKET = "stream-conductor.socket"
 STATE = "/var/lib/stream-conductor"
+DATABASE = STATE + "/stream-conductor.db"
 
 
 def cgroup_root():
@@ -118,7 +120,9 @@ class Box:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             start_new_session=True, env={"PATH": PATH, "LANG": "C.UTF-8"},
         )
-        parent = int(self._keeper.stdout.readline())
+        parent = self._keeper.stdout.readline()
+        assert parent, "the box's keeper has ended; standard error says why"
+        parent = int(parent)
         self.pid = wait_until(lambda: self._booted(parent), 20, "a systemd as PID 1")
         state = self.run("systemctl", "is-system-running", "--wait", check=False).strip()
         assert state == "running", f"the box is {state}:\n{self.journal_text()}"
@@ -178,12 +182,17 @@ class Box:
 
     def spawn(self, *command, user=None, **options):
         """A program in the background; killing what this returns kills it."""
-        return subprocess.Popen(self.command(*command, user=user), stdin=subprocess.DEVNULL,
-                                **options)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.Popen(self.command(*command, user=user), **options)
 
     def file(self, path):
         """The box's file, to be read and written from here. Absolute links lead out of the box."""
         return pathlib.Path(f"/proc/{self.pid}/root") / str(path).lstrip("/")
+
+    def write(self, path, text):
+        file = self.file(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
     # Units.
 
@@ -197,9 +206,7 @@ class Box:
 
     def drop_in(self, unit, name, text):
         """A file NAME.conf beside the unit, in force from the next start on."""
-        folder = self.file(f"/etc/systemd/system/{unit}.d")
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.conf").write_text(text, encoding="utf-8")
+        self.write(f"/etc/systemd/system/{unit}.d/{name}.conf", text)
         self.systemctl("daemon-reload")
 
     def wait_for_state(self, unit, state, seconds=20):
@@ -223,26 +230,36 @@ class Box:
                     return int(pid)
         raise AssertionError(f"{unit} has no main process")
 
+    def sql(self, statement, user=None):
+        """What sqlite3 prints, columns apart by |; by default it is root who asks."""
+        return self.run("sqlite3", DATABASE, statement, user=user)
+
     # The journal.
 
-    def journal(self, *matches):
-        """Entries with all their fields, the oldest first."""
+    def journal(self, *matches, after=0):
+        """Entries with all their fields, the oldest first, of those later than `after`."""
+        # Not by --after-cursor, which together with a match drops the first one (252).
         text = self.run("journalctl", "--no-pager", "--output=json", "--all", *matches)
-        return [json.loads(line) for line in text.splitlines()]
+        entries = [json.loads(line) for line in text.splitlines()]
+        return [entry for entry in entries if int(entry["__MONOTONIC_TIMESTAMP"]) > after]
 
     def journal_text(self, *matches):
         done = harness.run(*self.command("journalctl", "--no-pager", "--output=short", *matches))
         return done.stdout
 
-    def cursor(self):
-        """Where the journal ends now, for journal("--after-cursor", ...)."""
-        self.run("journalctl", "--sync")
-        return self.journal("--lines=1")[-1]["__CURSOR"]
+    @staticmethod
+    def now():
+        """For journal(after=...)."""
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
-    def wait_for_entry(self, message, *matches, seconds=20):
+    def sync_journal(self):
+        """What was logged until now is read by journal() from now on."""
+        self.run("journalctl", "--sync")
+
+    def wait_for_entry(self, message, *matches, after=0, seconds=20):
         """The first entry whose message begins so."""
         def find():
-            return next((entry for entry in self.journal(*matches)
+            return next((entry for entry in self.journal(*matches, after=after)
                          if str(entry.get("MESSAGE", "")).startswith(message)), None)
 
         try:
@@ -272,6 +289,26 @@ class BoxTest(unittest.TestCase):
             shutil.rmtree(folder)
         if drop_ins:
             self.box.systemctl("daemon-reload")
+
+    def request(self, path, method="GET", body=None, port=5000):
+        """The API's answer over TCP."""
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=peers.PATIENCE)
+        try:
+            headers = {"Content-Type": "application/json"} if body is not None else {}
+            client.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = client.getresponse()
+            return harness.parse_reply(answer.status, answer.headers, answer.read())
+        finally:
+            client.close()
+
+    def create(self, port, backend):
+        reply = self.request(f"/v1/streams/{port}", "PUT", {"backend": backend})
+        self.assertEqual(reply.status, 201, reply)
+        return port
+
+    def assert_says(self, port, text):
+        with peers.connect(port) as sock:
+            self.assertEqual(peers.read_all(sock), text)
 
     def backend(self, serve, **options):
         backend = peers.Backend(serve, **options)

@@ -12,7 +12,7 @@ keep() {
   local folder=$1 cgroup=$2 outer tries=1000
   shift 2
   trap '' HUP INT TERM
-  mkdir "$cgroup"
+  mkdir "$cgroup" || { rm -rf "$folder"; exit 1; }
   (
     echo "$BASHPID" >"$cgroup/cgroup.procs"  # the new cgroup namespace has its root there
     exec setpriv --pdeathsig KILL unshare --cgroup --mount --uts --ipc --net --pid --fork \
@@ -67,7 +67,8 @@ make_devices() {
 # not for a box.
 write_configuration() {
   local etc=$root/etc lib=$root/lib/systemd/system target
-  rm -rf "$etc/systemd/system"
+  # Their generators would make units of init scripts and partitions, and slow each daemon-reload.
+  rm -rf "$etc/systemd/system" "$root/lib/systemd/system-generators"
   for target in local-fs multi-user sockets sysinit timers; do
     rm -rf "$lib/$target.target.wants"
   done
@@ -76,7 +77,7 @@ write_configuration() {
   ln -s ../systemd-journald.service ../systemd-tmpfiles-setup.service "$lib/sysinit.target.wants/"
   printf '%s\n' '[Unit]' 'Requires=basic.target' 'After=basic.target' 'AllowIsolate=yes' \
     >"$etc/systemd/system/box.target"
-  printf '%s\n' '[Manager]' 'DefaultTimeoutStartSec=20s' 'DefaultTimeoutStopSec=10s' \
+  printf '%s\n' '[Manager]' 'DefaultTimeoutStartSec=20s' 'DefaultTimeoutStopSec=10s' DefaultLimitCORE=0 \
     >"$etc/systemd/system.conf.d/box.conf"
   printf '%s\n' '[Journal]' 'Storage=volatile' 'RateLimitIntervalSec=0' \
     >"$etc/systemd/journald.conf.d/box.conf"

@@ -1,33 +1,195 @@
 #!/usr/bin/env python3
 """The installed units under a real systemd: how they start, reload, fail and come back."""
 
-import json
+import os
+import signal
+import subprocess
+import threading
 
 import box
 import harness
+import peers
+from waiting import wait_until
 
 API_SOCKET = "/run/stream-conductor/api.sock"
+MANY = 300
+HUNDREDS = range(12000, 12000 + MANY)
+BAD_RANGE = "[Service]\nEnvironment=PORT_RANGE=9000-x\n"
+WRONG = ('port_range: bad value "9000-x" (environment PORT_RANGE); allowed: ports and inclusive '
+         "ranges from 1 to 65535")
 
 
 class Systemd(box.BoxTest):
-    def curl(self, path, *options):
-        done = harness.run("curl", "-sS", "--max-time", 30, *options,
-                           f"http://127.0.0.1:5000{path}")
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+    def state(self):
+        return self.box.show(box.UNIT, "ActiveState")["ActiveState"]
+
+    def start(self):
+        self.box.systemctl("start", box.UNIT)
+
+    def start_with_stream(self):
+        """The service with a stream on port 9000 that says hello."""
+        self.start()
+        self.create(9000, self.backend(peers.says(b"hello")).address)
+        self.assert_says(9000, b"hello")
+
+    def wait_restarted(self, times):
+        return self.box.wait_for_state(box.UNIT, lambda found: (
+            found["NRestarts"] == str(times) and found["ActiveState"] == "active"))
+
+    # Starting.
+
+    def first_request_starts_it(self, *how):
+        self.box.systemctl("start", box.SOCKET)
+        self.assertEqual(self.state(), "inactive")
+        done = harness.run("curl", "-sS", "--max-time", 30, *how)
+        self.assertIn('"phase":"serving"', done.stdout, done)
+        self.assertEqual(self.state(), "active")
 
     def test_the_first_curl_over_tcp_starts_the_stopped_service(self):
-        self.box.systemctl("start", box.SOCKET)
-        self.assertEqual(self.box.show(box.UNIT, "ActiveState")["ActiveState"], "inactive")
-        self.assertEqual(self.curl("/v1/status")["phase"], "serving")
-        self.assertEqual(self.box.show(box.UNIT, "ActiveState")["ActiveState"], "active")
+        self.first_request_starts_it("http://127.0.0.1:5000/v1/status")
 
     def test_the_first_curl_over_the_unix_socket_starts_the_stopped_service(self):
+        self.first_request_starts_it("--unix-socket", self.box.file(API_SOCKET),
+                                     "http://localhost/v1/status")
+
+    def test_start_returns_once_every_stream_is_open_and_not_before(self):
+        self.start()  # makes the database
+        self.box.systemctl("stop", box.UNIT)
+        self.box.sql("WITH RECURSIVE n(port) AS (SELECT 12000 UNION ALL SELECT port + 1 FROM n "
+                     f"LIMIT {MANY}) INSERT INTO streams (port, backend) "
+                     "SELECT port, '127.0.0.1:1' FROM n", user="stream-conductor")
+        before = self.box.now()
+        self.start()
+        self.assertEqual([port for port in HUNDREDS if not peers.accepts(port)], [])
+        self.box.sync_journal()
+        told = [entry["MESSAGE"] for entry in self.box.journal(after=before)]
+        order = [index for index, message in enumerate(told)
+                 if message.startswith(f"ready version=0.1.0 opened={MANY}")
+                 or message.startswith(f"Started {box.UNIT}")]
+        self.assertEqual(len(order), 2, told)
+        self.assertTrue(told[order[0]].startswith("ready"), told)
+        self.assertEqual(self.box.show(box.UNIT, "StatusText")["StatusText"], f"{MANY} streams")
+
+    def test_stop_ends_with_success_and_the_next_start_has_the_streams(self):
+        self.start_with_stream()
+        self.box.systemctl("stop", box.UNIT)
+        ended = self.box.show(box.UNIT, "ActiveState", "Result", "ExecMainStatus")
+        self.assertEqual(ended, {"ActiveState": "inactive", "Result": "success",
+                                 "ExecMainStatus": "0"})
+        self.assertFalse(peers.accepts(9000))
+        self.start()
+        self.assert_says(9000, b"hello")
+
+    # Reloading.
+
+    def test_reload_takes_over_rows_edited_by_hand_and_is_reloading_until_they_are_read(self):
+        self.start()
+        by_hand = self.backend(peers.says(b"by hand")).address
+        self.box.sql(f"INSERT INTO streams (port, backend) VALUES (9005, '{by_hand}')")
+        # Reading waits for a stream's row, which waits for another one who writes.
+        writer = self.box.spawn("sqlite3", box.DATABASE, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+        with writer:
+            writer.stdin.write("BEGIN IMMEDIATE; SELECT 'locked';\n")
+            writer.stdin.flush()
+            self.assertEqual(writer.stdout.readline(), "locked\n")
+            asked = threading.Thread(target=self.create, args=(9006, by_hand))
+            asked.start()
+            wait_until(lambda: peers.accepts(9006), what="a stream that waits for its row")
+            before = self.box.now()
+            self.box.systemctl("reload", "--no-block", box.UNIT)
+            self.box.wait_for_entry("reloading", "-u", box.UNIT, after=before)
+            self.box.wait_for_state(box.UNIT, "reloading")
+            self.assertFalse(peers.accepts(9005))
+            writer.stdin.close()
+        asked.join()
+        self.box.wait_for_state(box.UNIT, "active")
+        wait_until(lambda: peers.accepts(9005), what="the row's stream")
+        self.assert_says(9005, b"by hand")
+        self.assert_says(9006, b"by hand")
+
+    # Failing, and coming back.
+
+    def test_a_process_that_hangs_is_killed_by_the_watchdog_and_back_with_its_streams(self):
+        self.box.drop_in(box.UNIT, "watchdog", "[Service]\nWatchdogSec=1s\n")
+        self.start_with_stream()
+        os.kill(self.box.main_pid(), signal.SIGSTOP)
+        self.wait_restarted(1)
+        self.assert_says(9000, b"hello")
+        self.box.wait_for_entry(f"{box.UNIT}: Watchdog timeout", "UNIT=" + box.UNIT)
+
+    def test_a_process_that_answers_is_left_alone_by_the_watchdog(self):
+        self.box.drop_in(box.UNIT, "watchdog", "[Service]\nWatchdogSec=300ms\n")
+        self.start()
+        first = alive = self.alive_at()
+        while int(alive) < int(first) + 1_000_000:  # three times as long, in microseconds
+            alive = wait_until(lambda now=alive: self.alive_at() != now and self.alive_at(), 5,
+                               "a sign of life")
+        self.assertEqual(self.box.show(box.UNIT, "NRestarts")["NRestarts"], "0")
+
+    def alive_at(self):
+        return self.box.show(box.UNIT, "WatchdogTimestampMonotonic")["WatchdogTimestampMonotonic"]
+
+    def test_after_a_crash_or_a_kill_it_is_back_with_its_streams(self):
+        self.start_with_stream()
+        for times, number in enumerate((signal.SIGSEGV, signal.SIGKILL), 1):
+            with self.subTest(number.name):
+                os.kill(self.box.main_pid(), number)
+                self.wait_restarted(times)
+                self.assert_says(9000, b"hello")
+
+    def test_a_wrong_setting_ends_the_start_once_and_status_and_journal_say_what_is_allowed(self):
+        self.box.drop_in(box.UNIT, "range", BAD_RANGE)
+        before = self.box.now()
+        done = harness.run(*self.box.command("systemctl", "start", box.UNIT))
+        self.assertEqual(done.returncode, 1, done)
+        failed = self.box.show(box.UNIT, "ActiveState", "SubState", "ExecMainStatus", "NRestarts")
+        self.assertEqual(failed, {"ActiveState": "failed", "SubState": "failed",
+                                  "ExecMainStatus": "78", "NRestarts": "0"})
+        status = self.box.systemctl("status", "--full", box.UNIT, check=False)
+        self.assertIn("(code=exited, status=78)", status)
+        self.assertIn(WRONG, status)
+        self.box.sync_journal()
+        told = [entry["MESSAGE"] for entry in
+                self.box.journal("-u", box.UNIT, after=before)]
+        self.assertEqual(sum(WRONG in message for message in told), 1, told)
+
+    def test_a_waiting_client_does_not_start_a_wrongly_set_service_for_ever(self):
+        # So slow that systemd's own interval, 2 s, never sees five starts.
+        self.box.drop_in(box.UNIT, "range", BAD_RANGE + "ExecStartPre=/bin/sleep 0.5\n")
+        self.box.drop_in(box.SOCKET, "fewer", "[Socket]\nTriggerLimitBurst=5\n")
         self.box.systemctl("start", box.SOCKET)
-        self.assertEqual(self.box.show(box.UNIT, "ActiveState")["ActiveState"], "inactive")
-        status = self.curl("/v1/status", "--unix-socket", self.box.file(API_SOCKET))
-        self.assertEqual(status["phase"], "serving")
-        self.assertEqual(self.box.show(box.UNIT, "ActiveState")["ActiveState"], "active")
+        with peers.connect(5000):
+            ended = self.box.wait_for_state(box.SOCKET, "failed")
+        self.assertEqual(ended["Result"], "trigger-limit-hit")
+        self.box.file(f"/etc/systemd/system/{box.UNIT}.d/range.conf").unlink()
+        self.box.systemctl("daemon-reload")
+        self.box.systemctl("restart", box.SOCKET)
+        self.assertEqual(self.request("/v1/status").json["phase"], "serving")
+
+    # The journal.
+
+    def test_lines_in_the_journal_have_the_documented_fields_and_can_be_asked_for_by_them(self):
+        self.start()
+        self.box.systemctl("stop", box.UNIT)
+        self.box.sql("INSERT INTO streams (port, backend) VALUES (9001, '127.0.0.1:7001')",
+                     user="stream-conductor")
+        self.backend(peers.echo, port=9001)
+        before = self.box.now()
+        self.start()
+        self.create(9000, "127.0.0.1:7000")
+        of_unit = ("-u", "stream-conductor")
+        created = self.box.wait_for_entry("stream created", *of_unit, "SC_PORT=9000", after=before)
+        failed = self.box.wait_for_entry("stream cannot open", *of_unit, "SC_PORT=9001",
+                                         after=before)
+        pid = self.box.show(box.UNIT, "MainPID")["MainPID"]
+        for entry in (created, failed):
+            self.assertEqual((entry["SYSLOG_IDENTIFIER"], entry["_PID"], entry["_SYSTEMD_UNIT"]),
+                             ("stream-conductor", pid, box.UNIT))
+        self.assertEqual({key: created[key] for key in ("PRIORITY", "SC_BACKEND", "SC_ACTOR")},
+                         {"PRIORITY": "6", "SC_BACKEND": "127.0.0.1:7000", "SC_ACTOR": "127.0.0.1"})
+        self.assertEqual(failed["PRIORITY"], "4")
+        self.assertIn("EADDRINUSE", failed["SC_REASON"])
 
 
 if __name__ == "__main__":
