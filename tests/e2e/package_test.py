@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Debian package: built from this tree, installed, upgraded, removed and purged under a real systemd."""
+"""The Debian package: built from this tree, then installed, upgraded and removed under a real systemd."""
 
 import collections
 import hashlib
@@ -20,7 +20,6 @@ from waiting import wait_until
 PACKAGE = "stream-conductor"
 CONFIGURATION = "/etc/stream-conductor/stream-conductor.toml"
 API_TOKENS = "/etc/stream-conductor/api-tokens"
-DATABASE = f"{box.STATE}/stream-conductor.db"
 PORT = 9001  # of the default range; the box has a network of its own
 BLOCK = 64 << 10
 PAUSE = 0.002  # seconds between blocks: sessions at full speed would slow down what they are beside
@@ -103,9 +102,6 @@ class Host:
         return [tuple(self.box.show(unit, *properties)[name] for name in properties)
                 for unit in (box.SOCKET, box.UNIT)]
 
-    def sql(self, query):
-        return self.box.run("sqlite3", "-readonly", DATABASE, query).splitlines()
-
     @staticmethod
     def ask(path):
         done = harness.run("curl", "-sS", "--max-time", 30, f"http://127.0.0.1:5000{path}")
@@ -149,9 +145,10 @@ class Upgraded(unittest.TestCase):
             talk.start()
             talk.wait_for_more()
         cls.before = host.units("InvocationID")
-        end = host.box.cursor()
+        start = host.box.now()
         host.install("new")
-        cls.entries = host.box.journal("--after-cursor", end, "_PID=1", f"UNIT={box.UNIT}")
+        host.box.sync_journal()
+        cls.entries = host.box.journal("_PID=1", f"UNIT={box.UNIT}", after=start)
         idle.start()
 
     def test_the_install_had_started_and_enabled_socket_and_service(self):
@@ -178,15 +175,15 @@ class Upgraded(unittest.TestCase):
     def test_the_stream_and_its_history_are_there(self):
         self.assertEqual(self.host.ask("/getstreams"),
                          [{"listen": PORT, "proxy_pass": self.backend.address}])
-        self.assertEqual(self.host.sql("SELECT action FROM stream_events ORDER BY id LIMIT 1"),
-                         ["created"])
+        first = self.host.box.sql("SELECT action FROM stream_events ORDER BY id LIMIT 1")
+        self.assertEqual(first, "created\n")
 
     def test_edited_settings_stay(self):
         self.assertEqual(self.host.ask("/status")["range"], "range(9001-9002)")
 
     def test_state_and_process_are_of_a_user_of_their_own(self):
         run = self.host.box.run
-        self.assertEqual(run("stat", "-c", "%U %G %a", box.STATE, DATABASE).splitlines(),
+        self.assertEqual(run("stat", "-c", "%U %G %a", box.STATE, box.DATABASE).splitlines(),
                          ["stream-conductor stream-conductor 750",
                           "stream-conductor stream-conductor 640"])
         process = self.host.box.show(box.UNIT, "MainPID")["MainPID"]
@@ -213,7 +210,7 @@ class Installed(unittest.TestCase):
         self.assertFalse(peers.accepts(5000) or peers.accepts(PORT))
         self.assertEqual(host.units("ActiveState", "LoadState"), [("inactive", "not-found")] * 2)
         self.assertFalse(host.box.file("/run/stream-conductor").exists())
-        self.assertEqual(host.sql("SELECT port FROM streams"), [str(PORT)])
+        self.assertEqual(host.box.sql("SELECT port FROM streams"), f"{PORT}\n")
         self.assertTrue(host.box.file(CONFIGURATION).exists())
 
         host.install("new")
