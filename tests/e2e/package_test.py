@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The Debian package: built from this tree, then installed, upgraded and removed under a real systemd."""
+"""The Debian package, built from this tree: what install, upgrade and removal do under systemd."""
 
 import collections
 import hashlib
