@@ -343,8 +343,29 @@ api::ServiceFacts Daemon::facts() const {
   facts.max_sessions = limit(settings.max_sessions);
   facts.max_sessions_per_stream = limit(settings.max_sessions_per_stream);
   facts.descriptors = limit(descriptors_for_streams(plane_.worker_count()));
+  facts.durability = durability();
   facts.api_clients = server_.client_count();
   facts.max_api_clients = http::ServerOptions{}.max_clients;
+  return facts;
+}
+
+api::ServiceFacts::Durability Daemon::durability() const {
+  using handoff::Trouble;
+  api::ServiceFacts::Durability facts;
+  if (!vault_) {
+    facts.reason = "no service manager keeps descriptors for the service: NOTIFY_SOCKET is not set";
+  } else if (!vault_->is_store_there()) {
+    facts.reason = "the service manager keeps no descriptors: FileDescriptorStoreMax= is 0 or reached";
+  } else {
+    facts.available = true;
+  }
+  const handoff::KeepCounters none;
+  const handoff::KeepCounters& counters = vault_ ? vault_->counters() : none;
+  facts.sessions = counters.sessions.load();
+  for (std::size_t i = 1; i < handoff::kTroubles; ++i)
+    facts.not_durable.emplace_back(handoff::to_string(static_cast<Trouble>(i)),
+                                   counters.not_kept[i].load());
+  facts.not_durable.front().second += plane_.unkept_sessions();
   return facts;
 }
 

@@ -97,6 +97,7 @@ class Daemon {
   void schedule_expiry(std::optional<base::WallTime> at);
   std::string status_line() const;
   api::ServiceFacts facts() const;
+  api::ServiceFacts::Durability durability() const;
 
   // Set once.
   const DaemonOptions options_;

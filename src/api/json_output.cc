@@ -139,6 +139,17 @@ void append_stream_counts(JsonWriter& out, std::span<const View> views) {
   out.end_object();
 }
 
+void append_durability(JsonWriter& out, const ServiceFacts::Durability& facts) {
+  out.key("durability").begin_object();
+  out.key("available").boolean(facts.available);
+  text_or_null(out, "reason", facts.reason);
+  out.key("sessions").number(facts.sessions);
+  out.key("not_durable").begin_object();
+  for (const auto& [cause, count] : facts.not_durable) out.key(cause).number(count);
+  out.end_object();
+  out.end_object();
+}
+
 void append_phase(JsonWriter& out, const ServiceFacts& facts) {
   out.key("phase").string(to_string(facts.phase));
   time_or_null(out, "drain_until", facts.drain_until);
@@ -233,6 +244,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   }
   out.end_array();
   append_stream_counts(out, views);
+  append_durability(out, facts.durability);
   out.key("workers").number(facts.workers);
   out.key("limits").begin_object();
   number_or_null(out, "max_sessions", facts.max_sessions);

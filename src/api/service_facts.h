@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "core/actor.h"
@@ -32,6 +34,15 @@ struct ServiceFacts {
   std::optional<std::uint64_t> max_sessions;
   std::optional<std::uint64_t> max_sessions_per_stream;
   std::optional<std::uint64_t> descriptors;  // for streams and their sessions
+  // Of sessions that outlive the process.
+  struct Durability {
+    bool available = false;
+    std::string reason;          // why it is not, in words; empty if it is
+    std::uint64_t sessions = 0;  // kept now
+    // Sessions that should have been kept and were not, since the start, by cause.
+    std::vector<std::pair<std::string_view, std::uint64_t>> not_durable;
+  };
+  Durability durability;
   std::uint64_t api_clients = 0;
   std::uint64_t max_api_clients = 0;
 };

@@ -150,9 +150,10 @@ void Session::keep_alive() {
   if (relay_) relay_->keep_alive(options_.keepalive);
 }
 
-void Session::keep() {
+bool Session::keep() {
   is_due_ = true;
   if (keeper_ != nullptr && relay_ && !relay_->is_kept()) relay_->keep(*keeper_, facts());
+  return relay_ && relay_->is_kept();
 }
 
 bool Session::keep_at_last() {

@@ -63,8 +63,8 @@ class Session {
   void keep_alive();
 
   // It is old enough to be kept for the next process, if its stream has it so: now or, while it is
-  // dialing, once the backend is reached.
-  void keep();
+  // dialing, once the backend is reached. Whether it is.
+  bool keep();
   // The process ends: what can be kept has to be now. False: it ends with the process.
   bool keep_at_last();
 

@@ -35,12 +35,13 @@ constexpr std::chrono::milliseconds kDurableSlack{20};
 }  // namespace
 
 Worker::Worker(std::size_t index, SessionOptions options, Admission& admission,
-               handoff::Vault* vault, const std::vector<std::unique_ptr<Worker>>& peers,
-               Report report)
+               handoff::Vault* vault, std::atomic<std::uint64_t>& unkept,
+               const std::vector<std::unique_ptr<Worker>>& peers, Report report)
     : index_(index),
       options_(std::move(options)),
       admission_(admission),
       keeper_(vault != nullptr ? &vault->keeper(index) : nullptr),
+      unkept_(unkept),
       peers_(peers),
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
@@ -140,7 +141,7 @@ template <class Client>
 void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   const std::uint64_t session_id = next_session_++;
   const StreamContext told = stream;
-  const bool durable = keeper_ != nullptr && stream.spec->durable != core::Durability::off;
+  const bool durable = stream.spec->durable != core::Durability::off;
   auto session = std::make_unique<Session>(
       loop_, std::move(stream), std::move(client), options_, Pump::Resources{buffer_, &pipes_},
       keeper_, [this, told](const std::string& trouble) { on_dialed(told, trouble); },
@@ -160,7 +161,8 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
 void Worker::on_durable_due() {
   while (!passing_.empty() && passing_.front().until <= loop_.now()) {
     const auto found = sessions_.find(passing_.front().session_id);
-    if (found != sessions_.end()) found->second->keep();
+    if (found != sessions_.end() && !found->second->keep() && keeper_ == nullptr)
+      unkept_.fetch_add(1, kRelaxed);
     passing_.pop_front();
   }
   if (!passing_.empty())

@@ -106,9 +106,11 @@ class Worker {
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
 
   // `peers` are all workers, this one among them; complete by start(). `vault`, if any, keeps its
-  // sessions for the next process, and has what the former one left.
+  // sessions for the next process, and has what the former one left; without one, those that it
+  // would keep are counted in `unkept`.
   Worker(std::size_t index, SessionOptions options, Admission& admission, handoff::Vault* vault,
-         const std::vector<std::unique_ptr<Worker>>& peers, Report report);
+         std::atomic<std::uint64_t>& unkept, const std::vector<std::unique_ptr<Worker>>& peers,
+         Report report);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -156,6 +158,7 @@ class Worker {
   const SessionOptions options_;
   Admission& admission_;  // shared, any thread
   handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
+  std::atomic<std::uint64_t>& unkept_;  // sessions that would have been; shared, relaxed
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;
   std::atomic<std::size_t> load_{0};  // shared, relaxed

@@ -37,7 +37,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
   assert(options_.workers > 0);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
-        std::make_unique<Worker>(i, options_.session, admission_, options_.vault, workers_,
+        std::make_unique<Worker>(i, options_.session, admission_, options_.vault, unkept_, workers_,
                                  [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
   try {
     for (const auto& worker : workers_) worker->start();

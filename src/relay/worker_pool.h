@@ -74,6 +74,8 @@ class WorkerPool final : public core::DataPlane {
   };
   void hand_over(base::Callback<void(HandOverReport)> on_done);
 
+  // Sessions that would have been kept, were there a vault.
+  std::uint64_t unkept_sessions() const { return unkept_.load(std::memory_order_relaxed); }
   const Admission& admission() const { return admission_; }
   // Sessions of all workers.
   std::size_t sessions() const;
@@ -129,6 +131,7 @@ class WorkerPool final : public core::DataPlane {
   // A former process's listener between prepare() and activate(), and its descriptor.
   std::unique_ptr<handoff::Kept> adopted_;
   int adopted_fd_ = -1;
+  std::atomic<std::uint64_t> unkept_{0};
   Admission admission_;               // outlives the workers, as the inbox does
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;

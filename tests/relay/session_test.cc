@@ -44,7 +44,7 @@ struct SessionFixture {
     stream.counters = counters;
     session.emplace(
         loop, std::move(stream), std::move(accepted), options,
-        relay::Pump::Resources{buffer, &pipes},
+        relay::Pump::Resources{buffer, &pipes}, nullptr,
         [this](const std::string& trouble) { dialed.push_back(trouble); },
         [this](EndReason reason) {
           ends.push_back(reason);

@@ -23,6 +23,13 @@ core::StreamSpec at(std::uint16_t port) {
   return spec;
 }
 
+core::Stream stream_at(std::uint16_t port, const std::string& host, std::uint16_t backend_port) {
+  core::Stream stream;
+  stream.spec.port = port;
+  stream.spec.backend = {host, backend_port};
+  return stream;
+}
+
 // Two workers on threads of their own; the test plays the control thread, the clients and the
 // backend.
 struct PoolFixture {
@@ -54,7 +61,7 @@ struct PoolFixture {
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
-                  core::StreamSpec{port, core::Backend{"127.0.0.1", backend_port}});
+                  stream_at(port, "127.0.0.1", backend_port));
     return port;
   }
 
@@ -108,7 +115,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
   REQUIRE(listener);
   const std::uint16_t port = port_of(*listener);
   pool.activate(std::move(*listener),
-                core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+                stream_at(port, "127.0.0.1", port_of(backend)));
   const base::Fd client = connect_to(port);
   const net::Accepted accepted = accept_one(backend.get());
   const int fd = socket_bound_to(accepted.peer.port());
@@ -132,7 +139,7 @@ TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once 
   const std::uint16_t port = port_of(*listener);
   base::Fd client = connect_to(port);
   pool.activate(std::move(*listener),
-                core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+                stream_at(port, "127.0.0.1", port_of(backend)));
   const Pair pair{std::move(client), accept_one(backend.get()).fd};
   CHECK(talks(pair));
 }
@@ -182,7 +189,7 @@ TEST_CASE_METHOD(PoolFixture, "a changed backend serves new sessions, running on
   const base::Fd other = listen_on_loopback();
   const auto port = open(port_of(backend));
   const Pair old = connect(port);
-  pool.change(core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(other)}});
+  pool.change(stream_at(port, "127.0.0.1", port_of(other)));
   // The worker learns of it by mail: a client that is accepted first still goes the old way.
   base::Fd client;
   Received got;
@@ -267,7 +274,7 @@ TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
-                  core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+                  stream_at(port, "127.0.0.1", port_of(backend)));
     return port;
   };
   const std::uint16_t port = open();
@@ -305,7 +312,7 @@ struct LimitedPool {
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
     pool.activate(std::move(*listener),
-                  core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+                  stream_at(port, "127.0.0.1", port_of(backend)));
     return port;
   }
   bool nobody_comes() const {
@@ -420,7 +427,7 @@ TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
     auto listener = other.prepare(at(0));
     const std::uint16_t port = port_of(*listener);
     other.activate(std::move(*listener),
-                   core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(backend)}});
+                   stream_at(port, "127.0.0.1", port_of(backend)));
     pair = connect(port);
     CHECK(talks(*pair));
   }
