@@ -12,16 +12,16 @@ import procfs
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def build():
+def build(packages="bench", load="tests/bench/stream-conductor-load"):
     """Output goes to stderr: stdout is for the tables."""
     folder = ROOT / "build"
-    subprocess.run([ROOT / "tools/setup", "bench"], check=True, stdout=sys.stderr)
+    subprocess.run([ROOT / "tools/setup", packages], check=True, stdout=sys.stderr)
     configure = ["meson", "configure", folder] if (folder / "build.ninja").exists() else [
         "meson", "setup", folder]
     subprocess.run([*configure, "--buildtype=release", "-Dtests=enabled"], cwd=ROOT, check=True,
                    stdout=sys.stderr)
-    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor",
-                    "tests/bench/stream-conductor-load"], check=True, stdout=sys.stderr)
+    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor", load], check=True,
+                   stdout=sys.stderr)
 
 
 def add_arguments(parser):

@@ -12,6 +12,7 @@ import time
 
 import box
 import box_host
+import building
 import handoff
 import handoff_servers
 import processes
@@ -223,6 +224,7 @@ def arguments(words):
                         help=", ".join(scenario.__name__ for scenario in all_scenarios(True)))
     parser.add_argument("--scale", type=float, default=1.0,
                         help="of bytes, kills and times; 0.1 is a tenth")
+    parser.add_argument("--no-build", action="store_true", help="install and build nothing")
     return parser.parse_args(words)
 
 
@@ -232,6 +234,8 @@ def all_scenarios(in_box):
 
 def main(words):
     chosen = arguments(words)
+    if not chosen.no_build:
+        building.build("handoff", "tests/traffic/sc-traffic")
     reason = "" if chosen.stand_in else box.why_not()
     if reason:
         print(f"no box, so the stand-in: {reason}", file=sys.stderr)

@@ -87,12 +87,20 @@ class Ssh(Server):
                  "UsePAM no", "PasswordAuthentication no", "PermitRootLogin prohibit-password",
                  "Subsystem sftp internal-sftp", ""]
         config.write_text("\n".join(lines), encoding="utf-8")
-        pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it
+        self.separation = pathlib.Path("/run/sshd")  # sshd wants it when root starts it
+        self.made_separation = os.geteuid() == 0 and not self.separation.exists()
+        if self.made_separation:
+            self.separation.mkdir(mode=0o755)
         super().__init__(folder, port, "/usr/sbin/sshd", "-D", "-e", "-f", config)
         self.options = ["-F", "none", "-i", self.folder / "user_key", "-o", "IdentitiesOnly=yes",
                         "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=accept-new",
                         "-o", f"UserKnownHostsFile={self.folder}/known", "-o", "LogLevel=ERROR"]
         self.user = f"{getpass.getuser()}@127.0.0.1"
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        if self.made_separation:
+            self.separation.rmdir()
 
     def session(self, port, command):
         return Program("ssh", *self.options, "-p", port, self.user, command)

@@ -189,7 +189,7 @@ TEST_CASE_METHOD(PoolFixture, "a changed backend serves new sessions, running on
   const base::Fd other = listen_on_loopback();
   const auto port = open(port_of(backend));
   const Pair old = connect(port);
-  pool.change(stream_at(port, "127.0.0.1", port_of(other)));
+  pool.change(core::StreamSpec{port, core::Backend{"127.0.0.1", port_of(other)}});
   // The worker learns of it by mail: a client that is accepted first still goes the old way.
   base::Fd client;
   Received got;
