@@ -51,21 +51,18 @@ std::unique_ptr<Kept> Keeper::keep(const Record& record, std::span<const int> fd
 }
 
 bool Keeper::replace(Kept& kept, const Record& record, std::span<const int> fds) {
-  Capsule* const former = kept.capsule_;
-  const std::size_t place = kept.place_;
-  if (!push(kept, record, fds)) return false;
+  Capsule* former = nullptr;
+  if (!push(kept, record, fds, &former)) return false;
   kept.record_ = record;
   kept.fd_count_ = fds.size();
   std::copy(fds.begin(), fds.end(), kept.fds_.begin());
-  if (former == nullptr) return true;
-  former->living[place] = former->living.back();
-  former->living[place]->place_ = place;
-  former->living.pop_back();
-  if (former->living.empty() || former != kept.capsule_) settle(*former);
+  if (former != nullptr) settle(*former);
   return true;
 }
 
-bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds) {
+// It leaves its former capsule only when it is in the new one, and not before room was made for it,
+// which may give up the former one.
+bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former) {
   if (calls_to_skip_ > 0) {
     --calls_to_skip_;
     counters_.trouble = trouble_;
@@ -81,6 +78,8 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds) {
     SC_KILL_POINT("pushed");
     if (error == 0) {
       ++capsule->total;
+      if (former != nullptr) *former = kept.capsule_;
+      if (kept.capsule_ != nullptr) take_out(kept);
       put_into(*capsule, kept);
       trouble_ = Trouble::none;
       counters_.trouble = Trouble::none;
@@ -143,12 +142,16 @@ std::vector<std::unique_ptr<Kept>> Keeper::adopt(const std::string& name, std::s
   return adopted;
 }
 
-void Keeper::forget(Kept& kept) {
-  Capsule& capsule = *kept.capsule_;
-  kept.capsule_ = nullptr;
+void Keeper::take_out(Kept& kept) {
+  Capsule& capsule = *std::exchange(kept.capsule_, nullptr);
   capsule.living[kept.place_] = capsule.living.back();
   capsule.living[kept.place_]->place_ = kept.place_;
   capsule.living.pop_back();
+}
+
+void Keeper::forget(Kept& kept) {
+  Capsule& capsule = *kept.capsule_;
+  take_out(kept);
   if (!is_leaving_ && !is_adopting_ && !eager_) settle(capsule);
 }
 
@@ -176,7 +179,6 @@ bool Keeper::move_on(Capsule& capsule) {
     Kept& kept = *capsule.living.back();
     if (!push(kept, kept.record_, kept.fds())) return false;  // it stays where it is
     SC_KILL_POINT("moving");
-    capsule.living.pop_back();
   }
   SC_KILL_POINT("moved");
   return true;

@@ -105,8 +105,10 @@ class Keeper {
   friend class Kept;
 
   Capsule* open_capsule();
-  bool push(Kept& kept, const Record& record, std::span<const int> fds);
-  void put_into(Capsule& capsule, Kept& kept);
+  bool push(Kept& kept, const Record& record, std::span<const int> fds,
+            Capsule** former = nullptr);
+  static void put_into(Capsule& capsule, Kept& kept);
+  static void take_out(Kept& kept);
   void forget(Kept& kept);
   void seal_current();
   void settle(Capsule& capsule);
