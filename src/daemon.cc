@@ -40,7 +40,7 @@ std::size_t descriptors_for_streams(std::size_t workers) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
   const std::size_t all = limit.rlim_cur;
   const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
-                              (2 * relay::PipePool::kKept + kWorkerDescriptors) * workers;
+                              (relay::PipePool::kKept + kWorkerDescriptors) * workers;
   return all - std::min(reserve, all / 4);
 }
 
