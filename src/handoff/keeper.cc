@@ -192,7 +192,14 @@ void Keeper::remove(Capsule& capsule) {
 
 // Nothing in it is kept, as we have only found out.
 void Keeper::on_refused(Capsule& capsule) {
-  for (Kept* kept : capsule.living) kept->capsule_ = nullptr;
+  for (Kept* kept : capsule.living) {
+    kept->capsule_ = nullptr;
+    if (kept->record_.kind != RecordKind::session && kept->record_.kind != RecordKind::client)
+      continue;
+    counters_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    counters_.not_kept[static_cast<std::size_t>(Trouble::store_refused)].fetch_add(
+        1, std::memory_order_relaxed);
+  }
   calls_to_skip_ = kRefusedCalls;
   if (&capsule == current_) current_ = nullptr;
   std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });

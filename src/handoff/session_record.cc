@@ -75,7 +75,7 @@ SessionRecord::SessionRecord(Keeper& keeper, std::unique_ptr<Kept> kept)
 }
 
 SessionRecord::~SessionRecord() {
-  keeper_.counters().sessions.fetch_sub(1, kRelaxed);
+  if (is_held()) keeper_.counters().sessions.fetch_sub(1, kRelaxed);
   if (keeper_.is_leaving()) return;
   const std::uint32_t place = kept_->record().slot;
   // Before the copy goes: a record whose generation the table does not have is nobody's.
