@@ -58,8 +58,8 @@ std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
   const std::size_t workers = worker_count(settings);
   auto vault = handoff::Vault::open(
       {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
-      static_cast<std::uint32_t>(
-          std::min<std::size_t>(descriptors_for_streams(workers) / 2, handoff::Table::kMostSessions)));
+      static_cast<std::uint32_t>(std::min<std::size_t>(descriptors_for_streams(workers) / 2,
+                                                       handoff::Table::kMostSessions)));
   if (vault) return std::move(*vault);
   base::log::error("sessions end with the process", {{"reason", vault.error().message}});
   return nullptr;
@@ -355,7 +355,8 @@ api::ServiceFacts::Durability Daemon::durability() const {
   if (!vault_) {
     facts.reason = "no service manager keeps descriptors for the service: NOTIFY_SOCKET is not set";
   } else if (!vault_->is_store_there()) {
-    facts.reason = "the service manager keeps no descriptors: FileDescriptorStoreMax= is 0 or reached";
+    facts.reason =
+        "the service manager keeps no descriptors: FileDescriptorStoreMax= is 0 or reached";
   } else {
     facts.available = true;
   }
@@ -408,8 +409,8 @@ void Daemon::hand_over() {
   server_.stop_accepting();
   server_.close_idle();
   plane_.hand_over([this](relay::WorkerPool::HandOverReport report) {
-    base::log::info("handed over", {{"kept", std::to_string(report.kept)},
-                                    {"cut", std::to_string(report.cut)}});
+    base::log::info("handed over",
+                    {{"kept", std::to_string(report.kept)}, {"cut", std::to_string(report.cut)}});
     phase_ = Phase::answering;
     on_answer_tick();
   });

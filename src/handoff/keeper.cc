@@ -106,8 +106,8 @@ Capsule* Keeper::open_capsule() {
     return nullptr;
   }
   auto capsule = std::make_unique<Capsule>();
-  capsule->name = kCapsulePrefix + group_ + "-" +
-                  std::to_string(table_.header().next_capsule.fetch_add(1));
+  capsule->name =
+      kCapsulePrefix + group_ + "-" + std::to_string(table_.header().next_capsule.fetch_add(1));
   capsule->inner = std::move(ends->inner);
   // Our own copy of the outer end goes with `ends`: if the manager does not keep it, the inner end
   // hangs up, which tells us.

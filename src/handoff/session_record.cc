@@ -27,7 +27,8 @@ void write(SessionSlot& slot, const SessionFacts& facts) {
   slot.up_ended.store(0, kRelaxed);
   slot.down_ended.store(0, kRelaxed);
   std::fill(std::begin(slot.reserved), std::end(slot.reserved), std::uint8_t{0});
-  slot.peer_size = static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
+  slot.peer_size =
+      static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
   std::memcpy(slot.peer, facts.peer.raw(), slot.peer_size);
 }
 

@@ -110,8 +110,7 @@ void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
-void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec,
-                          base::WallTime created_at) {
+void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at) {
   // What was told of the former backend is not this one's.
   if (active.spec && active.spec->backend != spec.backend)
     active.counters->backend_trouble.store(false);
@@ -203,8 +202,8 @@ void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTim
     }
     Active& active = find_or_add(facts.port);
     if (!active.spec) set_spec(active, found->second->spec, found->second->created_at);
-    worker.send(ResumeSession{{active.id, active.home, active.spec, active.counters},
-                              std::move(session)});
+    worker.send(
+        ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});
   }
   if (ended > 0)
     base::log::info("sessions end with their streams, which were removed or disabled meanwhile",

@@ -27,8 +27,8 @@ struct WorkerPoolOptions {
   // no IPv6.
   std::optional<net::Address> listen_address;
   AdmissionLimits limits;
-  // What keeps sessions and listeners for the next process, if anything does; outlives the pool, and
-  // is for as many workers.
+  // What keeps sessions and listeners for the next process, if anything does; outlives the pool,
+  // and is for as many workers.
   handoff::Vault* vault = nullptr;
 };
 
