@@ -53,6 +53,7 @@ std::size_t worker_count(const config::Settings& settings) {
 std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
                                            std::vector<systemd::PassedFd> passed) {
   std::vector<handoff::StoredFd> stored;
+  stored.reserve(passed.size());
   for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
   if (!systemd::FdStore::is_there()) return nullptr;
   const std::size_t workers = worker_count(settings);

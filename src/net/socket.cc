@@ -153,7 +153,7 @@ void end_connection(int fd) {
   reset_on_close(fd);
   sockaddr nobody{};
   nobody.sa_family = AF_UNSPEC;
-  ::connect(fd, &nobody, sizeof nobody);
+  static_cast<void>(::connect(fd, &nobody, sizeof nobody));
 }
 
 void stop_listening(int fd) { ::shutdown(fd, SHUT_RDWR); }

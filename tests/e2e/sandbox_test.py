@@ -13,7 +13,6 @@ import peers
 API_SOCKET = "/run/stream-conductor/api.sock"
 USERS = "u operator 4001\nm operator stream-conductor\nu stranger 4002\n"
 WITH_80 = "[Service]\nEnvironment=PORT_RANGE=80,9000-9009\n"
-
 HOMES = "/home"
 
 
