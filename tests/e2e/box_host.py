@@ -101,13 +101,18 @@ class BoxHost(Host):
             return None
 
     def begin_again(self, number=signal.SIGKILL):
-        """SIGTERM stands for `systemctl restart`, which returns when the next one is ready."""
+        """SIGTERM stands for `systemctl restart`, which returns when the next one is ready.
+
+        It may also be a function that ends the process whose pid it is given.
+        """
         self._ended_pid = wait_until(self._main_pid, 20, "a main process")
         self._ended_at = time.monotonic()
-        if number == signal.SIGKILL:
-            os.kill(self._ended_pid, number)
-        else:
+        if callable(number):
+            number(self._ended_pid)
+        elif number == signal.SIGTERM:
             self.box.systemctl("restart", box.UNIT)
+        else:
+            os.kill(self._ended_pid, number)
 
     def seconds_to_ready(self):
         started = self._starts.first_after(self._ended_at, 20 * SLOWNESS)

@@ -88,17 +88,21 @@ class Host:
             self.again(number)
 
     def kill_also_early(self, process, count, most_between):
-        """As above; every other time the next process is killed as well, before it is ready."""
+        """As above, some times before it is ready as well."""
         first = self.kills
         while self.kills - first < count:
             self._wait_for_moment(process, most_between)
+            self.again_also_early()
+
+    def again_also_early(self):
+        """Every other time the next process is killed as well, before it is ready."""
+        self.begin_again()
+        self.kills += 1
+        if self.kills % 2 and not self.ready_within(self.random.uniform(0, 0.015 * SLOWNESS)):
             self.begin_again()
             self.kills += 1
-            if self.kills % 2 and not self.ready_within(self.random.uniform(0, 0.015 * SLOWNESS)):
-                self.begin_again()
-                self.kills += 1
-                self.early_kills += 1
-            self.wait_ready()
+            self.early_kills += 1
+        self.wait_ready()
 
     def check_store(self):
         """Nothing of sessions that ended is kept."""

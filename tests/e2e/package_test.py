@@ -144,6 +144,8 @@ class Upgraded(unittest.TestCase):
         for talk in busy:
             talk.start()
             talk.wait_for_more()
+        wait_until(lambda: host.ask("/v1/status")["durability"]["sessions"] == len(cls.talks), 20,
+                   "sessions old enough to be kept")
         cls.before = host.units("InvocationID")
         start = host.box.now()
         host.install("new")

@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""Sessions outlive the process under a real systemd, with the units as they are installed."""
+
+import os
+import pathlib
+import signal
+import struct
+import tempfile
+
+import box
+import box_host
+import handoff
+import handoff_servers
+import peers
+import traffic
+from waiting import wait_until
+
+MB = 1_000_000
+BINARY = "/usr/bin/stream-conductor"
+VERSION_AT = 8  # in the table: after its magic
+BAD_RANGE = "[Service]\nEnvironment=PORT_RANGE=9000-x\n"
+FAR_VERSION = 4_000_000_000
+
+
+class SurvivalTest(box.BoxTest):
+    """`self.host` and `self.traffic`; streams whose sessions are kept from the start."""
+
+    right = handoff.HandoffTest.right
+
+    def setUp(self):
+        super().setUp()
+        self.host = box_host.BoxHost(self.box, {})
+        self.addCleanup(self.host.close)
+        self.traffic = traffic.Traffic()
+        self.addCleanup(self.traffic.stop)
+
+    def early(self, backend_port=None):
+        return self.host.stream(backend_port or self.traffic.port, durable="early")
+
+    def talking(self, port, sessions=6, megabytes=0.6, **options):
+        """Sessions that move bytes for one second or two, a part of them half-closed meanwhile."""
+        options.setdefault("modes", "both,down-last")
+        size = int(megabytes * MB)
+        client = self.traffic.client(port, sessions=sessions, up=size, down=size,
+                                     rate=options.pop("rate", MB // 2), **options)
+        self.host.wait_durable(sessions)
+        return client
+
+    def assert_all_reset(self, client, sessions):
+        """None looked whole to either end, no byte was wrong, and both were told by a reset."""
+        for outcome in (client.outcome(), self.traffic.finish()):
+            self.assertEqual((outcome["good"], outcome["bad"], outcome["wrong"]),
+                             (0, sessions, 0), outcome)
+            self.assertTrue(all("ECONNRESET" in error for error in outcome["errors"]), outcome)
+
+    def assert_serves(self):
+        """New sessions, to a backend that saw none of the old ones."""
+        after = traffic.Traffic()
+        self.addCleanup(after.stop)
+        served = after.client(self.early(after.port), sessions=5, up=MB, down=MB).outcome()
+        self.assertEqual(served["good"], 5, served)
+
+    def property(self, name):
+        return self.box.show(box.UNIT, name)[name]
+
+    def wait_for_sub_state(self, name):
+        self.box.wait_for_state(box.UNIT, lambda found: found["SubState"] == name)
+
+    def survives(self, *ways):
+        """One after the other, under traffic both ways; a way ends the process given."""
+        port = self.early()
+        clients = [self.talking(port)]
+        for way in ways:
+            if clients[-1].ends_within(0):
+                clients.append(self.talking(port))
+            self.host.again(way)
+        self.right(*clients, sessions=6 * len(clients))
+        self.host.check_store()
+
+    def kill_under(self, begin, kill, count):
+        """At least so often, while a client runs; as many clients as that takes."""
+        clients = []
+        while self.host.kills < count:
+            clients.append(begin())
+            while (self.host.kills < count
+                   and not clients[-1].ends_within(self.host.random.uniform(0, 0.1))):
+                kill()
+        return clients
+
+
+class Kills(SurvivalTest):
+    def test_bulk_both_ways_outlives_20_kills_of_the_main_process(self):
+        port = self.early()
+        clients = self.kill_under(
+            lambda: self.traffic.client(port, up=24 * MB, down=24 * MB, rate=8 * MB),
+            self.host.again, 20)
+        self.right(*clients, sessions=len(clients))
+        self.host.check_store()
+
+    def test_half_closed_sessions_outlive_kills_also_before_it_is_ready(self):
+        port = self.early()
+        clients = self.kill_under(
+            lambda: self.talking(port, sessions=20, megabytes=0.6, rate=MB // 4),
+            self.host.again_also_early, 16)
+        self.assertGreater(self.host.early_kills, 0)
+        self.right(*clients, sessions=20 * len(clients))
+        self.host.check_store()
+
+    def test_a_crash(self):
+        self.survives(signal.SIGSEGV, signal.SIGABRT)
+
+    def test_a_kill_of_all_that_is_in_its_cgroup(self):
+        def as_without_memory(_):
+            self.box.systemctl("kill", "--kill-who=all", "--signal=SIGKILL", box.UNIT)
+
+        self.survives(as_without_memory, as_without_memory)
+
+    def test_a_process_that_hangs_and_is_ended_by_the_watchdog(self):
+        self.box.drop_in(box.UNIT, "watchdog", "[Service]\nWatchdogSec=500ms\n")
+        self.host.again(signal.SIGTERM)  # with that setting
+        self.survives(lambda pid: os.kill(pid, signal.SIGSTOP))
+        self.box.wait_for_entry(f"{box.UNIT}: Watchdog timeout", "UNIT=" + box.UNIT)
+
+    def test_a_kill_after_systemd_has_executed_itself_again_or_read_its_units_again(self):
+        def killed_after(command):
+            def way(pid):
+                self.box.systemctl(command)
+                os.kill(pid, signal.SIGKILL)
+            return way
+
+        self.survives(killed_after("daemon-reexec"), signal.SIGKILL, killed_after("daemon-reload"))
+
+    def test_a_thousand_silent_sessions(self):
+        held = self.traffic.hold(self.early(), 1000)
+        self.host.wait_durable(1000)
+        self.host.again()
+        self.host.again(signal.SIGTERM)
+        self.assertEqual(self.host.durability()["sessions"], 1000)
+        self.right(held, sessions=1000)
+        self.host.check_store()
+
+    def test_ssh_and_scp_hardly_notice(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="sc-e2e-")))
+        folder.chmod(0o755)
+        server = self.enterContext(handoff_servers.Ssh(folder))
+        port = self.early(server.port)
+        sent = server.random_file("sent", 6 * MB)
+        session = server.session(port, "for i in $(seq 40); do echo $i; sleep 0.05; done")
+        copy = server.copy(port, sent, folder / "came", 3 * MB)
+        for program in (session, copy):
+            self.addCleanup(program.stop)
+        self.host.wait_durable(2)
+        for way in (signal.SIGKILL, signal.SIGTERM) * 2:
+            self.host.again(way)
+            self.assertFalse(copy.ends_within(self.host.random.uniform(0, 0.1)))
+        copy.outcome()
+        self.assertEqual(session.outcome().split(), [str(at) for at in range(1, 41)])
+        self.assertEqual(handoff_servers.digest(folder / "came"), handoff_servers.digest(sent))
+
+
+class Restarts(SurvivalTest):
+    def test_restarts(self):
+        self.survives(*[signal.SIGTERM] * 6)
+
+    def test_reloads_and_a_kill_after_them(self):
+        def reloaded_and_killed(pid):
+            self.box.systemctl("reload", box.UNIT)
+            self.assertEqual(self.box.main_pid(), pid)
+            os.kill(pid, signal.SIGKILL)
+
+        self.survives(reloaded_and_killed, reloaded_and_killed)
+
+    def test_clients_that_come_while_it_is_down_wait_and_are_served(self):
+        # With systemd 252 nothing starts it before RestartSec is over, neither socket nor systemctl.
+        self.box.drop_in(box.UNIT, "slow", "[Service]\nRestartSec=1s\n")
+        self.host.again(signal.SIGTERM)
+        port = self.early()
+        before = self.traffic.hold(port, 20)
+        os.kill(self.box.main_pid(), signal.SIGKILL)
+        self.wait_for_sub_state("auto-restart")
+        during = self.traffic.client(port, sessions=20, up=MB, down=MB, rate=MB)
+        self.assertEqual(self.property("SubState"), "auto-restart")
+        self.assertGreaterEqual(self.host.durability()["sessions"], 20)
+        self.right(before, during, sessions=40)
+
+    def test_a_binary_that_crashes_some_times_before_the_right_one_is_back(self):
+        held = self.traffic.hold(self.early(), 20)
+        binary = self.box.file(BINARY)
+        right = binary.rename(binary.with_suffix(".right"))
+        self.addCleanup(right.replace, binary)
+        binary.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
+        binary.chmod(0o755)
+        os.kill(self.box.main_pid(), signal.SIGKILL)
+        self.box.wait_for_state(box.UNIT, lambda found: int(found["NRestarts"]) >= 6)
+        right.replace(binary)
+        right.with_suffix(".again").hardlink_to(binary)  # for the clean-up
+        right.with_suffix(".again").replace(right)
+        self.box.wait_for_state(box.UNIT, "active")
+        self.assertEqual(self.host.durability()["sessions"], 20)
+        self.right(held, sessions=20)
+        self.host.check_store()
+
+
+class Ends(SurvivalTest):
+    """Where nothing is kept, no peer may take half a transfer for a whole one."""
+
+    def test_a_stop_resets_the_sessions_and_a_later_start_begins_without_them(self):
+        port = self.early()
+        client = self.talking(port, megabytes=100)
+        self.box.systemctl("stop", box.UNIT)
+        self.assert_all_reset(client, 6)
+        self.assertEqual(self.host.stored(), 0)
+        self.assertFalse(peers.accepts(port))
+        # This starts it, by the socket of the API.
+        self.assertEqual(self.host.durability()["sessions"], 0)
+        self.assertEqual(self.host.status()["sessions"]["active"], 0)
+        self.assert_serves()
+
+    def drained(self, start):
+        client = self.talking(self.early())
+        start()
+        wait_until(lambda: self.host.status()["phase"] == "drained", 20, "the end of the drain")
+        self.box.systemctl("stop", box.SOCKET, box.UNIT)
+        self.right(client, sessions=6)
+
+    def test_a_drain_over_the_api_and_then_a_stop_cut_nothing(self):
+        def drain():
+            self.assertEqual(self.request("/v1/drain", "POST", {}).status, 202)
+
+        self.drained(drain)
+
+    def test_a_drain_by_signal_and_then_a_stop_cut_nothing(self):
+        self.drained(lambda: self.box.systemctl("kill", "--signal=SIGUSR1", box.UNIT))
+
+    def test_a_table_of_a_later_version_is_not_read_and_its_sessions_are_reset(self):
+        client = self.talking(self.early(), megabytes=100)
+        descriptors = pathlib.Path(f"/proc/{self.box.pid}/fd")
+        table = next(each for each in descriptors.iterdir() if "table" in os.readlink(each))
+        with table.open("r+b", buffering=0) as file:
+            file.seek(VERSION_AT)
+            file.write(struct.pack("=I", FAR_VERSION))
+        before = self.box.now()
+        self.host.again()
+        self.assert_all_reset(client, 6)
+        told = self.box.wait_for_entry("the table of a former process cannot be used", "-u",
+                                       box.UNIT, after=before)
+        self.assertIn(f"version {FAR_VERSION}", told["SC_REASON"])
+        self.assertEqual(self.host.durability()["sessions"], 0)
+        self.assertTrue(self.host.durability()["available"])
+        self.assert_serves()
+        self.host.check_store()
+
+    def test_a_wrong_setting_at_the_next_start_resets_the_sessions(self):
+        port = self.early()
+        client = self.talking(port, megabytes=100)
+        self.box.systemctl("stop", box.SOCKET)  # else our own questions would start it
+        self.box.drop_in(box.UNIT, "range", BAD_RANGE)
+        os.kill(self.box.main_pid(), signal.SIGKILL)
+        self.box.wait_for_state(box.UNIT, "failed")
+        self.assert_all_reset(client, 6)
+        self.assertEqual(self.host.stored(), 0)
+        self.assertFalse(peers.accepts(port))
+
+
+if __name__ == "__main__":
+    box.main()
