@@ -20,6 +20,9 @@ BINARY = "/usr/bin/stream-conductor"
 VERSION_AT = 8  # in the table: after its magic
 BAD_RANGE = "[Service]\nEnvironment=PORT_RANGE=9000-x\n"
 FAR_VERSION = 4_000_000_000
+CRASHES = 6
+LONGEST_NAME = "kept-c255-9999999999:"
+MOST_IN_A_VARIABLE = 128 << 10  # execve(2), with its name and the byte at its end
 
 
 class SurvivalTest(box.BoxTest):
@@ -183,22 +186,32 @@ class Restarts(SurvivalTest):
         self.assertGreaterEqual(self.host.durability()["sessions"], 20)
         self.right(before, during, sessions=40)
 
-    def test_a_binary_that_crashes_some_times_before_the_right_one_is_back(self):
+    def test_a_binary_that_crashes_some_times_while_a_client_of_the_api_waits(self):
         held = self.traffic.hold(self.early(), 20)
         binary = self.box.file(BINARY)
         right = binary.rename(binary.with_suffix(".right"))
-        self.addCleanup(right.replace, binary)
+        self.addCleanup(lambda: right.exists() and right.replace(binary))
         binary.write_text("#!/bin/sh\nexit 1\n", encoding="ascii")
         binary.chmod(0o755)
         os.kill(self.box.main_pid(), signal.SIGKILL)
-        self.box.wait_for_state(box.UNIT, lambda found: int(found["NRestarts"]) >= 6)
+        with peers.connect(box_host.API[1]):
+            self.box.wait_for_state(box.UNIT, lambda found: int(found["NRestarts"]) >= CRASHES)
         right.replace(binary)
-        right.with_suffix(".again").hardlink_to(binary)  # for the clean-up
-        right.with_suffix(".again").replace(right)
         self.box.wait_for_state(box.UNIT, "active")
+        self.assertEqual(self.box.show(box.SOCKET, "ActiveState")["ActiveState"], "active")
         self.assertEqual(self.host.durability()["sessions"], 20)
         self.right(held, sessions=20)
         self.host.check_store()
+
+    def test_the_socket_of_the_api_stays_open_through_ten_seconds_of_crashes(self):
+        milliseconds = self.property("RestartUSec").removesuffix("ms")
+        most = self.box.show(box.SOCKET, "TriggerLimitBurst")["TriggerLimitBurst"]
+        self.assertGreaterEqual(int(most), 10_000 / int(milliseconds))
+
+    def test_the_names_of_all_that_the_store_takes_fit_into_a_variable(self):
+        most = int(self.property("FileDescriptorStoreMax"))
+        self.assertGreater(most, 0)
+        self.assertLess(len("LISTEN_FDNAMES=") + most * len(LONGEST_NAME), MOST_IN_A_VARIABLE)
 
 
 class Ends(SurvivalTest):
@@ -213,7 +226,7 @@ class Ends(SurvivalTest):
         self.assertFalse(peers.accepts(port))
         # This starts it, by the socket of the API.
         self.assertEqual(self.host.durability()["sessions"], 0)
-        self.assertEqual(self.host.status()["sessions"]["active"], 0)
+        self.assertEqual(self.host.status()["sessions_active"], 0)
         self.assert_serves()
 
     def drained(self, start):
