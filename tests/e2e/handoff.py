@@ -1,6 +1,7 @@
 """Sessions that outlive the process: who keeps them and starts it again, and when it is killed."""
 
 import json
+import os
 import random
 import signal
 import socket
@@ -11,11 +12,12 @@ import peers
 import traffic
 from waiting import SLOWNESS, wait_until
 
-# What the store holds when there are no sessions: the table, and for each worker and the listeners
-# the capsule that is being filled and the one before it.
-FEW_STORED = 12
-# Descriptors that a process which was handed sessions has beside one that was not: its capsules.
-FEW_DESCRIPTORS = 24
+WORKERS = len(os.sched_getaffinity(0))
+# What the store holds when there are no sessions: the table, the probe, the listeners' capsule, and of
+# each worker the capsule that is being filled and one with pipes that wait for the next session.
+FEW_STORED = 3 + 2 * WORKERS
+# Sockets of a process that has kept something: the inner ends of the capsules that are being filled.
+FEW_SOCKETS = WORKERS + 1
 
 
 class Host:
@@ -77,22 +79,32 @@ class Host:
         self.wait_ready()
         self.kills += 1
 
-    def _wait_for_moment(self, process, most):
-        ended = process.ends_within(self.random.uniform(0, most))
-        assert not ended, f"the client ended after {self.kills} kills: {process.outcome()}"
-
     def kill_during(self, process, count, most_between, number=signal.SIGKILL):
-        """At moments that are `most_between` seconds apart at most, while the client runs."""
-        for _ in range(count):
-            self._wait_for_moment(process, most_between)
-            self.again(number)
+        """At moments that are `most_between` seconds apart at most, while the client runs.
+
+        A slow machine does not manage so many, but one at least.
+        """
+        self._kill(process, self.kills + count, most_between, lambda: self.again(number))
 
     def kill_also_early(self, process, count, most_between):
         """As above, some times before it is ready as well."""
-        first = self.kills
-        while self.kills - first < count:
-            self._wait_for_moment(process, most_between)
-            self.again_also_early()
+        self._kill(process, self.kills + count, most_between, self.again_also_early)
+
+    def _kill(self, process, until, most_between, kill):
+        before = self.kills
+        while (self.kills < until
+               and not process.ends_within(self.random.uniform(0, most_between))):
+            kill()
+        assert self.kills > before, f"the client ended before a kill: {process.outcome()}"
+
+    def kill_under(self, begin, count, most_between, early=False):
+        """So often, each time under a client; gives as many, one after the other, as that took."""
+        clients = []
+        while self.kills < count:
+            clients.append(begin())
+            self._kill(clients[-1], count, most_between,
+                       self.again_also_early if early else self.again)
+        return clients
 
     def again_also_early(self):
         """Every other time the next process is killed as well, before it is ready."""
@@ -110,13 +122,12 @@ class Host:
 
 
 class HandoffService(manager.ManagedService):
-    """Has more descriptors at rest after it was given some than at its first start."""
+    """Has more sockets at rest after it has kept something than at its first start."""
 
     def check_descriptors(self):
         before = self.at_ready
         try:
-            self.at_ready = before._replace(sockets=before.sockets + FEW_DESCRIPTORS,
-                                            others=before.others + FEW_DESCRIPTORS)
+            self.at_ready = before._replace(sockets=before.sockets + FEW_SOCKETS)
             super().check_descriptors()
         finally:
             self.at_ready = before

@@ -244,6 +244,8 @@ def main(words):
               if not chosen.only or scenario.__name__ in chosen.only]
     all_right = bool(wanted)
     with box.Box(installed=True) if in_box else contextlib.nullcontext() as the_box:
+        if chosen.scale != 1:
+            print(f"Bytes, sessions, kills and times are {chosen.scale:g} times those told here.\n")
         print("| traffic | kills | what the clients saw | signal to READY: median, most, ms |\n"
               "|---|---|---|---|", flush=True)
         for scenario in wanted:

@@ -25,18 +25,19 @@ class Sessions(handoff.HandoffTest):
         return self.host.stream(backend_port or self.traffic.port, durable="early")
 
     def test_a_session_up_and_down_at_once_outlives_16_kills(self):
-        client = self.traffic.client(self.early(), up=scaled(48 * MB), down=scaled(48 * MB),
-                                     rate=8 * MB)
-        self.host.kill_during(client, 16, 0.1)
-        self.right(client, sessions=1)
+        port = self.early()
+        clients = self.host.kill_under(
+            lambda: self.traffic.client(port, up=20 * MB, down=20 * MB, rate=8 * MB), 16, 0.1)
+        self.right(*clients, sessions=len(clients))
         self.host.check_store()
 
     def test_half_closed_sessions_outlive_kills_also_before_it_is_ready(self):
-        client = self.traffic.client(self.early(), sessions=20, up=scaled(MB), down=scaled(MB),
-                                     rate=MB // 4, modes="both,down-last")
-        self.host.kill_also_early(client, 30, 0.1)
+        port = self.early()
+        clients = self.host.kill_under(
+            lambda: self.traffic.client(port, sessions=20, up=MB, down=MB, rate=MB // 4,
+                                        modes="both,down-last"), 30, 0.1, early=True)
         self.assertGreater(self.host.early_kills, 3)
-        self.right(client, sessions=20)
+        self.right(*clients, sessions=20 * len(clients))
         self.host.check_store()
 
     def test_slow_readers_with_megabytes_in_flight(self):

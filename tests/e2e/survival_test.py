@@ -80,31 +80,19 @@ class SurvivalTest(box.BoxTest):
         self.right(*clients, sessions=6 * len(clients))
         self.host.check_store()
 
-    def kill_under(self, begin, kill, count):
-        """At least so often, while a client runs; as many clients as that takes."""
-        clients = []
-        while self.host.kills < count:
-            clients.append(begin())
-            while (self.host.kills < count
-                   and not clients[-1].ends_within(self.host.random.uniform(0, 0.1))):
-                kill()
-        return clients
-
 
 class Kills(SurvivalTest):
     def test_bulk_both_ways_outlives_20_kills_of_the_main_process(self):
         port = self.early()
-        clients = self.kill_under(
-            lambda: self.traffic.client(port, up=24 * MB, down=24 * MB, rate=8 * MB),
-            self.host.again, 20)
+        clients = self.host.kill_under(
+            lambda: self.traffic.client(port, up=24 * MB, down=24 * MB, rate=8 * MB), 20, 0.1)
         self.right(*clients, sessions=len(clients))
         self.host.check_store()
 
     def test_half_closed_sessions_outlive_kills_also_before_it_is_ready(self):
         port = self.early()
-        clients = self.kill_under(
-            lambda: self.talking(port, sessions=20, megabytes=0.6, rate=MB // 4),
-            self.host.again_also_early, 16)
+        clients = self.host.kill_under(
+            lambda: self.talking(port, sessions=20, rate=MB // 4), 16, 0.1, early=True)
         self.assertGreater(self.host.early_kills, 0)
         self.right(*clients, sessions=20 * len(clients))
         self.host.check_store()
