@@ -13,10 +13,10 @@ import traffic
 from waiting import SLOWNESS, wait_until
 
 WORKERS = len(os.sched_getaffinity(0))
-# What the store holds when there are no sessions: the table, the probe, the listeners' capsule, and of
-# each worker the capsule that is being filled and one with pipes that wait for the next session.
+# What the store holds when there are no sessions: the table, the probe, the listeners' capsule, and
+# of each worker the capsule that is being filled and one with pipes that wait for a session.
 FEW_STORED = 3 + 2 * WORKERS
-# Sockets of a process that has kept something: the inner ends of the capsules that are being filled.
+# Sockets of a process that has kept something: the inner ends of the capsules being filled.
 FEW_SOCKETS = WORKERS + 1
 
 

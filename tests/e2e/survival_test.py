@@ -162,7 +162,7 @@ class Restarts(SurvivalTest):
         self.survives(reloaded_and_killed, reloaded_and_killed)
 
     def test_clients_that_come_while_it_is_down_wait_and_are_served(self):
-        # With systemd 252 nothing starts it before RestartSec is over, neither socket nor systemctl.
+        # In systemd 252 neither a socket nor systemctl starts it before RestartSec is over.
         self.box.drop_in(box.UNIT, "slow", "[Service]\nRestartSec=1s\n")
         self.host.again(signal.SIGTERM)
         port = self.early()
