@@ -121,15 +121,14 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   }
   state_ = State::relaying;
   // Before a byte is moved.
-  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) {
-    record_.reset();
-    net::end_on_close(client_.get());
-  }
+  const bool was_kept = record_ != nullptr;
+  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) record_.reset();
   try {
     relay_ =
         std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
                                 stream_.spec->idle_timeout.value_or(options_.idle_timeout),
                                 *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
+    if (was_kept) relay_->expect_copies();
     if (record_) {
       relay_->keep(std::move(record_));
     } else if (is_due_) {
