@@ -85,9 +85,14 @@ Session::Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession ke
   counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
   counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
   state_ = State::relaying;
-  relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
-                                   stream_.spec->idle_timeout.value_or(options_.idle_timeout),
-                                   counters, [this](const RelayEnd& how) { end(how, {}); });
+  try {
+    relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
+                                     stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                                     counters, [this](const RelayEnd& how) { end(how, {}); });
+  } catch (...) {
+    counters.sessions_active.fetch_sub(1, kRelaxed);  // no destructor will
+    throw;
+  }
 }
 
 void Session::start_dialing() {
