@@ -40,7 +40,7 @@ std::size_t descriptors_for_streams(std::size_t workers) {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
   const std::size_t all = limit.rlim_cur;
   const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
-                              (2 * relay::PipePool::kKept + kWorkerDescriptors) * workers;
+                              (relay::PipePool::kKept + kWorkerDescriptors) * workers;
   return all - std::min(reserve, all / 4);
 }
 
@@ -53,13 +53,14 @@ std::size_t worker_count(const config::Settings& settings) {
 std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
                                            std::vector<systemd::PassedFd> passed) {
   std::vector<handoff::StoredFd> stored;
+  stored.reserve(passed.size());
   for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
   if (!systemd::FdStore::is_there()) return nullptr;
   const std::size_t workers = worker_count(settings);
   auto vault = handoff::Vault::open(
       {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
-      static_cast<std::uint32_t>(
-          std::min<std::size_t>(descriptors_for_streams(workers) / 2, handoff::Table::kMostSessions)));
+      static_cast<std::uint32_t>(std::min<std::size_t>(descriptors_for_streams(workers) / 2,
+                                                       handoff::Table::kMostSessions)));
   if (vault) return std::move(*vault);
   base::log::error("sessions end with the process", {{"reason", vault.error().message}});
   return nullptr;
@@ -355,7 +356,8 @@ api::ServiceFacts::Durability Daemon::durability() const {
   if (!vault_) {
     facts.reason = "no service manager keeps descriptors for the service: NOTIFY_SOCKET is not set";
   } else if (!vault_->is_store_there()) {
-    facts.reason = "the service manager keeps no descriptors: FileDescriptorStoreMax= is 0 or reached";
+    facts.reason =
+        "the service manager keeps no descriptors: FileDescriptorStoreMax= is 0 or reached";
   } else {
     facts.available = true;
   }
@@ -408,8 +410,8 @@ void Daemon::hand_over() {
   server_.stop_accepting();
   server_.close_idle();
   plane_.hand_over([this](relay::WorkerPool::HandOverReport report) {
-    base::log::info("handed over", {{"kept", std::to_string(report.kept)},
-                                    {"cut", std::to_string(report.cut)}});
+    base::log::info("handed over",
+                    {{"kept", std::to_string(report.kept)}, {"cut", std::to_string(report.cut)}});
     phase_ = Phase::answering;
     on_answer_tick();
   });

@@ -21,8 +21,9 @@ struct Target {
     const std::string_view text = given;
     const auto colon = text.rfind(':');
     name = text.substr(0, colon);
-    passes_left =
-        colon == std::string_view::npos ? 1 : std::atol(std::string(text.substr(colon + 1)).c_str());
+    passes_left = colon == std::string_view::npos
+                      ? 1
+                      : std::atol(std::string(text.substr(colon + 1)).c_str());
   }
 };
 

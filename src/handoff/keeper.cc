@@ -107,8 +107,8 @@ Capsule* Keeper::open_capsule() {
     return nullptr;
   }
   auto capsule = std::make_unique<Capsule>();
-  capsule->name = kCapsulePrefix + group_ + "-" +
-                  std::to_string(table_.header().next_capsule.fetch_add(1));
+  capsule->name =
+      kCapsulePrefix + group_ + "-" + std::to_string(table_.header().next_capsule.fetch_add(1));
   capsule->inner = std::move(ends->inner);
   // Our own copy of the outer end goes with `ends`: if the manager does not keep it, the inner end
   // hangs up, which tells us.
@@ -169,9 +169,8 @@ void Keeper::settle(Capsule& capsule) {
   const std::size_t living = capsule.living.size();
   // By the name of a strange one the next process would look for a session with one worker, and for
   // its pipes, which we make, with another.
-  const bool is_to_go =
-      living == 0 || capsule.is_strange ||
-      (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
+  const bool is_to_go = living == 0 || capsule.is_strange ||
+                        (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
   if (!is_to_go) return;
   if (&capsule == current_) current_ = nullptr;
   if (move_on(capsule)) remove(capsule);
@@ -197,7 +196,14 @@ void Keeper::remove(Capsule& capsule) {
 
 // Nothing in it is kept, as we have only found out.
 void Keeper::on_refused(Capsule& capsule) {
-  for (Kept* kept : capsule.living) kept->capsule_ = nullptr;
+  for (Kept* kept : capsule.living) {
+    kept->capsule_ = nullptr;
+    if (kept->record_.kind != RecordKind::session && kept->record_.kind != RecordKind::client)
+      continue;
+    counters_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    counters_.not_kept[static_cast<std::size_t>(Trouble::store_refused)].fetch_add(
+        1, std::memory_order_relaxed);
+  }
   calls_to_skip_ = kRefusedCalls;
   if (&capsule == current_) current_ = nullptr;
   std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });

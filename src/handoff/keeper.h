@@ -49,10 +49,10 @@ class Kept {
 
 // Counts for an operator. Any thread.
 struct KeepCounters {
-  std::atomic<std::size_t> sessions{0};                     // kept now
+  std::atomic<std::size_t> sessions{0};                          // kept now
   std::array<std::atomic<std::uint64_t>, kTroubles> not_kept{};  // sessions that should be and are
-                                                            // not, ever, by Trouble
-  std::atomic<Trouble> trouble{Trouble::none};              // of the latest attempt
+                                                                 // not, ever, by Trouble
+  std::atomic<Trouble> trouble{Trouble::none};                   // of the latest attempt
 };
 
 // Keeps descriptors in capsules of its own. One thread, that of a worker or the control thread;
@@ -105,8 +105,7 @@ class Keeper {
   friend class Kept;
 
   Capsule* open_capsule();
-  bool push(Kept& kept, const Record& record, std::span<const int> fds,
-            Capsule** former = nullptr);
+  bool push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former = nullptr);
   static void put_into(Capsule& capsule, Kept& kept);
   static void take_out(Kept& kept);
   void forget(Kept& kept);

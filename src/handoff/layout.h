@@ -40,9 +40,9 @@ struct TableHeader {
 // One kept session. A generation that no record has makes it free.
 struct SessionSlot {
   Shared<std::uint64_t> generation;
-  std::int64_t stream_created_at = 0;  // ms since 1970: a port that was removed and created again is
-                                       // another stream
-  std::int64_t started_at = 0;         // ms of CLOCK_MONOTONIC, as the next one
+  std::int64_t stream_created_at = 0;  // ms since 1970: a port that was removed and created again
+                                       // is another stream
+  std::int64_t started_at = 0;  // ms of CLOCK_MONOTONIC, as the next one
   Shared<std::int64_t> last_byte_at;
   Shared<std::uint64_t> bytes_in;
   Shared<std::uint64_t> bytes_out;

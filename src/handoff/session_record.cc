@@ -27,7 +27,8 @@ void write(SessionSlot& slot, const SessionFacts& facts) {
   slot.up_ended.store(0, kRelaxed);
   slot.down_ended.store(0, kRelaxed);
   std::fill(std::begin(slot.reserved), std::end(slot.reserved), std::uint8_t{0});
-  slot.peer_size = static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
+  slot.peer_size =
+      static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
   std::memcpy(slot.peer, facts.peer.raw(), slot.peer_size);
 }
 
@@ -75,7 +76,7 @@ SessionRecord::SessionRecord(Keeper& keeper, std::unique_ptr<Kept> kept)
 }
 
 SessionRecord::~SessionRecord() {
-  keeper_.counters().sessions.fetch_sub(1, kRelaxed);
+  if (is_held()) keeper_.counters().sessions.fetch_sub(1, kRelaxed);
   if (keeper_.is_leaving()) return;
   const std::uint32_t place = kept_->record().slot;
   // Before the copy goes: a record whose generation the table does not have is nobody's.

@@ -22,8 +22,8 @@ struct SessionFacts {
 
 // A session's place in the table and its sockets' in the store. From then on every byte of it that
 // was read is in a kept pipe until it is written, the sockets have copies elsewhere, so close(2)
-// ends nothing, and whoever closes the last copy sends a reset: half a transfer must not look like a
-// whole one. Ends with this object, the table's part first. Keeper's thread.
+// ends nothing, and whoever closes the last copy sends a reset: half a transfer must not look like
+// a whole one. Ends with this object, the table's part first. Keeper's thread.
 class SessionRecord {
  public:
   // Without a backend (-1): its client alone, until add_backend(). Null: it is not kept, which was

@@ -18,8 +18,7 @@ namespace {
 constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 std::size_t size_of(const TableHeader& header) {
-  return sizeof(TableHeader) +
-         std::size_t{header.session_slots} * header.session_stride +
+  return sizeof(TableHeader) + std::size_t{header.session_slots} * header.session_stride +
          std::size_t{header.pipe_slots} * header.pipe_stride;
 }
 

@@ -14,8 +14,8 @@
 namespace sc::handoff {
 
 // The memory file in which is written what is kept. It outlives the process, as the service manager
-// holds a copy; whatever was stored before a SIGKILL is there after it. Slots may be taken and given
-// back by any thread; a slot's own fields belong to whoever took it.
+// holds a copy; whatever was stored before a SIGKILL is there after it. Slots may be taken and
+// given back by any thread; a slot's own fields belong to whoever took it.
 class Table {
  public:
   static constexpr std::uint32_t kMostSessions = 1U << 18;

@@ -23,10 +23,8 @@ constexpr const char* kListenerGroup = "l";
 
 // Which worker's: another number of workers than before shares them out.
 std::size_t keeper_of(std::string_view capsule_name, std::size_t workers) {
-  const std::string_view group =
-      capsule_name.substr(1, capsule_name.find('-') == std::string_view::npos
-                                 ? 0
-                                 : capsule_name.find('-') - 1);
+  const std::string_view group = capsule_name.substr(
+      1, capsule_name.find('-') == std::string_view::npos ? 0 : capsule_name.find('-') - 1);
   if (group == kListenerGroup) return workers;
   std::size_t number = 0;
   for (const char c : group)
@@ -164,8 +162,7 @@ void Vault::search(std::vector<StoredFd> capsules) {
     session.keeper = each.keeper;
     session.client = std::move(each.fds[0]);
     if (each.fds.size() > 1) session.backend = std::move(each.fds[1]);
-    session.record =
-        std::make_unique<SessionRecord>(*keepers_[each.keeper], std::move(each.kept));
+    session.record = std::make_unique<SessionRecord>(*keepers_[each.keeper], std::move(each.kept));
     sessions_.push_back(std::move(session));
   }
   give_out_pipes(search);
@@ -242,8 +239,8 @@ void Vault::take_in(Search& search, std::size_t keeper, FoundRecord found,
     listeners_.emplace(port, KeptListener{std::move(found.fds[0]), std::move(kept)});
   } else {
     auto& candidates = found.record.kind == RecordKind::pipe ? search.pipes : search.sessions;
-    candidates.insert_or_assign(
-        slot, Search::Candidate{keeper, std::move(found.fds), std::move(kept)});
+    candidates.insert_or_assign(slot,
+                                Search::Candidate{keeper, std::move(found.fds), std::move(kept)});
   }
 }
 

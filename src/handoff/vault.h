@@ -64,9 +64,7 @@ class Vault {
 
   // Each once.
   std::vector<KeptSession> take_sessions() { return std::exchange(sessions_, {}); }
-  std::vector<KeptPipe> take_pipes(std::size_t worker) {
-    return std::exchange(pipes_[worker], {});
-  }
+  std::vector<KeptPipe> take_pipes(std::size_t worker) { return std::exchange(pipes_[worker], {}); }
   // Those at the port; more than one only where a change of address was under way.
   std::vector<KeptListener> take_listeners(std::uint16_t port);
   // Of ports that nobody has asked for.

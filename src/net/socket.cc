@@ -147,13 +147,13 @@ bool resets_on_close(int fd) {
          set.l_linger == 0;
 }
 
-// connect(2): AF_UNSPEC dissolves the association; TCP sends a reset where the other side would miss
-// something otherwise, and with SO_LINGER 0 whatever is there still is dropped.
+// connect(2): AF_UNSPEC dissolves the association; TCP sends a reset where the other side would
+// miss something otherwise, and with SO_LINGER 0 whatever is there still is dropped.
 void end_connection(int fd) {
   reset_on_close(fd);
   sockaddr nobody{};
   nobody.sa_family = AF_UNSPEC;
-  ::connect(fd, &nobody, sizeof nobody);
+  static_cast<void>(::connect(fd, &nobody, sizeof nobody));
 }
 
 void stop_listening(int fd) { ::shutdown(fd, SHUT_RDWR); }

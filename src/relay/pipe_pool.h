@@ -42,7 +42,7 @@ struct Pipe {
 
   bool is_kept() const { return record && record->is_held(); }
   // Whose bytes go in next; before they do.
-  void claim(std::uint64_t owner) {
+  void claim(std::uint64_t owner) const {
     if (record) record->claim(owner);
   }
 };

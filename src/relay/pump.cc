@@ -101,8 +101,7 @@ bool Pump::copy(int from, int to) {
   pipe_ = resources_.pipes->take();
   pipe_->claim(owner_);
   const std::span<std::byte> rest = buffer.subspan(taken, size - taken);
-  const ssize_t kept =
-      retried([&] { return ::write(pipe_->fd.get(), rest.data(), rest.size()); });
+  const ssize_t kept = retried([&] { return ::write(pipe_->fd.get(), rest.data(), rest.size()); });
   if (kept != static_cast<ssize_t>(rest.size())) {
     fail(Fault::sink, kept < 0 ? errno : ENOBUFS);  // bytes would be lost: better an open break
     return false;

@@ -99,8 +99,8 @@ class Pump {
   bool withhold_end_ = false;
   bool lacks_pipe_ = false;
   int error_ = 0;
-  std::uint64_t owner_ = 0;                                // of the session, if it is kept
-  handoff::Shared<std::uint8_t>* ended_ = nullptr;         // likewise
+  std::uint64_t owner_ = 0;                                     // of the session, if it is kept
+  handoff::Shared<std::uint8_t>* ended_ = nullptr;              // likewise
   const handoff::Shared<std::uint8_t>* source_told_ = nullptr;  // after resume()
 };
 

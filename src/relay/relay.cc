@@ -84,6 +84,7 @@ void Relay::start() {
 }
 
 bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
+  if (record_ && !record_->is_held()) stop_keeping();  // it was refused, as we know only now
   if (record_ || !client_) return false;
   facts.bytes_in = bytes_in_;
   facts.bytes_out = bytes_out_;

@@ -81,10 +81,10 @@ class Relay {
   loop::Loop& loop_;
   base::Fd client_;
   base::Fd backend_;
-  std::unique_ptr<handoff::SessionRecord> record_;   // of one that is kept
-  bool has_copies_ = false;  // it is, or was: close(2) alone ends nothing
-  Pump up_;    // client to backend
-  Pump down_;  // backend to client
+  std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
+  bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
+  Pump up_;                                         // client to backend
+  Pump down_;                                       // backend to client
   StreamCounters& counters_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;

@@ -58,7 +58,8 @@ Worker::Worker(std::size_t index, SessionOptions options, Admission& admission,
                    std::move(command));
       }) {
   if (vault == nullptr) return;
-  for (handoff::KeptPipe& pipe : vault->take_pipes(index)) pipes_.give_back(pipes_.adopt(std::move(pipe)));
+  for (handoff::KeptPipe& pipe : vault->take_pipes(index))
+    pipes_.give_back(pipes_.adopt(std::move(pipe)));
 }
 
 Worker::~Worker() { join(); }
@@ -257,7 +258,8 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   // One of a stream that is durable early is kept at once, by this worker.
   const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;
   for (const auto& peer : peers_)
-    if (!stays && peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
+    if (!stays && peer->load() + kWorthMoving <= load() && peer->load() < target->load())
+      target = peer.get();
   target->load_.fetch_add(1, kRelaxed);
   AdoptSession adopt{stream, std::move(client)};
   if (target == this) {

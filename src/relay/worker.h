@@ -64,20 +64,20 @@ struct DrainStream {  // sessions still running after `limit` are cut
   std::uint64_t stream_id = 0;
   std::chrono::milliseconds limit{0};
 };
-struct StopAccepting {    // for good; answered by AcceptingStopped
-  bool leaves = false;    // clients wait for the next process, else they are refused
+struct StopAccepting {  // for good; answered by AcceptingStopped
+  bool leaves = false;  // clients wait for the next process, else they are refused
 };
-struct DrainAll {         // after it, when no worker accepts; answered by Drained
+struct DrainAll {  // after it, when no worker accepts; answered by Drained
   std::chrono::milliseconds limit{0};
 };
-// Keeps for the next process what can be kept and cuts the rest; nothing is moved any more. Answered
-// by HandedOver; Shutdown follows.
+// Keeps for the next process what can be kept and cuts the rest; nothing is moved any more.
+// Answered by HandedOver; Shutdown follows.
 struct HandOver {};
 struct Shutdown {};  // cut everything and leave the thread
-using WorkerCommand = std::variant<OpenListener, PauseListener, ResumeListener, CloseListener,
-                                   ChangeSpec, AdoptSession, ResumeSession, EndKeptSession,
-                                   LookForRoom, LookForStreamRoom, DrainStream, StopAccepting,
-                                   DrainAll, HandOver, Shutdown>;
+using WorkerCommand =
+    std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
+                 AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
+                 DrainStream, StopAccepting, DrainAll, HandOver, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -156,8 +156,8 @@ class Worker {
 
   const std::size_t index_;
   const SessionOptions options_;
-  Admission& admission_;  // shared, any thread
-  handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
+  Admission& admission_;                // shared, any thread
+  handoff::Keeper* const keeper_;       // null without a vault; this worker's thread only
   std::atomic<std::uint64_t>& unkept_;  // sessions that would have been; shared, relaxed
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;

@@ -27,6 +27,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                        OnBackendNote on_backend_note)
     : options_(options),
       on_backend_note_(std::move(on_backend_note)),
+      copies_due_(control, [this] { on_copies_due(); }),
       admission_(options.limits,
                  [this] {
                    for (const auto& worker : workers_) worker->send(LookForRoom{});
@@ -109,8 +110,7 @@ void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
 
-void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec,
-                          base::WallTime created_at) {
+void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at) {
   // What was told of the former backend is not this one's.
   if (active.spec && active.spec->backend != spec.backend)
     active.counters->backend_trouble.store(false);
@@ -202,8 +202,8 @@ void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTim
     }
     Active& active = find_or_add(facts.port);
     if (!active.spec) set_spec(active, found->second->spec, found->second->created_at);
-    worker.send(ResumeSession{{active.id, active.home, active.spec, active.counters},
-                              std::move(session)});
+    worker.send(
+        ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});
   }
   if (ended > 0)
     base::log::info("sessions end with their streams, which were removed or disabled meanwhile",
@@ -284,14 +284,23 @@ void WorkerPool::handle(const ListenerClosed& event) {
   assert(!closing.empty());
   const Closing& closed = closing.mapped();
   if (closed.had_listener) admission_.remove_listener();
-  if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
   if (closed.drain) {
     for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
     // Every session that was accepted has its place already.
     const auto gone = gone_.find(closed.port);
     if (gone != gone_.end() && gone->second->sessions_admitted.load() == 0) gone_.erase(gone);
   }
-  closing.mapped().on_free();
+  if (options_.vault == nullptr) {
+    closing.mapped().on_free();
+    return;
+  }
+  freed_.push_back(std::move(closing.mapped().on_free));
+  if (!copies_due_.is_active()) copies_due_.start(std::chrono::milliseconds{0});
+}
+
+void WorkerPool::on_copies_due() {
+  options_.vault->listener_keeper().flush();
+  for (auto& on_free : std::exchange(freed_, {})) on_free();
 }
 
 void WorkerPool::handle(const BackendNote& event) {

@@ -14,6 +14,7 @@
 #include "core/data_plane.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
+#include "loop/timer.h"
 #include "net/address.h"
 #include "relay/worker.h"
 
@@ -26,8 +27,8 @@ struct WorkerPoolOptions {
   // no IPv6.
   std::optional<net::Address> listen_address;
   AdmissionLimits limits;
-  // What keeps sessions and listeners for the next process, if anything does; outlives the pool, and
-  // is for as many workers.
+  // What keeps sessions and listeners for the next process, if anything does; outlives the pool,
+  // and is for as many workers.
   handoff::Vault* vault = nullptr;
 };
 
@@ -100,6 +101,7 @@ class WorkerPool final : public core::DataPlane {
     std::uint16_t port = 0;
   };
 
+  void on_copies_due();
   static void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
   Active& find_or_add(std::uint16_t port);
   base::Result<base::Fd> listen(const core::StreamSpec& spec);
@@ -118,6 +120,10 @@ class WorkerPool final : public core::DataPlane {
   // Of streams that were closed while sessions of theirs ran, by port.
   std::map<std::uint16_t, std::shared_ptr<const StreamCounters>> gone_;
   std::map<std::uint64_t, Closing> closing_;  // by stream id
+  // Whose listeners are closed, but for the copies that the manager holds: of all that closed in a
+  // turn these go together.
+  std::vector<base::Callback<void()>> freed_;
+  loop::Timer copies_due_;
   std::uint64_t next_id_ = 1;
   std::size_t next_home_ = 0;
   base::Callback<void(std::size_t)> on_drained_;

@@ -25,7 +25,7 @@ class Sessions(handoff.HandoffTest):
         return self.host.stream(backend_port or self.traffic.port, durable="early")
 
     def test_a_session_up_and_down_at_once_outlives_16_kills(self):
-        client = self.traffic.client(self.early(), up=scaled(20 * MB), down=scaled(20 * MB),
+        client = self.traffic.client(self.early(), up=scaled(48 * MB), down=scaled(48 * MB),
                                      rate=8 * MB)
         self.host.kill_during(client, 16, 0.1)
         self.right(client, sessions=1)

@@ -13,6 +13,7 @@ import peers
 API_SOCKET = "/run/stream-conductor/api.sock"
 USERS = "u operator 4001\nm operator stream-conductor\nu stranger 4002\n"
 WITH_80 = "[Service]\nEnvironment=PORT_RANGE=80,9000-9009\n"
+HOMES = "/home"
 
 
 class Sandbox(box.BoxTest):
@@ -79,7 +80,7 @@ class Sandbox(box.BoxTest):
         self.assertEqual(status["Uid"].split(), [owner] * 4)
 
     def test_it_sees_a_read_only_system_and_no_homes_no_devices_no_others_processes(self):
-        self.box.write("/home/somebody/diary", "secret")
+        self.box.write(f"{HOMES}/somebody/diary", "secret")
         self.box.write("/root/diary", "secret")
         self.box.run("mknod", "-m", "666", "/dev/disk0", "b", "1", "0")
         self.start()
@@ -96,7 +97,7 @@ class Sandbox(box.BoxTest):
             code, text = inside("touch", path, uid=0)  # root too
             self.assertNotEqual(code, 0, path)
             self.assertIn("Read-only file system", text)
-        for path in ("/home/somebody/diary", "/root/diary"):
+        for path in (f"{HOMES}/somebody/diary", "/root/diary"):
             self.assertEqual(self.box.file(path).read_text("utf-8"), "secret")
             self.assertIn("No such file", inside("cat", path, uid=0)[1])
         self.assertEqual(inside("touch", f"{box.STATE}/x"), (0, ""))

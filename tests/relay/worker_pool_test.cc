@@ -60,8 +60,7 @@ struct PoolFixture {
     auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
-    pool.activate(std::move(*listener),
-                  stream_at(port, "127.0.0.1", backend_port));
+    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", backend_port));
     return port;
   }
 
@@ -114,8 +113,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
   auto listener = pool.prepare(at(0));
   REQUIRE(listener);
   const std::uint16_t port = port_of(*listener);
-  pool.activate(std::move(*listener),
-                stream_at(port, "127.0.0.1", port_of(backend)));
+  pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
   const base::Fd client = connect_to(port);
   const net::Accepted accepted = accept_one(backend.get());
   const int fd = socket_bound_to(accepted.peer.port());
@@ -138,8 +136,7 @@ TEST_CASE_METHOD(PoolFixture, "early clients of a prepared port are served once 
   REQUIRE(listener);
   const std::uint16_t port = port_of(*listener);
   base::Fd client = connect_to(port);
-  pool.activate(std::move(*listener),
-                stream_at(port, "127.0.0.1", port_of(backend)));
+  pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
   const Pair pair{std::move(client), accept_one(backend.get()).fd};
   CHECK(talks(pair));
 }
@@ -273,8 +270,7 @@ TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
     auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
-    pool.activate(std::move(*listener),
-                  stream_at(port, "127.0.0.1", port_of(backend)));
+    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
     return port;
   };
   const std::uint16_t port = open();
@@ -311,8 +307,7 @@ struct LimitedPool {
     auto listener = pool.prepare(at(0));
     REQUIRE(listener);
     const std::uint16_t port = port_of(*listener);
-    pool.activate(std::move(*listener),
-                  stream_at(port, "127.0.0.1", port_of(backend)));
+    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
     return port;
   }
   bool nobody_comes() const {
@@ -426,8 +421,7 @@ TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
         [](std::uint16_t, const std::string&) {});
     auto listener = other.prepare(at(0));
     const std::uint16_t port = port_of(*listener);
-    other.activate(std::move(*listener),
-                   stream_at(port, "127.0.0.1", port_of(backend)));
+    other.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
     pair = connect(port);
     CHECK(talks(*pair));
   }

@@ -64,6 +64,7 @@ class FakeDataPlane final : public core::DataPlane {
              base::Callback<void()> on_free) override {
     calls.push_back("close " + std::to_string(port));
     last_drain = drain;
+    if (!open.contains(port)) return on_free();
     closing.emplace_back(port, std::move(on_free));
   }
 
