@@ -14,6 +14,7 @@ struct Capsule {
   base::Fd inner;         // of a sealed one: closed
   std::size_t total = 0;  // records in it
   std::vector<Kept*> living;
+  bool is_strange = false;  // by its name it is another keeper's: there were more or fewer of them
 };
 
 namespace {
@@ -134,6 +135,7 @@ std::vector<std::unique_ptr<Kept>> Keeper::adopt(const std::string& name, std::s
   Capsule& capsule = *capsules_.back();
   capsule.name = name;
   capsule.total = total;
+  capsule.is_strange = !name.starts_with(kCapsulePrefix + group_ + "-");
   std::vector<std::unique_ptr<Kept>> adopted;
   for (const Found& each : living) {
     adopted.emplace_back(new Kept(*this, each.record, {each.fds.data(), each.fd_count}));
@@ -165,9 +167,11 @@ void Keeper::seal_current() {
 void Keeper::settle(Capsule& capsule) {
   if (&capsule == current_ && !(eager_ && capsule.living.size() < capsule.total)) return;
   const std::size_t living = capsule.living.size();
-  const bool is_wasteful =
-      living == 0 || (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
-  if (!is_wasteful) return;
+  // By the name of a strange one the next process would look for a session with one worker, and for
+  // its pipes, which we make, with another.
+  const bool is_to_go = living == 0 || capsule.is_strange ||
+                        (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
+  if (!is_to_go) return;
   if (&capsule == current_) current_ = nullptr;
   if (move_on(capsule)) remove(capsule);
 }

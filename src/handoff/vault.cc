@@ -272,8 +272,11 @@ void Vault::give_out_pipes(Search& search) {
     pipe.bytes = bytes_in(pipe.fd.get());
     const auto owner = owners.find(table_->pipe(slot).owner);
     // Of a session that was not kept, or has ended.
-    if (pipe.bytes > 0 && owner == owners.end()) drain(pipe.fd.get());
-    if (pipe.bytes == 0 || owner == owners.end()) {
+    if (pipe.bytes > 0 && owner == owners.end()) {
+      drain(pipe.fd.get());
+      pipe.bytes = 0;
+    }
+    if (pipe.bytes == 0) {
       pipes_[each.keeper].push_back(std::move(pipe));
     } else {
       KeptSession& session = *owner->second.first;

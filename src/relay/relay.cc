@@ -98,6 +98,7 @@ bool Relay::keep(std::unique_ptr<handoff::SessionRecord> record) {
 }
 
 bool Relay::begin_keeping() {
+  has_copies_ = true;
   handoff::SessionSlot& slot = record_->slot();
   if (up_.keep(record_->owner(handoff::Direction::up), &slot.up_ended) &&
       down_.keep(record_->owner(handoff::Direction::down), &slot.down_ended))
@@ -108,13 +109,12 @@ bool Relay::begin_keeping() {
 }
 
 // It goes on as a session of this process alone. The record first: a session without its bytes must
-// not be found.
+// not be found. Copies of its sockets stay where they are for now, and resets on close stay set: by
+// them the next process knows that nobody has ended it.
 void Relay::stop_keeping() {
   record_.reset();
   up_.let_go();
   down_.let_go();
-  net::end_on_close(client_.get());
-  net::end_on_close(backend_.get());
 }
 
 void Relay::on_client(loop::Ready ready) {
@@ -204,8 +204,8 @@ void Relay::on_idle_check() {
 
 void Relay::cut(EndReason reason) { finish(reason, 0); }
 
-// A kept one has copies: what close(2) would do has to be done before.
-void Relay::end_kept(EndReason reason) {
+// There are copies: what close(2) would do has to be done before.
+void Relay::end_copied(EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();
   for (const base::Fd* fd : {&client_, &backend_}) {
@@ -222,8 +222,8 @@ void Relay::end_kept(EndReason reason) {
 
 void Relay::finish(EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  if (record_) {
-    end_kept(reason);
+  if (has_copies_) {
+    end_copied(reason);
   } else {
     if (reason != EndReason::finished) {
       net::reset_on_close(client_.get());

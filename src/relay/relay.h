@@ -50,6 +50,8 @@ class Relay {
   // The same, for one whose client was kept before the backend was reached.
   bool keep(std::unique_ptr<handoff::SessionRecord> record);
   bool is_kept() const { return record_ && record_->is_held(); }
+  // It was kept and is not any more: capsules hold copies of its sockets for a while yet.
+  void expect_copies() { has_copies_ = true; }
 
   // Finds the backend dead when it falls silent; the client's socket has it from its listener.
   // Asked for only when the session has lived for a while, as it takes four calls.
@@ -65,7 +67,7 @@ class Relay {
   void start();
   bool begin_keeping();
   void stop_keeping();
-  void end_kept(EndReason reason);
+  void end_copied(EndReason reason);
   void note_byte();
   void on_client(loop::Ready ready);
   void on_backend(loop::Ready ready);
@@ -80,6 +82,7 @@ class Relay {
   base::Fd client_;
   base::Fd backend_;
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
+  bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
   Pump up_;                                         // client to backend
   Pump down_;                                       // backend to client
   StreamCounters& counters_;

@@ -85,9 +85,14 @@ Session::Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession ke
   counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
   counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
   state_ = State::relaying;
-  relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
-                                   stream_.spec->idle_timeout.value_or(options_.idle_timeout),
-                                   counters, [this](const RelayEnd& how) { end(how, {}); });
+  try {
+    relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
+                                     stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                                     counters, [this](const RelayEnd& how) { end(how, {}); });
+  } catch (...) {
+    counters.sessions_active.fetch_sub(1, kRelaxed);  // no destructor will
+    throw;
+  }
 }
 
 void Session::start_dialing() {
@@ -121,15 +126,14 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   }
   state_ = State::relaying;
   // Before a byte is moved.
-  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) {
-    record_.reset();
-    net::end_on_close(client_.get());
-  }
+  const bool was_kept = record_ != nullptr;
+  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) record_.reset();
   try {
     relay_ =
         std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
                                 stream_.spec->idle_timeout.value_or(options_.idle_timeout),
                                 *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
+    if (was_kept) relay_->expect_copies();
     if (record_) {
       relay_->keep(std::move(record_));
     } else if (is_due_) {

@@ -258,6 +258,94 @@ TEST_CASE("a reset drops what was not sent yet") {
   CHECK(client.got_reset());
 }
 
+TEST_CASE("whether a close resets is seen from the socket, and can be taken back") {
+  const base::Fd listener = listen_on(kLoopback);
+  TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  net::Accepted accepted = accept_one(listener.get());
+  CHECK_FALSE(net::resets_on_close(accepted.fd.get()));
+  net::reset_on_close(accepted.fd.get());
+  CHECK(net::resets_on_close(accepted.fd.get()));
+  net::end_on_close(accepted.fd.get());
+  CHECK_FALSE(net::resets_on_close(accepted.fd.get()));
+  accepted.fd.reset();
+  CHECK_FALSE(client.got_reset());
+}
+
+base::Fd copy_of(const base::Fd& fd) { return base::Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+
+TEST_CASE("a connection is ended by a reset whoever has copies of it") {
+  const base::Fd listener = listen_on(kLoopback);
+  TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  const net::Accepted accepted = accept_one(listener.get());
+  const base::Fd copy = copy_of(accepted.fd);
+  const std::string unsent(64 * 1024, 'x');
+  while (::send(accepted.fd.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL) > 0) {
+  }
+  CHECK_FALSE(net::is_closed(copy.get()));
+  net::end_connection(accepted.fd.get());
+  CHECK(net::is_closed(copy.get()));
+  CHECK(client.got_reset());
+}
+
+TEST_CASE("a connection that its peer has left already can be ended") {
+  const base::Fd listener = listen_on(kLoopback);
+  TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  const net::Accepted accepted = accept_one(listener.get());
+  client.reset();
+  REQUIRE(is_ready(accepted.fd.get(), POLLIN));
+  CHECK(net::is_closed(accepted.fd.get()));
+  net::end_connection(accepted.fd.get());
+  CHECK(net::is_closed(accepted.fd.get()));
+}
+
+TEST_CASE("a connection of which one side has ended is not over, after both it is") {
+  const base::Fd listener = listen_on(kLoopback);
+  TcpPeer client = TcpPeer::connect(net::local_address(listener.get()).port());
+  const net::Accepted accepted = accept_one(listener.get());
+  CHECK_FALSE(net::is_closed(accepted.fd.get()));
+  client.half_close();
+  REQUIRE(is_ready(accepted.fd.get(), POLLIN));
+  CHECK_FALSE(net::is_closed(accepted.fd.get()));
+  REQUIRE(::shutdown(accepted.fd.get(), SHUT_WR) == 0);
+  CHECK(client.receive_until_end().empty());
+  // The last acknowledgement of loopback has come when the peer has read the end.
+  CHECK(net::is_closed(accepted.fd.get()));
+}
+
+TEST_CASE("a listener that is stopped refuses, whoever has copies, and its port can be bound") {
+  base::Fd listener = listen_on(kLoopback);
+  const Address at = net::local_address(listener.get());
+  const base::Fd copy = copy_of(listener);
+  TcpPeer waiting = TcpPeer::connect(at.port());
+  CHECK(net::is_listening(copy.get()));
+  CHECK_FALSE(net::listen_tcp(at, {}));
+  net::stop_listening(listener.get());
+  CHECK_FALSE(net::is_listening(copy.get()));
+  CHECK(waiting.got_reset());
+  CHECK(net::local_address(copy.get()) == at);
+  CHECK(net::listen_tcp(at, {}));
+}
+
+TEST_CASE("copies of a socket share its cookie, two sockets do not") {
+  const base::Fd one = listen_on(kLoopback);
+  const base::Fd two = listen_on(kLoopback);
+  const base::Fd copy = copy_of(one);
+  CHECK(net::socket_cookie(one.get()) != 0);
+  CHECK(net::socket_cookie(one.get()) == net::socket_cookie(copy.get()));
+  CHECK(net::socket_cookie(one.get()) != net::socket_cookie(two.get()));
+}
+
+TEST_CASE("what is no socket is known as such") {
+  const base::Fd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const base::Fd listener = listen_on(kLoopback);
+  CHECK(net::is_socket(listener.get()));
+  CHECK_FALSE(net::is_socket(file.get()));
+  CHECK_FALSE(net::is_listening(file.get()));
+  CHECK_FALSE(net::resets_on_close(file.get()));
+  CHECK(net::is_closed(file.get()));
+  CHECK(net::socket_cookie(file.get()) == 0);
+}
+
 TEST_CASE("a unix socket's peer is known by its user, group and process") {
   std::array<int, 2> ends{};
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);

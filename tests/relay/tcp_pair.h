@@ -97,6 +97,13 @@ inline Received receive_some(const base::Fd& from) {
   }
 }
 
+// The kernel would let a buffer grow to 32 MiB (tcp(7): tcp_rmem).
+inline void keep_buffers_small(const base::Fd& socket) {
+  const int size = 128 * 1024;
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 // Bytes in which a lost, doubled or moved one shows: each 8 hold their own place.
 inline std::string pattern(std::size_t size) {
   std::string bytes(size, '\0');

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 #include "support/catch.h"
 
@@ -40,6 +41,28 @@ std::string NotifySocket::received() {
   auto message = receive(std::chrono::milliseconds{0});
   REQUIRE(message);
   return *message;
+}
+
+NotifySocket::Message NotifySocket::received_with_fd() {
+  std::array<char, 4096> buffer{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int))> control{};
+  iovec data{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t count = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  REQUIRE(count >= 0);
+  Message got{std::string(buffer.data(), static_cast<std::size_t>(count)), {}};
+  for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr;
+       each = CMSG_NXTHDR(&message, each)) {
+    if (each->cmsg_level != SOL_SOCKET || each->cmsg_type != SCM_RIGHTS) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(each), sizeof fd);
+    got.fd.reset(fd);
+  }
+  return got;
 }
 
 }  // namespace sc::test

@@ -22,6 +22,12 @@ class NotifySocket {
   std::optional<std::string> receive(std::chrono::milliseconds within);
   // The message that must be there by now.
   std::string received();
+  // Likewise, with the descriptor that came with it, if one did.
+  struct Message {
+    std::string text;
+    base::Fd fd;
+  };
+  Message received_with_fd();
 
  private:
   std::string name_;

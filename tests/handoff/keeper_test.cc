@@ -1,0 +1,249 @@
+#include "handoff/keeper.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "handoff/fixture.h"
+#include "systemd/child.h"
+
+namespace sc::test {
+namespace {
+
+using handoff::Keeper;
+using handoff::Kept;
+using handoff::Record;
+using handoff::RecordKind;
+using handoff::Trouble;
+
+using Held = std::map<std::uint32_t, std::unique_ptr<Kept>>;  // by slot
+
+struct KeeperFixture {
+  FakeFdStore manager;
+  handoff::StoreLink link = manager.link();
+  std::unique_ptr<handoff::Table> table = std::move(*handoff::Table::make(16));
+  handoff::KeepCounters counters;
+  std::unique_ptr<Keeper> keeper = make();
+  base::Fd pipe = make_pipe();
+
+  std::unique_ptr<Keeper> make(bool eager = false) {
+    return std::make_unique<Keeper>(link, *table, counters, "0", eager);
+  }
+  static Record record(std::uint32_t slot) { return {slot, RecordKind::pipe, 1, 0, slot + 1}; }
+  std::unique_ptr<Kept> keep(std::uint32_t slot) {
+    const std::array<int, 1> fds{pipe.get()};
+    return keeper->keep(record(slot), fds);
+  }
+  Held keep_many(std::uint32_t from, std::size_t count) {
+    Held held;
+    for (std::uint32_t slot = from; held.size() < count; ++slot) {
+      held[slot] = keep(slot);
+      REQUIRE(held[slot]);
+    }
+    return held;
+  }
+  std::multiset<std::uint32_t> stored() const {
+    std::multiset<std::uint32_t> slots;
+    for (const handoff::StoredFd& each : manager.passed())
+      for (const auto& found : handoff::look_into(each.fd.get())) slots.insert(found.record.slot);
+    return slots;
+  }
+};
+
+TEST_CASE_METHOD(KeeperFixture, "what is kept is in the manager's store") {
+  const Held held = keep_many(0, 3);
+  CHECK(manager.names() == std::vector<std::string>{"c0-1"});
+  CHECK(stored() == std::multiset<std::uint32_t>{0, 1, 2});
+  CHECK(held.at(1)->is_held());
+  CHECK(held.at(1)->record().slot == 1);
+  CHECK(keeper->trouble() == Trouble::none);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "the manager is asked once for many") {
+  const Held held = keep_many(0, Keeper::kMostRecords + 1);
+  CHECK(manager.times_asked() == 2);
+  CHECK(stored().size() == held.size());
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a capsule in which nothing lives is given up once it is full") {
+  Held first = keep_many(0, Keeper::kMostRecords);
+  first.clear();
+  CHECK(manager.capsules() == 1);  // it takes records still
+  const Held second = keep_many(1000, 1);
+  CHECK(manager.names() == std::vector<std::string>{"c0-2"});
+  CHECK(stored() == std::multiset<std::uint32_t>{1000});
+}
+
+TEST_CASE_METHOD(KeeperFixture, "of a capsule that is mostly dead the living ones move on") {
+  Held held = keep_many(0, Keeper::kMostRecords + 1);
+  while (held.size() > 33) held.erase(held.begin());
+  CHECK(manager.capsules() == 2);
+  CHECK(stored().size() == Keeper::kMostRecords + 1);
+  held.erase(held.begin());  // fewer than a quarter live
+  CHECK(manager.names() == std::vector<std::string>{"c0-2"});
+  const auto slots = stored();
+  CHECK(slots.size() == 32);
+  for (const auto& [slot, kept] : held) {
+    CHECK(kept->is_held());
+    CHECK(slots.count(slot) == 1);
+  }
+}
+
+TEST_CASE_METHOD(KeeperFixture, "however much comes and goes, few capsules hold what lives") {
+  const Held long_lived = keep_many(0, 40);
+  std::size_t most = 0;
+  for (std::uint32_t round = 1; round < 40; ++round) {
+    const Held passing = keep_many(round * 1000, 100);
+    most = std::max(most, manager.capsules());
+  }
+  CHECK(most <= 4);
+  const auto slots = stored();
+  for (const auto& [slot, kept] : long_lived) CHECK(slots.count(slot) == 1);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "what is replaced is kept as the new record") {
+  const auto kept = keep(1);
+  const base::Fd other = make_pipe("x");
+  const std::array<int, 2> both{pipe.get(), other.get()};
+  CHECK(keeper->replace(*kept, Record{1, RecordKind::session, 1, 0, 2}, both));
+  CHECK(kept->record().kind == RecordKind::session);
+  const auto found = handoff::look_into(manager.passed()[0].fd.get());
+  REQUIRE(found.size() == 2);
+  CHECK(found[1].record.kind == RecordKind::session);
+  CHECK(found[1].fds.size() == 2);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "what cannot be replaced stays kept as it was") {
+  const Held held = keep_many(0, Keeper::kMostRecords);
+  manager.refuse(true);
+  const std::array<int, 2> both{pipe.get(), pipe.get()};
+  CHECK_FALSE(keeper->replace(*held.at(1), Record{1, RecordKind::session, 1, 0, 2}, both));
+  CHECK(held.at(1)->is_held());
+  CHECK(held.at(1)->record().kind == RecordKind::pipe);
+  CHECK(stored().count(1) == 1);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a manager whose store is full is found out and asked seldom") {
+  manager.refuse(true);
+  CHECK_FALSE(keep(0));
+  CHECK(keeper->trouble() == Trouble::store_refused);
+  CHECK(counters.trouble == Trouble::store_refused);
+  for (unsigned i = 0; i < Keeper::kRefusedCalls; ++i) CHECK_FALSE(keep(1));
+  CHECK(manager.times_asked() == 1);
+  manager.refuse(false);
+  const auto kept = keep(2);
+  CHECK(kept);
+  CHECK(counters.trouble == Trouble::none);
+  CHECK(stored() == std::multiset<std::uint32_t>{2});
+}
+
+TEST_CASE_METHOD(KeeperFixture, "without a manager nothing is kept") {
+  manager.vanish();
+  CHECK_FALSE(keep(0));
+  CHECK(keeper->trouble() == Trouble::no_store);
+  CHECK(counters.trouble == Trouble::no_store);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "what was in a capsule that the manager let fall is not kept") {
+  const Held held = keep_many(0, 3);
+  manager.remove("c0-1");
+  CHECK_FALSE(keep(3));
+  CHECK(keeper->trouble() == Trouble::store_refused);
+  for (const auto& [slot, kept] : held) CHECK_FALSE(kept->is_held());
+}
+
+TEST_CASE_METHOD(KeeperFixture, "an eager keeper's store has what lives alone after a flush") {
+  keeper = make(true);
+  Held held = keep_many(0, 3);
+  held.erase(1);
+  CHECK(stored() == std::multiset<std::uint32_t>{0, 1, 2});
+  keeper->flush();
+  CHECK(stored() == std::multiset<std::uint32_t>{0, 2});
+  CHECK(manager.capsules() == 1);
+  held.clear();
+  keeper->flush();
+  CHECK(manager.names().empty());
+}
+
+TEST_CASE_METHOD(KeeperFixture,
+                 "an eager keeper that cannot move what lives keeps it where it is") {
+  keeper = make(true);
+  Held held = keep_many(0, 3);
+  held.erase(1);
+  manager.refuse(true);
+  keeper->flush();
+  CHECK(held.at(0)->is_held());
+  CHECK(held.at(2)->is_held());
+  CHECK(stored() == std::multiset<std::uint32_t>{0, 1, 2});
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a keeper that has left lets nothing go") {
+  Held held = keep_many(0, Keeper::kMostRecords + 1);
+  keeper->leave();
+  CHECK(keeper->is_leaving());
+  held.clear();
+  keeper.reset();
+  CHECK(stored().size() == Keeper::kMostRecords + 1);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a former process's capsule goes on and is given up like others") {
+  Held former = keep_many(0, 5);
+  keeper->leave();
+  former.clear();
+  keeper = make();
+
+  keeper->begin_adopting();
+  std::vector<Keeper::Found> living;
+  for (const std::uint32_t slot : {0U, 2U, 4U})
+    living.push_back({record(slot), {pipe.get(), -1}, 1});
+  auto adopted = keeper->adopt("c0-1", 5, living);
+  REQUIRE(adopted.size() == 3);
+  CHECK(adopted[1]->record().slot == 2);
+  keeper->flush();
+  CHECK(manager.names() == std::vector<std::string>{"c0-1"});
+  adopted.resize(1);  // one of five
+  CHECK(manager.names() == std::vector<std::string>{"c0-2"});
+  CHECK(stored() == std::multiset<std::uint32_t>{0});
+  adopted.clear();
+}
+
+TEST_CASE_METHOD(KeeperFixture, "nothing moves while a former process's capsules are looked into") {
+  Held former = keep_many(0, 5);
+  keeper->leave();
+  former.clear();
+  keeper = make();
+  keeper->begin_adopting();
+  auto adopted = keeper->adopt("c0-1", 5, {{record(0), {pipe.get(), -1}, 1}});
+  adopted.clear();
+  CHECK(stored().size() == 5);
+  keeper->flush();
+  CHECK(manager.names().empty());
+}
+
+// unix(7): ETOOMANYREFS, from which CAP_SYS_RESOURCE exempts.
+TEST_CASE_METHOD(KeeperFixture, "at the kernel's limit of descriptors in flight nothing is kept") {
+  const std::string answer = in_child([this] {
+    if (::getuid() == 0 && ::setresuid(65'534, 65'534, 65'534) != 0)
+      return std::string("setresuid");
+    auto first = keep(0);
+    rlimit low{};
+    ::getrlimit(RLIMIT_NOFILE, &low);
+    low.rlim_cur = 16;
+    ::setrlimit(RLIMIT_NOFILE, &low);
+    Held held;
+    for (std::uint32_t slot = 1; slot < 100; ++slot) {
+      held[slot] = keep(slot);
+      if (held[slot]) continue;
+      return std::string(handoff::to_string(keeper->trouble())) +
+             (first && first->is_held() ? ", the first one is kept" : "");
+    }
+    return std::string("no limit");
+  });
+  CHECK(answer == "in_flight_limit, the first one is kept");
+}
+
+}  // namespace
+}  // namespace sc::test

@@ -1,0 +1,213 @@
+#include "handoff/session_record.h"
+
+#include <optional>
+
+#include "handoff/fixture.h"
+
+namespace sc::test {
+namespace {
+
+using handoff::Direction;
+using handoff::PipeRecord;
+using handoff::RecordKind;
+using handoff::SessionRecord;
+using handoff::Trouble;
+
+struct RecordFixture {
+  FakeFdStore manager;
+  std::unique_ptr<handoff::Table> table = std::move(*handoff::Table::make(16));
+  std::function<void()> on_remove = [] {};
+  handoff::StoreLink link{manager.link().put, [this](const std::string& name) {
+                            on_remove();
+                            manager.remove(name);
+                          }};
+  handoff::KeepCounters counters;
+  handoff::Keeper keeper{link, *table, counters, "0"};
+  Carried carried;
+
+  std::uint64_t not_kept(Trouble why) const {
+    return counters.not_kept[static_cast<std::size_t>(why)];
+  }
+};
+
+TEST_CASE_METHOD(RecordFixture, "what is told of a session is read from its record") {
+  const auto record = carried.keep(keeper);
+  const handoff::SessionFacts facts = record->facts();
+  CHECK(facts.port == 9000);
+  CHECK(facts.stream_created_at == 1'793'541'780'000);
+  CHECK(facts.started_at == 5'000);
+  CHECK(facts.last_byte_at == 6'000);
+  CHECK(facts.bytes_in == 10);
+  CHECK(facts.bytes_out == 20);
+  CHECK(facts.peer == *net::Address::parse_ip("192.0.2.7", 40'000));
+  CHECK_FALSE(record->is_client_alone());
+  CHECK(record->is_held());
+  CHECK(counters.sessions == 1);
+}
+
+TEST_CASE_METHOD(RecordFixture, "an IPv6 client is known after the process") {
+  handoff::SessionFacts facts = facts_of(9000);
+  facts.peer = *net::Address::parse_ip("2001:db8::7", 40'001);
+  const auto record =
+      SessionRecord::make(keeper, facts, carried.client.near.get(), carried.backend.near.get());
+  REQUIRE(record);
+  CHECK(record->facts().peer == facts.peer);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a slot that was used before says nothing of the former session") {
+  {
+    const auto former = carried.keep(keeper);
+    former->slot().up_ended = 1;
+    former->slot().down_ended = 1;
+  }
+  handoff::SessionFacts facts;
+  facts.port = 9001;
+  const Carried other;
+  const auto record =
+      SessionRecord::make(keeper, facts, other.client.near.get(), other.backend.near.get());
+  REQUIRE(record);
+  CHECK(record->slot().up_ended == 0);
+  CHECK(record->slot().down_ended == 0);
+  CHECK(record->facts().bytes_in == 0);
+  CHECK(record->facts().peer == net::Address());
+}
+
+TEST_CASE_METHOD(RecordFixture,
+                 "each direction of each session owns its pipes by a word of its own") {
+  const auto one = carried.keep(keeper);
+  const Carried more;
+  const auto two =
+      SessionRecord::make(keeper, facts_of(1), more.client.near.get(), more.backend.near.get());
+  CHECK(one->owner(Direction::up) != one->owner(Direction::down));
+  CHECK(one->owner(Direction::up) != two->owner(Direction::up));
+  CHECK(one->owner(Direction::up) != 0);
+}
+
+TEST_CASE_METHOD(RecordFixture,
+                 "the peers of a kept session notice nothing when the process goes") {
+  auto record = carried.keep(keeper);
+  keeper.leave();
+  record.reset();
+  carried.close();
+  CHECK(is_open(carried.client.far));
+  CHECK(is_open(carried.backend.far));
+  for (const std::string& name : manager.names()) manager.remove(name);
+  CHECK(is_reset(carried.client.far));
+  CHECK(is_reset(carried.backend.far));
+}
+
+TEST_CASE_METHOD(RecordFixture, "a session's slot is free before its copy goes") {
+  auto record = carried.keep(keeper);
+  const std::uint64_t owner = record->owner(Direction::up);
+  const base::Fd pipe = make_pipe();
+  std::vector<std::unique_ptr<handoff::Kept>> others;
+  const std::array<int, 1> fds{pipe.get()};
+  for (std::size_t i = 0; i < handoff::Keeper::kMostRecords; ++i)
+    others.push_back(keeper.keep({0, RecordKind::listener, 1, 0, 0}, fds));
+  // A quarter lives in the first capsule: with one less it is given up.
+  others.erase(others.begin(), others.end() - handoff::Keeper::kMostRecords / 4);
+  std::optional<std::uint64_t> generation;
+  on_remove = [&] { generation = table->session(handoff::PipeOwner::slot(owner)).generation; };
+  record.reset();
+  CHECK(generation == 0U);
+  CHECK(counters.sessions == 0);
+  CHECK(table->take_session() == handoff::PipeOwner::slot(owner));
+}
+
+TEST_CASE_METHOD(RecordFixture,
+                 "a session that is not kept leaves its sockets and the table as they were") {
+  manager.refuse(true);
+  CHECK_FALSE(SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(),
+                                  carried.backend.near.get()));
+  CHECK_FALSE(net::resets_on_close(carried.client.near.get()));
+  CHECK_FALSE(net::resets_on_close(carried.backend.near.get()));
+  CHECK(not_kept(Trouble::store_refused) == 1);
+  CHECK(counters.sessions == 0);
+  CHECK(table->session(0).generation == 0);
+  CHECK(table->take_session() == 0U);
+}
+
+TEST_CASE_METHOD(RecordFixture,
+                 "more sessions than the table has slots are not kept, which is counted") {
+  while (table->take_session()) {
+  }
+  CHECK_FALSE(SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1));
+  CHECK(not_kept(Trouble::table_full) == 1);
+  CHECK(counters.trouble == Trouble::table_full);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a client alone is kept with its backend once that is reached") {
+  const auto record = SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1);
+  REQUIRE(record);
+  CHECK(record->is_client_alone());
+  CHECK(net::resets_on_close(carried.client.near.get()));
+  const std::uint64_t owner = record->owner(Direction::up);
+  CHECK(record->add_backend(carried.client.near.get(), carried.backend.near.get()));
+  CHECK_FALSE(record->is_client_alone());
+  CHECK(record->owner(Direction::up) == owner);
+  CHECK(net::resets_on_close(carried.backend.near.get()));
+  CHECK(counters.sessions == 1);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a backend that cannot be added leaves the client kept alone") {
+  const auto record = SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1);
+  REQUIRE(record);
+  const base::Fd pipe = make_pipe();
+  const std::array<int, 1> fds{pipe.get()};
+  std::vector<std::unique_ptr<handoff::Kept>> others;
+  for (std::size_t i = 1; i < handoff::Keeper::kMostRecords; ++i)
+    others.push_back(keeper.keep({0, RecordKind::listener, 1, 0, 0}, fds));
+  manager.refuse(true);
+  CHECK_FALSE(record->add_backend(carried.client.near.get(), carried.backend.near.get()));
+  CHECK(record->is_client_alone());
+  CHECK(record->is_held());
+  CHECK_FALSE(net::resets_on_close(carried.backend.near.get()));
+  CHECK(not_kept(Trouble::store_refused) == 1);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a session that lacks a kept pipe is counted") {
+  const auto record = carried.keep(keeper);
+  record->count_no_pipe();
+  CHECK(not_kept(Trouble::no_pipe) == 1);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a pipe says whose bytes it holds until it is let go") {
+  const base::Fd pipe = make_pipe();
+  auto record = PipeRecord::make(keeper, pipe.get());
+  REQUIRE(record);
+  CHECK(record->is_held());
+  CHECK(table->pipe(0).generation != 0);
+  CHECK(table->pipe(0).owner == 0);
+  record->claim(77);
+  CHECK(table->pipe(0).owner == 77);
+  record.reset();
+  CHECK(table->pipe(0).generation == 0);
+  const auto again = PipeRecord::make(keeper, pipe.get());
+  REQUIRE(again);
+  CHECK(table->pipe(0).owner == 0);
+}
+
+TEST_CASE_METHOD(RecordFixture, "a pipe that is not kept takes no slot") {
+  const base::Fd pipe = make_pipe();
+  manager.refuse(true);
+  CHECK_FALSE(PipeRecord::make(keeper, pipe.get()));
+  CHECK(table->pipe(0).generation == 0);
+  CHECK(table->take_pipe() == 0U);
+}
+
+TEST_CASE_METHOD(RecordFixture, "what a process leaves stays in the table") {
+  auto session = carried.keep(keeper);
+  const base::Fd fd = make_pipe();
+  auto pipe = PipeRecord::make(keeper, fd.get());
+  pipe->claim(session->owner(Direction::down));
+  const std::uint64_t owner = session->owner(Direction::down);
+  keeper.leave();
+  session.reset();
+  pipe.reset();
+  CHECK(table->session(0).generation != 0);
+  CHECK(table->pipe(0).generation != 0);
+  CHECK(table->pipe(0).owner == owner);
+}
+
+}  // namespace
+}  // namespace sc::test

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "relay/tcp_pair.h"
+#include "relay/worker_pool.h"
+#include "support/catch.h"
+#include "support/fake_fd_store.h"
+
+namespace sc::test {
+
+inline constexpr base::WallTime kNow{std::chrono::milliseconds{1'793'541'780'000}};
+
+// One life of the service: its vault and its pool, with the store's descriptors to begin with.
+struct Process {
+  loop::Loop control;
+  std::unique_ptr<handoff::Vault> vault;
+  std::unique_ptr<relay::WorkerPool> pool;
+
+  Process(FakeFdStore& manager, relay::WorkerPoolOptions options) {
+    auto opened = handoff::Vault::open(manager.link(), manager.passed(), options.workers, 256);
+    REQUIRE(opened);
+    vault = std::move(*opened);
+    options.vault = vault.get();
+    pool = std::make_unique<relay::WorkerPool>(control, options, [](auto, const auto&) {});
+  }
+
+  template <class Condition>
+  void turn_until(Condition condition) {
+    bool late = false;
+    loop::Timer deadline(control, [&] { late = true; });
+    loop::Timer tick(control, [&] { tick.start(std::chrono::milliseconds(1)); });
+    deadline.start(std::chrono::seconds(10));
+    tick.start(std::chrono::milliseconds(1));
+    while (!condition()) {
+      control.run_once(true);
+      REQUIRE_FALSE(late);
+    }
+  }
+  relay::WorkerPool::HandOverReport hand_over() {
+    std::optional<relay::WorkerPool::HandOverReport> report;
+    pool->hand_over([&](const auto& told) { report = told; });
+    turn_until([&] { return report.has_value(); });
+    return *report;
+  }
+};
+
+// Processes one after the other; the test is manager, client and backend.
+struct HandOverFixture {
+  FakeFdStore manager;
+  relay::WorkerPoolOptions options{2,
+                                   {std::chrono::seconds(2), {}, {}, std::chrono::milliseconds(0)},
+                                   *net::Address::parse_ip("127.0.0.1", 0)};
+  base::Fd backend = listen_on_loopback();
+  std::vector<core::Stream> rows;
+  std::optional<Process> process;
+
+  HandOverFixture() { process.emplace(manager, options); }
+
+  core::Stream& open(core::Durability durable = core::Durability::established) {
+    core::Stream stream;
+    stream.created_at = kNow - std::chrono::hours(1);
+    stream.spec.backend = {"127.0.0.1", port_of(backend)};
+    stream.spec.durable = durable;
+    auto listener = process->pool->prepare(stream.spec);
+    REQUIRE(listener);
+    stream.spec.port = port_of(*listener);
+    process->pool->activate(std::move(*listener), stream);
+    return rows.emplace_back(stream);
+  }
+
+  struct Pair {
+    base::Fd client;
+    base::Fd backend;
+  };
+  Pair connect(std::uint16_t port) {
+    base::Fd client = connect_to(port);
+    base::Fd accepted = accept_one(backend.get()).fd;
+    return {std::move(client), std::move(accepted)};
+  }
+  static void talk(const Pair& pair) {
+    send_all(pair.client, "hello");
+    wait_for(pair.backend.get(), POLLIN);
+    CHECK(receive_some(pair.backend).bytes == "hello");
+    send_all(pair.backend, "bye");
+    wait_for(pair.client.get(), POLLIN);
+    CHECK(receive_some(pair.client).bytes == "bye");
+  }
+  Pair connect_and_talk(std::uint16_t port) {
+    Pair pair = connect(port);
+    talk(pair);
+    return pair;
+  }
+
+  void end_process() {
+    process->hand_over();
+    process.reset();
+  }
+  void begin_process() {
+    process.emplace(manager, options);
+    process->pool->inherit(rows, kNow);
+  }
+  void open_streams() {
+    for (const core::Stream& stream : rows) {
+      auto listener = process->pool->prepare(stream.spec);
+      REQUIRE(listener);
+      process->pool->activate(std::move(*listener), stream);
+    }
+    process->pool->settle();
+  }
+  void restart() {
+    end_process();
+    begin_process();
+    open_streams();
+  }
+
+  std::size_t stored(handoff::RecordKind kind) const {
+    std::size_t count = 0;
+    for (const handoff::StoredFd& each : manager.passed())
+      if (each.name.starts_with(handoff::kCapsulePrefix))
+        for (const auto& found : handoff::look_into(each.fd.get()))
+          count += found.record.kind == kind ? 1 : 0;
+    return count;
+  }
+  static bool is_reset(const base::Fd& fd) {
+    wait_for_hangup(fd.get());
+    return receive_some(fd).reset;
+  }
+  relay::WorkerPool& pool() { return *process->pool; }
+};
+
+}  // namespace sc::test
