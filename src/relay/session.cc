@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "base/kill_point.h"
 #include "base/log.h"
 
 namespace sc::relay {
@@ -120,11 +121,13 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     return;
   }
   state_ = State::relaying;
+  SC_KILL_POINT("dialed");
   // Before a byte is moved.
   if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) {
     record_.reset();
     net::end_on_close(client_.get());
   }
+  SC_KILL_POINT("backend_added");
   try {
     relay_ =
         std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
