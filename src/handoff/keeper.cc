@@ -57,6 +57,7 @@ bool Keeper::replace(Kept& kept, const Record& record, std::span<const int> fds)
   kept.record_ = record;
   kept.fd_count_ = fds.size();
   std::copy(fds.begin(), fds.end(), kept.fds_.begin());
+  SC_KILL_POINT("replaced");
   if (former != nullptr) settle(*former);
   return true;
 }
@@ -160,6 +161,7 @@ void Keeper::forget(Kept& kept) {
 void Keeper::seal_current() {
   Capsule& full = *std::exchange(current_, nullptr);
   full.inner.reset();
+  SC_KILL_POINT("sealed");
   settle(full);
 }
 

@@ -39,7 +39,7 @@ Record record_of(RecordKind kind, std::uint32_t slot, std::uint64_t generation) 
 }  // namespace
 
 std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const SessionFacts& facts,
-                                                   int client, int backend) {
+                                                   int client, int backend, const Claim& claim) {
   Table& table = keeper.table();
   const auto place = table.take_session();
   if (!place) {
@@ -52,6 +52,16 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const Session
   const std::uint64_t generation = table.new_generation();
   slot.generation.store(generation, std::memory_order_release);
   SC_KILL_POINT("slot");
+  const auto give_up = [&](Trouble trouble) {
+    slot.generation.store(0, std::memory_order_release);
+    table.give_session(*place);
+    count_not_kept(keeper, trouble);
+  };
+  if (claim && !claim({slot, PipeOwner::pack(*place, Direction::up, generation),
+                       PipeOwner::pack(*place, Direction::down, generation)})) {
+    give_up(Trouble::no_pipe);
+    return nullptr;
+  }
   const bool is_alone = backend < 0;
   const std::array<int, 2> fds{client, backend};
   net::reset_on_close(client);
@@ -60,13 +70,12 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const Session
       record_of(is_alone ? RecordKind::client : RecordKind::session, *place, generation),
       std::span(fds).first(is_alone ? 1 : 2));
   if (!kept) {
-    slot.generation.store(0, std::memory_order_release);
-    table.give_session(*place);
+    give_up(keeper.trouble());
     net::end_on_close(client);
     if (!is_alone) net::end_on_close(backend);
-    count_not_kept(keeper, keeper.trouble());
     return nullptr;
   }
+  SC_KILL_POINT("kept");
   return std::make_unique<SessionRecord>(keeper, std::move(kept));
 }
 
@@ -129,6 +138,7 @@ std::unique_ptr<PipeRecord> PipeRecord::make(Keeper& keeper, int pipe) {
   const std::uint64_t generation = table.new_generation();
   slot.owner.store(0, kRelaxed);
   slot.generation.store(generation, std::memory_order_release);
+  SC_KILL_POINT("pipe_slot");
   const std::array<int, 1> fds{pipe};
   auto kept = keeper.keep(record_of(RecordKind::pipe, *place, generation), fds);
   if (!kept) {
@@ -136,6 +146,7 @@ std::unique_ptr<PipeRecord> PipeRecord::make(Keeper& keeper, int pipe) {
     table.give_pipe(*place);
     return nullptr;
   }
+  SC_KILL_POINT("pipe_kept");
   return std::make_unique<PipeRecord>(keeper, std::move(kept));
 }
 
@@ -146,7 +157,9 @@ PipeRecord::~PipeRecord() {
   if (keeper_.is_leaving()) return;
   const std::uint32_t place = kept_->record().slot;
   slot_.generation.store(0, std::memory_order_release);
+  SC_KILL_POINT("pipe_freed");
   kept_.reset();
+  SC_KILL_POINT("pipe_dropped");
   keeper_.table().give_pipe(place);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "handoff/keeper.h"
@@ -26,10 +27,19 @@ struct SessionFacts {
 // a whole one. Ends with this object, the table's part first. Keeper's thread.
 class SessionRecord {
  public:
+  // What pumps have to know of it before it can be found: the pipes in which its bytes wait then
+  // say whose they are. False: they are not kept, so it cannot be.
+  struct Place {
+    SessionSlot& slot;
+    std::uint64_t up;  // owners, for PipeRecord::claim()
+    std::uint64_t down;
+  };
+  using Claim = std::function<bool(const Place&)>;
+
   // Without a backend (-1): its client alone, until add_backend(). Null: it is not kept, which was
   // counted; the sockets are as before.
   static std::unique_ptr<SessionRecord> make(Keeper& keeper, const SessionFacts& facts, int client,
-                                             int backend);
+                                             int backend, const Claim& claim = {});
   // A former process's.
   SessionRecord(Keeper& keeper, std::unique_ptr<Kept> kept);
   SessionRecord(const SessionRecord&) = delete;

@@ -112,11 +112,13 @@ base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<Sto
     table = std::move(*made);
     if (!link.put(kTableName, table->fd()))
       return base::Error{base::Errc::unavailable, "the service manager takes no descriptors"};
+    SC_KILL_POINT("table_stored");
   }
   std::unique_ptr<Vault> vault(new Vault(std::move(link), std::move(table), workers));
   vault->send_probe();
   if (is_inherited) {
     vault->table_->header().starts.fetch_add(1);
+    SC_KILL_POINT("inherited");
     vault->search(std::move(capsules));
   }
   return vault;
@@ -138,6 +140,7 @@ void Vault::send_probe() {
   auto ends = make_capsule();
   if (!ends) return;
   link_.remove(kProbeName);  // the former process's
+  SC_KILL_POINT("probing");
   link_.put(kProbeName, ends->outer.get());
   probe_ = std::move(ends->inner);
 }
@@ -155,6 +158,7 @@ void Vault::search(std::vector<StoredFd> capsules) {
   for (const auto& [slot, each] : search.sessions) sessions[slot] = true;
   for (const auto& [slot, each] : search.pipes) pipes[slot] = true;
   end_where_pipes_are_missing(search);
+  SC_KILL_POINT("missing_ended");
   table_->free_all_but(sessions, pipes);
   SC_KILL_POINT("slots_freed");
   for (auto& [slot, each] : search.sessions) {
@@ -195,6 +199,7 @@ void Vault::look_into_capsule(Search& search, const StoredFd& stored) {
   auto adopted = keepers_[keeper]->adopt(stored.name, all.size(), living);
   for (std::size_t i = 0; i < adopted.size(); ++i)
     take_in(search, keeper, std::move(kept[i]), std::move(adopted[i]));
+  SC_KILL_POINT("capsule_seen");
 }
 
 // Was its slot given up, and not only this copy of it?
@@ -303,6 +308,7 @@ std::vector<KeptListener> Vault::take_listeners(std::uint16_t port) {
 void Vault::end_listeners() {
   for (auto& [port, listener] : listeners_) net::stop_listening(listener.fd.get());
   listeners_.clear();
+  SC_KILL_POINT("listeners_ended");
   listener_keeper().flush();
 }
 

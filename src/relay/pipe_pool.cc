@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "base/kill_point.h"
 #include "relay/admission.h"
 
 namespace sc::relay {
@@ -66,6 +67,7 @@ void PipePool::discard(Pipe pipe) {
   std::array<std::byte, kSpareCapacity> nowhere;
   while (::read(pipe.fd.get(), nowhere.data(), nowhere.size()) > 0) {
   }
+  SC_KILL_POINT("emptied");
   give_back(std::move(pipe));
 }
 

@@ -153,7 +153,7 @@ bool Pump::splice_in(int from, int to) {
     resources_.pipes->give_back(std::move(*pipe));
     errno = error;
     bulk_ = false;
-    return got == 0 ? splice_nothing(from, to) : on_no_read(got, from, to);
+    return got == 0 || is_again(error) ? splice_nothing(got, from, to) : on_no_read(got, from, to);
   }
   buffered_ = static_cast<std::size_t>(got);
   // Small segments fill the pipe's slots long before its bytes: that is no reason to grow it.
@@ -164,13 +164,15 @@ bool Pump::splice_in(int from, int to) {
   return drain_pipe(to) && was_bulk;
 }
 
-// It is the end, or an urgent byte in front of the end, which splice does not pass (tcp_read_sock).
-// Copying tells which, and passes it; of a kept session a look does.
-bool Pump::splice_nothing(int from, int to) {
-  if (owner_ == 0) return true;
-  std::byte next{};
-  const ssize_t got = retried([&] { return base::direct::recv(from, &next, 1, MSG_PEEK); });
-  return got > 0 ? read_urgent(from, to) : on_no_read(got, from, to);
+// Nothing now or the end, or an urgent byte, which splice does not pass (tcp_read_sock): in front
+// of it it answers as if there were nothing. Copying passes it; of a kept session it is taken by
+// itself.
+bool Pump::splice_nothing(ssize_t result, int from, int to) {
+  if (owner_ == 0) return result == 0 || on_no_read(result, from, to);
+  const int error = errno;
+  if (::sockatmark(from) == 1) return read_urgent(from, to);
+  errno = error;
+  return on_no_read(result, from, to);
 }
 
 // The one byte of a kept session that is in user space for a moment.
@@ -181,6 +183,7 @@ bool Pump::read_urgent(int from, int to) {
     return false;
   }
   pipe->claim(owner_);
+  SC_KILL_POINT("urgent_claimed");
   std::byte urgent{};
   const ssize_t got = retried([&] { return base::direct::recv(from, &urgent, 1, 0); });
   if (got <= 0) {
@@ -242,6 +245,7 @@ void Pump::end(int to) {
   SC_KILL_POINT("ended");
   // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
   if (!withhold_end_) ::shutdown(to, SHUT_WR);
+  SC_KILL_POINT("end_told");
 }
 
 void Pump::fail(Fault fault, int error) {
@@ -249,6 +253,7 @@ void Pump::fail(Fault fault, int error) {
   fault_ = fault;
   error_ = error;
   buffered_ = 0;
+  SC_KILL_POINT("failed");
   if (!pipe_) return;
   resources_.pipes->discard(std::move(*pipe_));
   pipe_.reset();

@@ -79,7 +79,7 @@ class Pump {
   bool copy(int from, int to);
   bool copy_without_pipe(int from, int to);
   bool splice_in(int from, int to);
-  bool splice_nothing(int from, int to);
+  bool splice_nothing(ssize_t result, int from, int to);
   bool read_urgent(int from, int to);
   bool drain_pipe(int to);
 

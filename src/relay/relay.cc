@@ -65,6 +65,7 @@ Relay::Relay(loop::Loop& loop, handoff::KeptSession kept, const Pump::Resources&
   up_.resume(std::move(kept.up), record_->slot().down_ended);
   down_.resume(std::move(kept.down), record_->slot().up_ended);
   begin_keeping();
+  SC_KILL_POINT("resumed");
   start();
 }
 
@@ -89,7 +90,17 @@ bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
   facts.bytes_in = bytes_in_;
   facts.bytes_out = bytes_out_;
   facts.last_byte_at = last_byte_at_.count();
-  return keep(handoff::SessionRecord::make(keeper, facts, client_.get(), backend_.get()));
+  record_ = handoff::SessionRecord::make(keeper, facts, client_.get(), backend_.get(),
+                                         [this](const handoff::SessionRecord::Place& place) {
+                                           if (!up_.keep(place.up, &place.slot.up_ended))
+                                             return false;
+                                           SC_KILL_POINT("half_claimed");
+                                           return down_.keep(place.down, &place.slot.down_ended);
+                                         });
+  if (record_) return true;
+  up_.let_go();
+  down_.let_go();
+  return false;
 }
 
 bool Relay::keep(std::unique_ptr<handoff::SessionRecord> record) {
@@ -204,10 +215,13 @@ void Relay::on_idle_check() {
 
 void Relay::cut(EndReason reason) { finish(reason, 0); }
 
-// There are copies: what close(2) would do has to be done before.
+// There are copies: what close(2) would do has to be done before. Of one that is cut the record goes
+// first: else the next process might find one side closed and the other still open, and take that
+// for an orderly end.
 void Relay::end_copied(EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();
+  if (reason != EndReason::finished) record_.reset();
   for (const base::Fd* fd : {&client_, &backend_}) {
     if (reason == EndReason::finished) {
       ::shutdown(fd->get(), SHUT_WR);
@@ -215,6 +229,7 @@ void Relay::end_copied(EndReason reason) {
     } else {
       net::end_connection(fd->get());
     }
+    SC_KILL_POINT("one_over");
   }
   SC_KILL_POINT("over");
   record_.reset();

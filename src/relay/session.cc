@@ -3,6 +3,7 @@
 #include <cassert>
 #include <utility>
 
+#include "base/kill_point.h"
 #include "base/log.h"
 
 namespace sc::relay {
@@ -125,9 +126,11 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     return;
   }
   state_ = State::relaying;
+  SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
   if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) record_.reset();
+  SC_KILL_POINT("backend_added");
   try {
     relay_ =
         std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,

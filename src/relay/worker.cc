@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/kill_point.h"
 #include "base/log.h"
 #include "base/result.h"
 
@@ -119,6 +120,7 @@ void Worker::handle(AdoptSession command) {
 }
 
 void Worker::handle(ResumeSession command) {
+  SC_KILL_POINT("resuming");
   admission_.add_session(*command.stream.counters);
   load_.fetch_add(1, kRelaxed);
   StreamContext stream = command.stream;
@@ -133,7 +135,9 @@ void Worker::handle(ResumeSession command) {
 
 void Worker::handle(EndKeptSession command) {
   net::end_connection(command.kept.client.get());
+  SC_KILL_POINT("client_of_removed");
   if (command.kept.backend) net::end_connection(command.kept.backend.get());
+  SC_KILL_POINT("ended_of_removed");
   for (auto* pipe : {&command.kept.up, &command.kept.down})
     if (*pipe) pipes_.discard(pipes_.adopt(std::move(**pipe)));
 }
@@ -226,13 +230,16 @@ void Worker::on_drain_limit() {
 void Worker::handle(const HandOver&) {
   HandedOver handed;
   std::vector<std::uint64_t> ending;
-  for (const auto& [id, session] : sessions_)
+  for (const auto& [id, session] : sessions_) {
     session->keep_at_last() ? void(++handed.kept) : ending.push_back(id);
+    SC_KILL_POINT("handing_over");
+  }
   for (const std::uint64_t id : ending) {
     sessions_.at(id)->cut(EndReason::drained);
     ++handed.cut;
   }
   keeper_->leave();
+  SC_KILL_POINT("left");
   sessions_.clear();
   report_(handed);
 }
@@ -254,6 +261,7 @@ void Worker::handle(const Shutdown&) {
 }
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
+  SC_KILL_POINT("accepted");
   Worker* target = this;
   // One of a stream that is durable early is kept at once, by this worker.
   const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;

@@ -2,6 +2,7 @@
 """Sessions outlive kill -9 and restarts of the service, to the byte."""
 
 import signal
+import socket
 import sqlite3
 import unittest
 
@@ -84,6 +85,16 @@ class Sessions(handoff.HandoffTest):
         self.host.kill_during(client, 6, 0.1, signal.SIGTERM)
         self.right(client, sessions=6)
         self.host.check_store()
+
+    def test_an_urgent_byte_passes_in_its_place_before_and_after_a_kill(self):
+        client = self.client(self.early(self.backend(peers.echo).port))
+        for _ in range(2):
+            client.sendall(b"ab")
+            client.send(b"!", socket.MSG_OOB)
+            client.sendall(b"cd")
+            self.assertEqual(peers.read_exactly(client, 5), b"ab!cd")
+            self.host.again()
+        client.close()
 
     def test_silent_sessions_are_alive_afterwards(self):
         held = self.traffic.hold(self.early(), 300)
