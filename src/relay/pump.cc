@@ -242,7 +242,9 @@ void Pump::end(int to) {
   if (ended_ != nullptr) *ended_ = 1;
   SC_KILL_POINT("ended");
   // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
-  if (!withhold_end_) ::shutdown(to, SHUT_WR);
+  if (withhold_end_) return;
+  ::shutdown(to, SHUT_WR);
+  has_told_end_ = true;
 }
 
 void Pump::fail(Fault fault, int error) {

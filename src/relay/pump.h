@@ -69,6 +69,8 @@ class Pump {
   bool wants_write() const { return !is_over() && waits_for_sink(); }
   bool is_over() const { return state_ == State::finished || state_ == State::failed; }
   State state() const { return state_; }
+  // The sink was told the end.
+  bool has_told_end() const { return has_told_end_; }
   Fault fault() const { return fault_; }
   int error() const { return error_; }  // the errno behind fault()
 
@@ -97,6 +99,7 @@ class Pump {
   bool bulk_ = false;            // splice instead of copy
   bool left_in_source_ = false;  // the sink is full and there was no pipe for the rest
   bool withhold_end_ = false;
+  bool has_told_end_ = false;
   bool lacks_pipe_ = false;
   int error_ = 0;
   std::uint64_t owner_ = 0;                                // of the session, if it is kept

@@ -207,14 +207,13 @@ void Relay::cut(EndReason reason) { finish(reason, 0); }
 void Relay::end_kept(EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();
-  for (const base::Fd* fd : {&client_, &backend_}) {
-    if (reason == EndReason::finished) {
-      ::shutdown(fd->get(), SHUT_WR);
-      net::end_on_close(fd->get());
-    } else {
-      net::end_connection(fd->get());
-    }
-  }
+  const auto end = [reason](int fd, const Pump& to_it) {
+    if (reason != EndReason::finished) return net::end_connection(fd);
+    if (!to_it.has_told_end()) ::shutdown(fd, SHUT_WR);
+    net::end_on_close(fd);
+  };
+  end(client_.get(), down_);
+  end(backend_.get(), up_);
   SC_KILL_POINT("over");
   record_.reset();
 }
