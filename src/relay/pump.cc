@@ -65,10 +65,10 @@ void Pump::resume(std::optional<handoff::KeptPipe> waiting,
   pipe_ = resources_.pipes->adopt(std::move(*waiting));
 }
 
-std::size_t Pump::step(int from, int to) {
+std::size_t Pump::step(int from, int to, bool ended) {
   taken_ = 0;
   left_in_source_ = false;
-  bool more = true;
+  bool more = !ended || owner_ == 0 || pipe_ || look_for_end(from, to);
   while (more && !is_over() && taken_ < kBytesPerStep) {
     if (pipe_) {
       more = drain_pipe(to);
@@ -172,6 +172,14 @@ bool Pump::splice_nothing(int from, int to) {
   std::byte next{};
   const ssize_t got = retried([&] { return base::direct::recv(from, &next, 1, MSG_PEEK); });
   return got > 0 ? read_urgent(from, to) : on_no_read(got, from, to);
+}
+
+// Where nothing comes before the end, to look is all that it takes: splicing would be followed by a
+// look. False: it was the end.
+bool Pump::look_for_end(int from, int to) {
+  std::byte next{};
+  const ssize_t got = retried([&] { return base::direct::recv(from, &next, 1, MSG_PEEK); });
+  return got > 0 || on_no_read(got, from, to);
 }
 
 // The one byte of a kept session that is in user space for a moment.

@@ -46,8 +46,8 @@ class Pump {
   ~Pump();  // what still waits in a pipe is lost, or is left to the next process
 
   // Moves up to about kBytesPerStep between the two non-blocking sockets; answers how many bytes
-  // the sink took.
-  std::size_t step(int from, int to);
+  // the sink took. `ended`: the source's end is there, which may come behind bytes.
+  std::size_t step(int from, int to, bool ended = false);
 
   // The session is kept: `owner` is for its pipes, `ended` is set before the sink is told the end.
   // False: it cannot be, as bytes wait in a pipe that is not.
@@ -82,6 +82,7 @@ class Pump {
   bool copy_without_pipe(int from, int to);
   bool splice_in(int from, int to);
   bool splice_nothing(int from, int to);
+  bool look_for_end(int from, int to);
   bool read_urgent(int from, int to);
   bool drain_pipe(int to);
 

@@ -121,8 +121,8 @@ void Relay::on_client(loop::Ready ready) {
     on_broken(client_.get(), EndReason::client_reset);
     return;
   }
-  if (ready.read) pump_up();
-  if (ready.write) pump_down();
+  if (ready.read) pump_up(ready.ended);
+  if (ready.write) pump_down(false);
   update();  // may destroy this
 }
 
@@ -131,8 +131,8 @@ void Relay::on_backend(loop::Ready ready) {
     on_broken(backend_.get(), EndReason::backend_reset);
     return;
   }
-  if (ready.write) pump_up();
-  if (ready.read) pump_down();
+  if (ready.write) pump_up(false);
+  if (ready.read) pump_down(ready.ended);
   update();  // may destroy this
 }
 
@@ -142,10 +142,10 @@ void Relay::on_broken(int fd, EndReason reason) {
   if (const int error = net::take_error(fd); error != 0) finish(reason, error);
 }
 
-void Relay::pump_up() {
+void Relay::pump_up(bool ended) {
   if (!up_.wants_read() && !up_.wants_write()) return;
   if (down_.is_over()) up_.withhold_end();  // close(2) comes next and tells it
-  const std::size_t moved = up_.step(client_.get(), backend_.get());
+  const std::size_t moved = up_.step(client_.get(), backend_.get(), ended);
   if (moved == 0) return;
   bytes_in_ += moved;
   if (record_) record_->slot().bytes_in.store(bytes_in_, kRelaxed);
@@ -153,10 +153,10 @@ void Relay::pump_up() {
   note_byte();
 }
 
-void Relay::pump_down() {
+void Relay::pump_down(bool ended) {
   if (!down_.wants_read() && !down_.wants_write()) return;
   if (up_.is_over()) down_.withhold_end();
-  const std::size_t moved = down_.step(backend_.get(), client_.get());
+  const std::size_t moved = down_.step(backend_.get(), client_.get(), ended);
   if (moved == 0) return;
   bytes_out_ += moved;
   if (record_) record_->slot().bytes_out.store(bytes_out_, kRelaxed);
