@@ -137,7 +137,9 @@ class Connect(Beside):
         figures = super().measure(context, proxy)
         spent = procfs.cpu_seconds([proxy.store.pid]) - before
         sessions = figures[scenarios.SESSIONS.key] * context.seconds
-        return {**figures, STORE_CPU.key: spent * 1e6 / sessions}
+        if sessions > 0:
+            figures[STORE_CPU.key] = spent * 1e6 / sessions
+        return figures
 
 
 class PushAndDrop(scenarios.Scenario):
