@@ -40,7 +40,7 @@ void Poll::leave_loop() {
 }
 
 void Poll::watch(bool read, bool write) {
-  const std::uint32_t mask = (read ? EPOLLIN : 0U) | (write ? EPOLLOUT : 0U);
+  const std::uint32_t mask = (read ? EPOLLIN | EPOLLRDHUP : 0U) | (write ? EPOLLOUT : 0U);
   set_mask(mask == 0 ? kNothing : mask);
 }
 
@@ -77,6 +77,7 @@ void Poll::deliver(std::uint32_t events) {
   const std::uint32_t wanted = events & mask_;
   const bool failed = (events & EPOLLERR) != 0 && mask_ != kNothing;
   ready.read = failed || (wanted & EPOLLIN) != 0;
+  ready.ended = ready.read && (wanted & EPOLLRDHUP) != 0;
   ready.write = failed || (wanted & EPOLLOUT) != 0;
   if (!ready.read && !ready.write && !(ready.broken && mask_ == kBroken)) return;
   if (!on_ready_) return set_mask(kNothing);  // between two who watch

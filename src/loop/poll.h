@@ -12,6 +12,7 @@ namespace sc::loop {
 struct Ready {
   bool read = false;
   bool write = false;
+  bool ended = false;   // with read: its end is there, behind what may be left to read
   bool broken = false;  // an error or a full hang-up
 };
 

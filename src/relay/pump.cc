@@ -65,10 +65,10 @@ void Pump::resume(std::optional<handoff::KeptPipe> waiting,
   pipe_ = resources_.pipes->adopt(std::move(*waiting));
 }
 
-std::size_t Pump::step(int from, int to) {
+std::size_t Pump::step(int from, int to, bool ended) {
   taken_ = 0;
   left_in_source_ = false;
-  bool more = true;
+  bool more = !ended || owner_ == 0 || pipe_ || look_for_end(from, to);
   while (more && !is_over() && taken_ < kBytesPerStep) {
     if (pipe_) {
       more = drain_pipe(to);
@@ -175,6 +175,14 @@ bool Pump::splice_nothing(ssize_t result, int from, int to) {
   return on_no_read(result, from, to);
 }
 
+// Where nothing comes before the end, to look is all that it takes: splicing would be followed by a
+// look. False: it was the end.
+bool Pump::look_for_end(int from, int to) {
+  std::byte next{};
+  const ssize_t got = retried([&] { return base::direct::recv(from, &next, 1, MSG_PEEK); });
+  return got > 0 || on_no_read(got, from, to);
+}
+
 // The one byte of a kept session that is in user space for a moment.
 bool Pump::read_urgent(int from, int to) {
   auto pipe = resources_.pipes->take();
@@ -244,7 +252,9 @@ void Pump::end(int to) {
   if (ended_ != nullptr) *ended_ = 1;
   SC_KILL_POINT("ended");
   // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
-  if (!withhold_end_) ::shutdown(to, SHUT_WR);
+  if (withhold_end_) return;
+  ::shutdown(to, SHUT_WR);
+  has_told_end_ = true;
   SC_KILL_POINT("end_told");
 }
 

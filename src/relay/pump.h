@@ -46,8 +46,8 @@ class Pump {
   ~Pump();  // what still waits in a pipe is lost, or is left to the next process
 
   // Moves up to about kBytesPerStep between the two non-blocking sockets; answers how many bytes
-  // the sink took.
-  std::size_t step(int from, int to);
+  // the sink took. `ended`: the source's end is there, which may come behind bytes.
+  std::size_t step(int from, int to, bool ended = false);
 
   // The session is kept: `owner` is for its pipes, `ended` is set before the sink is told the end.
   // False: it cannot be, as bytes wait in a pipe that is not.
@@ -69,6 +69,8 @@ class Pump {
   bool wants_write() const { return !is_over() && waits_for_sink(); }
   bool is_over() const { return state_ == State::finished || state_ == State::failed; }
   State state() const { return state_; }
+  // The sink was told the end.
+  bool has_told_end() const { return has_told_end_; }
   Fault fault() const { return fault_; }
   int error() const { return error_; }  // the errno behind fault()
 
@@ -80,6 +82,7 @@ class Pump {
   bool copy_without_pipe(int from, int to);
   bool splice_in(int from, int to);
   bool splice_nothing(ssize_t result, int from, int to);
+  bool look_for_end(int from, int to);
   bool read_urgent(int from, int to);
   bool drain_pipe(int to);
 
@@ -97,6 +100,7 @@ class Pump {
   bool bulk_ = false;            // splice instead of copy
   bool left_in_source_ = false;  // the sink is full and there was no pipe for the rest
   bool withhold_end_ = false;
+  bool has_told_end_ = false;
   bool lacks_pipe_ = false;
   int error_ = 0;
   std::uint64_t owner_ = 0;                                     // of the session, if it is kept

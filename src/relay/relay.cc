@@ -133,8 +133,8 @@ void Relay::on_client(loop::Ready ready) {
     on_broken(client_.get(), EndReason::client_reset);
     return;
   }
-  if (ready.read) pump_up();
-  if (ready.write) pump_down();
+  if (ready.read) pump_up(ready.ended);
+  if (ready.write) pump_down(false);
   update();  // may destroy this
 }
 
@@ -143,8 +143,8 @@ void Relay::on_backend(loop::Ready ready) {
     on_broken(backend_.get(), EndReason::backend_reset);
     return;
   }
-  if (ready.write) pump_up();
-  if (ready.read) pump_down();
+  if (ready.write) pump_up(false);
+  if (ready.read) pump_down(ready.ended);
   update();  // may destroy this
 }
 
@@ -154,10 +154,10 @@ void Relay::on_broken(int fd, EndReason reason) {
   if (const int error = net::take_error(fd); error != 0) finish(reason, error);
 }
 
-void Relay::pump_up() {
+void Relay::pump_up(bool ended) {
   if (!up_.wants_read() && !up_.wants_write()) return;
   if (down_.is_over()) up_.withhold_end();  // close(2) comes next and tells it
-  const std::size_t moved = up_.step(client_.get(), backend_.get());
+  const std::size_t moved = up_.step(client_.get(), backend_.get(), ended);
   if (moved == 0) return;
   bytes_in_ += moved;
   if (record_) record_->slot().bytes_in.store(bytes_in_, kRelaxed);
@@ -165,10 +165,10 @@ void Relay::pump_up() {
   note_byte();
 }
 
-void Relay::pump_down() {
+void Relay::pump_down(bool ended) {
   if (!down_.wants_read() && !down_.wants_write()) return;
   if (up_.is_over()) down_.withhold_end();
-  const std::size_t moved = down_.step(backend_.get(), client_.get());
+  const std::size_t moved = down_.step(backend_.get(), client_.get(), ended);
   if (moved == 0) return;
   bytes_out_ += moved;
   if (record_) record_->slot().bytes_out.store(bytes_out_, kRelaxed);
@@ -222,15 +222,14 @@ void Relay::end_copied(EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();
   if (reason != EndReason::finished) record_.reset();
-  for (const base::Fd* fd : {&client_, &backend_}) {
-    if (reason == EndReason::finished) {
-      ::shutdown(fd->get(), SHUT_WR);
-      net::end_on_close(fd->get());
-    } else {
-      net::end_connection(fd->get());
-    }
-    SC_KILL_POINT("one_over");
-  }
+  const auto end = [reason](int fd, const Pump& to_it) {
+    if (reason != EndReason::finished) return net::end_connection(fd);
+    if (!to_it.has_told_end()) ::shutdown(fd, SHUT_WR);
+    net::end_on_close(fd);
+  };
+  end(client_.get(), down_);
+  SC_KILL_POINT("one_over");
+  end(backend_.get(), up_);
   SC_KILL_POINT("over");
   record_.reset();
 }

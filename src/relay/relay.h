@@ -73,8 +73,8 @@ class Relay {
   void on_backend(loop::Ready ready);
   void on_broken(int fd, EndReason reason);
   void on_idle_check();
-  void pump_up();
-  void pump_down();
+  void pump_up(bool ended);
+  void pump_down(bool ended);
   void update();
   void finish(EndReason reason, int error);
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import building
+import durability
 import launch
 import network
 import proxies
@@ -18,6 +19,7 @@ import scenarios
 import tables
 
 SMOKE_SECONDS = 0.05
+ALONE = (scenarios.WORKERS, durability.GROUP)
 
 
 def parse_arguments(words):
@@ -25,8 +27,9 @@ def parse_arguments(words):
     parser.add_argument("--peers", default="nginx,haproxy,systemd-socket-proxyd,direct",
                         help="what to compare with (default: %(default)s)")
     parser.add_argument("--only", default=",".join(scenarios.GROUPS),
-                        help="groups of scenarios (default: %(default)s); `workers`, which compares "
-                        "1 with 2 of them, is for itself")
+                        help="groups of scenarios (default: %(default)s); for itself is each of "
+                        "`workers`, which compares 1 with 2 of them, and `durability`, which compares "
+                        "sessions that outlive the process with others")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--workers", type=int, default=1,
@@ -49,10 +52,12 @@ def parse_arguments(words):
         if name not in proxies.ALL or name in (tables.OURS, proxies.OtherBuild.name):
             parser.error(f"--peers: no {name!r}")
     chosen.compares_workers = chosen.only == [scenarios.WORKERS]
-    if scenarios.WORKERS in chosen.only and not chosen.compares_workers:
-        parser.error(f"--only: {scenarios.WORKERS} has other cores than the rest, and goes with none of it")
+    chosen.compares_durability = chosen.only == [durability.GROUP]
+    for name in ALONE:
+        if name in chosen.only and chosen.only != [name]:
+            parser.error(f"--only: {name} has other services than the rest, and goes with none of it")
     for name in chosen.only:
-        if name not in (*scenarios.GROUPS, scenarios.WORKERS):
+        if name not in (*scenarios.GROUPS, *ALONE):
             parser.error(f"--only: no {name!r}; there are {', '.join(scenarios.GROUPS)}")
     if chosen.rounds < 1 or not 0 < chosen.seconds <= 600 or chosen.workers < 1:
         parser.error("--rounds and --workers are at least 1, --seconds above 0 and at most 600")
@@ -79,7 +84,10 @@ def preface(bench, command):
         "bytes that reached the far end. The load sends "
         + ("by sendfile, in pages of 4 KiB." if chosen.sendfile else "by copying."),
     ]
-    if not chosen.compares_workers:
+    if chosen.compares_durability:
+        lines.append("- off, established, early: what `durable` of the streams is; after: DURABLE_AFTER. "
+                     f"The goal for push and drop is {durability.MOST_PUSH_AND_DROP} µs.")
+    elif not chosen.compares_workers:
         lines.append("- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's "
                      "(sockets, pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside "
                      "it got. direct: without any proxy.")
@@ -90,6 +98,8 @@ def versions(bench):
     if bench.chosen.compares_workers:
         version = proxies.StreamConductor.version() + building.revision()
         return f"{tables.OURS} {version}, with 1 worker and with 2"
+    if bench.chosen.compares_durability:
+        return f"{tables.OURS} {proxies.StreamConductor.version()}{building.revision()}"
     found = [f"{each.name} {each.version()}" for each in bench.classes if each.name != "direct"]
     found[0] += building.revision()
     workers = bench.chosen.workers
@@ -119,15 +129,19 @@ class Bench:
         proxies.StreamConductor.binary = chosen.binary
         proxies.OtherBuild.binary = chosen.compare_binary
         self.classes = self.choose_classes()
-        self.results = tables.Results(ours=self.classes[0].name)
-        self.scenarios = [each for each in scenarios.make_all() if each.group in chosen.only]
+        self.results = tables.Results([each.name for each in self.classes])
+        self.scenarios = [each for each in scenarios.make_all() + durability.make_all()
+                          if each.group in chosen.only]
         self.started = 0
         self.running = {}
 
     def choose_classes(self):
-        """Ours, whose ratios to the others are told, is the first."""
+        """Ours, whose ratios to the others are told, is the first; or the one that they are told to."""
         if self.chosen.compares_workers:
             return [proxies.TwoWorkers, proxies.OneWorker]
+        if self.chosen.compares_durability:
+            durability.Kept.store_cores = self.cores[1]
+            return durability.CLASSES
         names = [tables.OURS]
         if self.chosen.compare_binary:
             names.append(proxies.OtherBuild.name)
@@ -176,8 +190,7 @@ class Bench:
 
     def document(self, words):
         command = shlex.join(["tools/bench", *words])
-        names = [each.name for each in self.classes]
-        return tables.document(self.results, self.scenarios, names, preface(self, command),
+        return tables.document(self.results, self.scenarios, preface(self, command),
                                self.context.notes)
 
 

@@ -12,7 +12,10 @@ import procfs
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def build(packages="bench", load="tests/bench/stream-conductor-load"):
+LOADS = ("tests/bench/stream-conductor-load", "tests/bench/stream-conductor-keep-cost")
+
+
+def build(packages="bench", *loads):
     """Output goes to stderr: stdout is for the tables."""
     folder = ROOT / "build"
     subprocess.run([ROOT / "tools/setup", packages], check=True, stdout=sys.stderr)
@@ -20,7 +23,8 @@ def build(packages="bench", load="tests/bench/stream-conductor-load"):
         "meson", "setup", folder]
     subprocess.run([*configure, "--buildtype=release", "-Dtests=enabled"], cwd=ROOT, check=True,
                    stdout=sys.stderr)
-    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor", load], check=True,
+    subprocess.run(["ninja", "-C", folder, "--quiet", "stream-conductor",
+                    *(loads or LOADS)], check=True,
                    stdout=sys.stderr)
 
 

@@ -20,12 +20,28 @@ def environment():
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-def start(command, cores, **options):
+def start(command, cores, variables=None, **options):
     """Pinned before it runs, so that all its threads and processes are; None leaves it as it is."""
     options.setdefault("stdin", subprocess.DEVNULL)
     if cores is not None:  # from a program without threads: Popen's manual
         options["preexec_fn"] = lambda: os.sched_setaffinity(0, cores)
-    return subprocess.Popen([str(word) for word in command], env=environment(), **options)
+    return subprocess.Popen([str(word) for word in command],
+                            env={**environment(), **(variables or {})}, **options)
+
+
+def output_of(command, cores, variables=None, seconds=120):
+    """Of a program that ends by itself."""
+    process = start(command, cores, variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    text=True)
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{command[0]} does not end") from None
+    finally:
+        stop([process])
+    if process.returncode != 0:
+        raise Failed(f"{command[0]} ended with {process.returncode}: {errors.strip()}")
+    return output
 
 
 def stop(processes):

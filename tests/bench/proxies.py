@@ -32,6 +32,7 @@ class Proxy:
         first = free_ports(len(KINDS))
         self.ports = {kind: first + number for number, kind in enumerate(KINDS)}
         self.processes = []
+        self.variables = {}  # of the environment, beside launch.environment()
 
     @classmethod
     def version(cls):
@@ -44,7 +45,8 @@ class Proxy:
     def start(self):
         for number, command in enumerate(self.commands()):
             with open(self.folder / f"output-{number}", "wb") as output:
-                self.processes.append(launch.start(command, self.cores, stdout=output, stderr=output))
+                self.processes.append(launch.start(
+                    command, self.cores, self.variables, stdout=output, stderr=output))
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline or any(each.poll() is not None for each in self.processes):
@@ -121,10 +123,13 @@ class StreamConductor(Proxy):
     def start(self):
         super().start()
         for kind, port in self.ports.items():
-            answer = self.get(f"/createstream/{port}/127.0.0.1:{self.targets[kind]}")
-            if answer.get("result") != "ok":
-                raise launch.Failed(f"{self.name} creates no stream: {answer}")
+            self.create_stream(port, self.targets[kind])
         return self
+
+    def create_stream(self, port, target):
+        answer = self.get(f"/createstream/{port}/127.0.0.1:{target}")
+        if answer.get("result") != "ok":
+            raise launch.Failed(f"{self.name} creates no stream: {answer}")
 
     def get(self, path):
         client = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=10)

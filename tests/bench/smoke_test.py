@@ -67,6 +67,11 @@ class Smoke(unittest.TestCase):
         self.check("--only=workers", says=["bulk up, 16", "ping-pong 64 B", "connect 64 B",
                                            "2 workers / 1 worker", "the busiest one's"])
 
+    def test_kept_sessions_beside_others(self):
+        self.check("--only=durability",
+                   says=["ping-pong 64 B, 100", "bulk down, 16", "connect 64 B", "early, after 0 s / off",
+                         "of the store", "both: CPU µs"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -53,6 +53,7 @@ TEST_CASE_METHOD(PollFixture, "a socket with bytes is readable for as long as th
   far.send_all("x");
   REQUIRE(wait_for_event());
   CHECK(seen.back().read);
+  CHECK_FALSE(seen.back().ended);
   CHECK_FALSE(seen.back().write);
   CHECK_FALSE(seen.back().broken);
   CHECK(wait_for_event());  // level-triggered
@@ -62,11 +63,14 @@ TEST_CASE_METHOD(PollFixture, "a socket with bytes is readable for as long as th
   CHECK(seen.empty());
 }
 
-TEST_CASE_METHOD(PollFixture, "an orderly end is readable") {
-  poll.watch(true, false);
+TEST_CASE_METHOD(PollFixture,
+                 "an orderly end is readable, and told before what comes before it is read") {
+  far.send_all("x");
   far.half_close();
-  REQUIRE(wait_for_event());
+  poll.watch(true, false);
+  REQUIRE(loop_until(loop, [&] { return !seen.empty() && seen.back().ended; }));
   CHECK(seen.back().read);
+  CHECK(near.receive(1) == "x");
   CHECK_FALSE(seen.back().broken);
 }
 
