@@ -241,6 +241,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
   token_book_.set_file_tokens(options_.tokens);
   api::add_legacy_routes(routes_, conductor_);
   const auto drain = [this](std::optional<milliseconds> timeout, const core::Actor& actor) {
+    if (phase_ == Phase::stopped || hands_over_) return;  // what is being left stays as it is
     drain_.start(timeout.value_or(options_.configuration.settings.drain_timeout), actor);
   };
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }, drain});
@@ -375,7 +376,7 @@ void Daemon::on_stop() {
   switch (phase_) {
     case Phase::starting:
     case Phase::serving: {
-      if (vault_ && vault_->is_store_there()) return hand_over();
+      if (vault_ && vault_->is_store_there()) return begin_hand_over();
       const milliseconds limit = options_.configuration.settings.drain_timeout;
       phase_ = Phase::draining;
       base::log::info("stopping", {{"sessions", std::to_string(plane_.sessions())},
@@ -399,9 +400,10 @@ void Daemon::on_stop() {
 }
 
 // The next process goes on where this one is. If there is to be none, because of `systemctl stop`,
-// the manager lets go of what it holds and the kernel resets the sessions.
-void Daemon::hand_over() {
-  phase_ = Phase::draining;
+// the manager lets go of what it holds and the kernel resets the sessions. Sessions go on until the
+// API's last answers are out.
+void Daemon::begin_hand_over() {
+  phase_ = Phase::answering;
   hands_over_ = true;
   base::log::info("stopping, the next process takes over",
                   {{"sessions", std::to_string(plane_.sessions())}});
@@ -409,11 +411,14 @@ void Daemon::hand_over() {
   conductor_.stop();
   server_.stop_accepting();
   server_.close_idle();
+  on_answer_tick();
+}
+
+void Daemon::hand_over() {
   plane_.hand_over([this](relay::WorkerPool::HandOverReport report) {
     base::log::info("handed over",
                     {{"kept", std::to_string(report.kept)}, {"cut", std::to_string(report.cut)}});
-    phase_ = Phase::answering;
-    on_answer_tick();
+    leave();
   });
 }
 
@@ -428,6 +433,11 @@ void Daemon::on_answer_tick() {
     answer_timer_.start(kAnswerTick);
     return;
   }
+  if (hands_over_) return hand_over();
+  leave();
+}
+
+void Daemon::leave() {
   phase_ = Phase::stopped;
   base::log::info("stopped");
   loop_.stop();

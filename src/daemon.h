@@ -89,7 +89,9 @@ class Daemon {
   base::Result<void> start_streams();
   void on_booted(const core::BootReport& report, base::Instant started_at);
   void on_stop();
+  void begin_hand_over();
   void hand_over();
+  void leave();
   void on_drained();
   void on_answer_tick();
   void on_reload();

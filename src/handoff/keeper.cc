@@ -70,7 +70,7 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
     counters_.trouble = trouble_;
     return false;
   }
-  // Twice: the first capsule may be full, or found to be refused.
+  // Twice: the first capsule may be full.
   for (int i = 0; i < 2; ++i) {
     if (current_ != nullptr && current_->total >= kMostRecords) seal_current();
     Capsule* capsule = current_ != nullptr ? current_ : open_capsule();
@@ -166,12 +166,12 @@ void Keeper::seal_current() {
 }
 
 // The current one is left alone as long as it takes records: it is given up when it is full.
-void Keeper::settle(Capsule& capsule) {
+void Keeper::settle(Capsule& capsule, std::size_t least) {
   if (&capsule == current_ && !(eager_ && capsule.living.size() < capsule.total)) return;
   const std::size_t living = capsule.living.size();
   // By the name of a strange one the next process would look for a session with one worker, and for
   // its pipes, which we make, with another.
-  const bool is_to_go = living == 0 || capsule.is_strange ||
+  const bool is_to_go = living == 0 || living < least || capsule.is_strange ||
                         (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
   if (!is_to_go) return;
   if (&capsule == current_) current_ = nullptr;
@@ -212,14 +212,17 @@ void Keeper::on_refused(Capsule& capsule) {
 }
 
 void Keeper::flush() {
-  is_adopting_ = false;
+  const bool was_adopting = std::exchange(is_adopting_, false);
+  if (is_leaving_) return;  // their descriptors may be closed by now
+  // Of each process that went before there is one that was not full: else they would add up.
+  const std::size_t least = was_adopting ? kMostRecords / kWasteful : 0;
   std::vector<Capsule*> all;
   for (const auto& each : capsules_) all.push_back(each.get());
   // Settling one may remove another.
   for (Capsule* each : all)
     if (std::any_of(capsules_.begin(), capsules_.end(),
                     [each](const auto& present) { return present.get() == each; }))
-      settle(*each);
+      settle(*each, least);
 }
 
 }  // namespace sc::handoff

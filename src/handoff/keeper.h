@@ -110,7 +110,7 @@ class Keeper {
   static void take_out(Kept& kept);
   void forget(Kept& kept);
   void seal_current();
-  void settle(Capsule& capsule);
+  void settle(Capsule& capsule, std::size_t least = 0);
   bool move_on(Capsule& capsule);
   void remove(Capsule& capsule);
   void on_refused(Capsule& capsule);

@@ -52,7 +52,9 @@ struct SessionSlot {
   Shared<std::uint8_t> up_ended;
   Shared<std::uint8_t> down_ended;
   std::uint8_t peer[28] = {};  // the client's sockaddr
-  std::uint8_t reserved[47] = {};
+  // A side has broken: whatever can still be read looks like an orderly end and is none.
+  Shared<std::uint8_t> broken;
+  std::uint8_t reserved[46] = {};
 };
 
 // One kept pipe: whose bytes it holds, if it holds any. Written before bytes go in.

@@ -26,6 +26,7 @@ void write(SessionSlot& slot, const SessionFacts& facts) {
   slot.bytes_out.store(facts.bytes_out, kRelaxed);
   slot.up_ended.store(0, kRelaxed);
   slot.down_ended.store(0, kRelaxed);
+  slot.broken.store(0, kRelaxed);
   std::fill(std::begin(slot.reserved), std::end(slot.reserved), std::uint8_t{0});
   slot.peer_size =
       static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));

@@ -84,6 +84,7 @@ base::Result<std::unique_ptr<Table>> Table::adopt(base::Fd file) {
                                                 ", and this binary knows " +
                                                 std::to_string(kVersion) + " at most"};
   if (!is_sound(header, size)) return base::Error{base::Errc::invalid, "it is damaged"};
+  table->header().version = kVersion;  // from now on with what this binary writes
   return table;
 }
 

@@ -44,6 +44,17 @@ void drain(int pipe) {
   }
 }
 
+// The host did not let us have all of them: it cannot go on.
+bool is_incomplete(const FoundRecord& found) {
+  if (found.record.kind == RecordKind::session) return found.fds.size() < 2;
+  return found.record.kind == RecordKind::client && found.fds.empty();
+}
+
+void end_all_of(const FoundRecord& found) {
+  base::log::error("a kept session is ended, as the host gives too few descriptors");
+  for (const base::Fd& fd : found.fds) net::end_connection(fd.get());
+}
+
 // A session that ended in order does not reset its peers any more; one that was given up in another
 // way may have been interrupted.
 void end_half_done(const FoundRecord& found) {
@@ -157,6 +168,7 @@ void Vault::search(std::vector<StoredFd> capsules) {
   std::vector<bool> pipes(table_->header().pipes_used);
   for (const auto& [slot, each] : search.sessions) sessions[slot] = true;
   for (const auto& [slot, each] : search.pipes) pipes[slot] = true;
+  end_what_is_broken(search);
   end_where_pipes_are_missing(search);
   SC_KILL_POINT("missing_ended");
   table_->free_all_but(sessions, pipes);
@@ -189,6 +201,7 @@ void Vault::look_into_capsule(Search& search, const StoredFd& stored) {
     if (!is_living(search, keeper, found)) {
       ++search.stale;
       if (is_forgotten(found)) end_half_done(found);
+      if (is_incomplete(found)) end_all_of(found);
       continue;
     }
     Keeper::Found one{found.record, {-1, -1}, found.fds.size()};
@@ -246,6 +259,13 @@ void Vault::take_in(Search& search, std::size_t keeper, FoundRecord found,
     auto& candidates = found.record.kind == RecordKind::pipe ? search.pipes : search.sessions;
     candidates.insert_or_assign(slot,
                                 Search::Candidate{keeper, std::move(found.fds), std::move(kept)});
+  }
+}
+
+void Vault::end_what_is_broken(Search& search) {
+  for (const auto& [slot, each] : search.sessions) {
+    if (table_->session(slot).broken == 0) continue;
+    for (const base::Fd& fd : each.fds) net::end_connection(fd.get());
   }
 }
 

@@ -85,6 +85,7 @@ class Vault {
   bool is_living(Search& search, std::size_t keeper, const FoundRecord& found) const;
   void take_in(Search& search, std::size_t keeper, FoundRecord found, std::unique_ptr<Kept> kept);
   void give_out_pipes(Search& search);
+  void end_what_is_broken(Search& search);
   void end_where_pipes_are_missing(Search& search);
 
   StoreLink link_;

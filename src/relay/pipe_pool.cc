@@ -87,6 +87,20 @@ std::optional<Pipe> PipePool::take() {
   return pipe;
 }
 
+// Nearly always the first one that is looked at.
+std::optional<Pipe> PipePool::take_kept() {
+  used_ = true;
+  for (auto each = at_rest_.end(); each != at_rest_.begin();) {
+    --each;
+    if (!each->is_kept()) continue;
+    Pipe pipe = std::move(*each);
+    at_rest_.erase(each);
+    return pipe;
+  }
+  auto fresh = make_pipe();
+  return fresh && fresh->is_kept() ? std::move(fresh) : std::nullopt;
+}
+
 bool PipePool::has_spare() {
   used_ = true;
   if (!at_rest_.empty() && at_rest_.back().capacity >= kSpareCapacity) return true;
@@ -104,6 +118,8 @@ bool PipePool::has_spare() {
 }
 
 void PipePool::give_back(Pipe pipe) {
+  pipe.claim(0);
+  if (pipe.record && !pipe.record->is_held()) return;  // its capsule was refused: no use to a kept one
   if (at_rest_.size() >= kKept) {
     if (pipe.capacity <= at_rest_.front().capacity) return;
     at_rest_.erase(at_rest_.begin());

@@ -73,6 +73,8 @@ class PipePool {
   // The largest at rest, else a new one of the kernel's default size (64 KiB). Nothing when the
   // process or the user has no more descriptors or pages for pipes.
   std::optional<Pipe> take();
+  // One that is kept for the next process.
+  std::optional<Pipe> take_kept();
   // Is a pipe of kSpareCapacity at hand, or can one be made? The next take() gives it then.
   bool has_spare();
   // Must be empty: what is left in it would reach another session.

@@ -41,19 +41,24 @@ Pump::~Pump() {
   if (pipe_) resources_.pipes->discard(std::move(*pipe_));
 }
 
-bool Pump::keep(std::uint64_t owner, handoff::Shared<std::uint8_t>* ended) {
+bool Pump::keep(std::uint64_t owner, handoff::SessionSlot& slot) {
   if (pipe_ && !pipe_->is_kept()) return false;
   if (left_in_source_) return false;
   if (pipe_) pipe_->claim(owner);
   owner_ = owner;
-  ended_ = ended;
+  ended_ = handoff::PipeOwner::direction(owner) == handoff::Direction::up ? &slot.up_ended
+                                                                        : &slot.down_ended;
+  broken_ = &slot.broken;
+  if (state_ == State::finished) *ended_ = 1;
+  if (state_ == State::failed) *broken_ = 1;
   return true;
 }
 
 void Pump::let_go() {
   if (pipe_) pipe_->claim(0);
   owner_ = 0;
-  ended_ = nullptr;
+  ended_ = broken_ = nullptr;
+  source_told_ = nullptr;
   lacks_pipe_ = false;
 }
 
@@ -135,8 +140,8 @@ bool Pump::copy_without_pipe(int from, int to) {
 
 bool Pump::splice_in(int from, int to) {
   assert(!pipe_ && buffered_ == 0);
-  auto pipe = resources_.pipes->take();
-  if (owner_ != 0 && (!pipe || !pipe->is_kept())) {
+  auto pipe = owner_ != 0 ? resources_.pipes->take_kept() : resources_.pipes->take();
+  if (owner_ != 0 && !pipe) {
     lacks_pipe_ = true;
     return false;
   }
@@ -185,8 +190,8 @@ bool Pump::look_for_end(int from, int to) {
 
 // The one byte of a kept session that is in user space for a moment.
 bool Pump::read_urgent(int from, int to) {
-  auto pipe = resources_.pipes->take();
-  if (!pipe || !pipe->is_kept()) {
+  auto pipe = resources_.pipes->take_kept();
+  if (!pipe) {
     lacks_pipe_ = true;
     return false;
   }
@@ -249,7 +254,8 @@ bool Pump::on_no_write(int error) {
 void Pump::end(int to) {
   assert(!pipe_);
   state_ = State::finished;
-  if (ended_ != nullptr) *ended_ = 1;
+  // To one that is closed no end is told, see on_no_read().
+  if (ended_ != nullptr && !(source_told_ != nullptr && net::is_closed(to))) *ended_ = 1;
   SC_KILL_POINT("ended");
   // ENOTCONN: the sink was reset meanwhile, which the other direction finds out.
   if (withhold_end_) return;
@@ -259,6 +265,8 @@ void Pump::end(int to) {
 }
 
 void Pump::fail(Fault fault, int error) {
+  // What comes next may be half done when the process is killed.
+  if (broken_ != nullptr) *broken_ = 1;
   state_ = State::failed;
   fault_ = fault;
   error_ = error;

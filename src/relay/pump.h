@@ -49,9 +49,9 @@ class Pump {
   // the sink took. `ended`: the source's end is there, which may come behind bytes.
   std::size_t step(int from, int to, bool ended = false);
 
-  // The session is kept: `owner` is for its pipes, `ended` is set before the sink is told the end.
-  // False: it cannot be, as bytes wait in a pipe that is not.
-  bool keep(std::uint64_t owner, handoff::Shared<std::uint8_t>* ended);
+  // The session is kept: `owner` is for its pipes, and into `slot` goes what the next process has to
+  // know of this direction. False: it cannot be, as bytes wait in a pipe that is not.
+  bool keep(std::uint64_t owner, handoff::SessionSlot& slot);
   // It is not any more.
   void let_go();
   // It is kept, and there is no kept pipe to be had: it has to be let go to move on.
@@ -104,7 +104,8 @@ class Pump {
   bool lacks_pipe_ = false;
   int error_ = 0;
   std::uint64_t owner_ = 0;                                     // of the session, if it is kept
-  handoff::Shared<std::uint8_t>* ended_ = nullptr;              // likewise
+  handoff::Shared<std::uint8_t>* ended_ = nullptr;              // likewise, as the next one
+  handoff::Shared<std::uint8_t>* broken_ = nullptr;
   const handoff::Shared<std::uint8_t>* source_told_ = nullptr;  // after resume()
 };
 

@@ -92,12 +92,14 @@ bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
   facts.last_byte_at = last_byte_at_.count();
   record_ = handoff::SessionRecord::make(keeper, facts, client_.get(), backend_.get(),
                                          [this](const handoff::SessionRecord::Place& place) {
-                                           if (!up_.keep(place.up, &place.slot.up_ended))
-                                             return false;
+                                           if (!up_.keep(place.up, place.slot)) return false;
                                            SC_KILL_POINT("half_claimed");
-                                           return down_.keep(place.down, &place.slot.down_ended);
+                                           return down_.keep(place.down, place.slot);
                                          });
-  if (record_) return true;
+  if (record_) {
+    has_copies_ = true;
+    return true;
+  }
   up_.let_go();
   down_.let_go();
   return false;
@@ -111,8 +113,8 @@ bool Relay::keep(std::unique_ptr<handoff::SessionRecord> record) {
 bool Relay::begin_keeping() {
   has_copies_ = true;
   handoff::SessionSlot& slot = record_->slot();
-  if (up_.keep(record_->owner(handoff::Direction::up), &slot.up_ended) &&
-      down_.keep(record_->owner(handoff::Direction::down), &slot.down_ended))
+  if (up_.keep(record_->owner(handoff::Direction::up), slot) &&
+      down_.keep(record_->owner(handoff::Direction::down), slot))
     return true;
   record_->count_no_pipe();
   stop_keeping();

@@ -86,7 +86,11 @@ void Worker::run() {
 }
 
 void Worker::handle(OpenListener command) {
-  if (accepts_) listeners_.open(std::move(command.stream), std::move(command.listener));
+  if (accepts_) {
+    listeners_.open(std::move(command.stream), std::move(command.listener));
+  } else if (keeper_ != nullptr && !keeper_->is_leaving()) {
+    net::stop_listening(command.listener.get());
+  }
 }
 
 void Worker::handle(const PauseListener& command) { listeners_.pause(command.stream_id); }
@@ -153,8 +157,9 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
       [this, session_id](EndReason) { on_session_end(session_id); });
   sessions_.emplace(session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
-  if (!is_young) return;
-  if (durable && options_.durable_after.count() > 0) {
+  if (is_young && durable && keeper_ == nullptr && options_.durable_after.count() == 0)
+    unkept_.fetch_add(1, kRelaxed);
+  if (is_young && durable && options_.durable_after.count() > 0) {
     passing_.push_back({loop_.now() + options_.durable_after, session_id});
     if (!durable_due_.is_active()) durable_due_.start(options_.durable_after);
   }
@@ -210,7 +215,7 @@ void Worker::handle(const DrainStream& command) {
 void Worker::handle(const StopAccepting& command) {
   command.leaves ? listeners_.leave() : listeners_.close_all();
   accepts_ = false;
-  report_(AcceptingStopped{});
+  report_(AcceptingStopped{command.leaves});
 }
 
 void Worker::handle(const DrainAll& command) {

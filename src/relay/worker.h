@@ -87,7 +87,9 @@ struct BackendNote {  // an empty text: sessions reach the backend again
   std::uint64_t stream_id = 0;
   std::string trouble;
 };
-struct AcceptingStopped {};
+struct AcceptingStopped {
+  bool leaves = false;  // as StopAccepting said
+};
 struct Drained {
   std::size_t cut = 0;  // sessions that did not end by themselves
 };

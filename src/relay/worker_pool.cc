@@ -56,11 +56,11 @@ void WorkerPool::shutdown() {
 }
 
 base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
+  if (auto kept = take_kept_listener(spec)) return std::move(*kept);
   if (!admission_.has_descriptors(1))
     return base::Error{base::Errc::unavailable,
                        "port " + std::to_string(spec.port) +
                            ": the service has as many descriptors open as its limit allows"};
-  if (auto kept = take_kept_listener(spec)) return std::move(*kept);
   return listen(spec);
 }
 
@@ -104,7 +104,7 @@ void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
   assert(active.is_released);
   active.is_released = false;
   set_spec(active, stream.spec, stream.created_at);
-  if (options_.vault != nullptr) active.kept = keep_listener(listener.get());
+  if (options_.vault != nullptr && accepts_) active.kept = keep_listener(listener.get());
   admission_.add_listener();
   StreamContext context{active.id, active.home, active.spec, active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
@@ -178,6 +178,7 @@ void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std:
   assert(!on_drained_);
   on_drained_ = std::move(on_done);
   drain_limit_ = limit;
+  accepts_ = false;
   still_accepting_ = still_draining_ = workers_.size();
   for (auto& [port, active] : active_) active.kept.reset();
   for (const auto& worker : workers_) worker->send(StopAccepting{});
@@ -261,7 +262,8 @@ std::unique_ptr<handoff::Kept> WorkerPool::keep_listener(int fd) {
 void WorkerPool::hand_over(base::Callback<void(HandOverReport)> on_done) {
   assert(options_.vault != nullptr && !on_handed_over_);
   on_handed_over_ = std::move(on_done);
-  still_accepting_ = still_handing_over_ = workers_.size();
+  accepts_ = false;
+  still_leaving_ = still_handing_over_ = workers_.size();
   options_.vault->listener_keeper().leave();
   for (const auto& worker : workers_) worker->send(StopAccepting{true});
 }
@@ -315,12 +317,13 @@ void WorkerPool::handle(const BackendNote& event) {
 
 // Only when none accepts any more: a session that one has given to another is in that one's mailbox
 // ahead of this, and so nobody who is told to drain gets more.
-void WorkerPool::handle(const AcceptingStopped&) {
-  if (--still_accepting_ > 0) return;
-  if (on_handed_over_) {
+void WorkerPool::handle(const AcceptingStopped& event) {
+  if (event.leaves) {
+    if (--still_leaving_ > 0) return;
     for (const auto& worker : workers_) worker->send(HandOver{});
     return;
   }
+  if (--still_accepting_ > 0) return;
   if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
   for (const auto& worker : workers_) worker->send(DrainAll{drain_limit_});
 }

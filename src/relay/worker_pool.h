@@ -133,7 +133,9 @@ class WorkerPool final : public core::DataPlane {
   std::size_t cut_ = 0;
   base::Callback<void(HandOverReport)> on_handed_over_;
   HandOverReport handed_over_;
+  std::size_t still_leaving_ = 0;  // workers that accept still, in a hand-over
   std::size_t still_handing_over_ = 0;
+  bool accepts_ = true;
   // A former process's listener between prepare() and activate(), and its descriptor.
   std::unique_ptr<handoff::Kept> adopted_;
   int adopted_fd_ = -1;

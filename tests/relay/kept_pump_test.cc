@@ -43,7 +43,7 @@ struct KeptPumpFixture {
     for (const base::Fd* fd : {&source.near, &source.far, &sink.near, &sink.far})
       keep_buffers_small(*fd);
   }
-  bool keep() { return pump->keep(record->owner(Direction::up), &record->slot().up_ended); }
+  bool keep() { return pump->keep(record->owner(Direction::up), record->slot()); }
   std::size_t step() { return pump->step(source.near.get(), sink.near.get()); }
 
   // Sends until neither side moves; answers how much.
