@@ -260,7 +260,7 @@ class Matrix(handoff.HandoffTest):
             return
         old = self.begin_old_until_kept()
         if name in HANDING_OVER:
-            old[self.traffic.hold(self.early, 6)] = 6  # at least so many are there to be handed over
+            old[self.traffic.hold(self.early, 6)] = 6  # so many at least are handed over
         urgent = self.urgent()
         gone = None
         if name in RECOVERY:
@@ -298,7 +298,7 @@ class Matrix(handoff.HandoffTest):
         self.host.service.check_descriptors()
 
     def check_gone(self, outcome):
-        """Their stream was removed meanwhile: no session goes on, and none ends as if it were whole."""
+        """Their stream was removed meanwhile: none goes on, and none ends as if it were whole."""
         self.assertEqual((outcome["bad"], outcome["wrong"]), (3, 0), outcome)
         for error in outcome["errors"]:
             self.assertRegex(error, "ECONNRESET|EPIPE", outcome)
