@@ -43,8 +43,9 @@ class DataPlane {
   // port can be bound again; then activate() or close() follows.
   virtual void release(std::uint16_t port, base::Callback<void()> on_free) = 0;
 
-  // Closes the listener, if it is there, and forgets the stream, if it is known; on_free is called once the port can be bound again.
-  // Running sessions may end by themselves within `drain`, then they are cut.
+  // Closes the listener, if it is there, and forgets the stream, if it is known; on_free is called
+  // once the port can be bound again. Running sessions may end by themselves within `drain`, then
+  // they are cut.
   virtual void close(std::uint16_t port, std::chrono::milliseconds drain,
                      base::Callback<void()> on_free) = 0;
 

@@ -42,7 +42,7 @@ struct SessionSlot {
   Shared<std::uint64_t> generation;
   std::int64_t stream_created_at = 0;  // ms since 1970: a port that was removed and created again
                                        // is another stream
-  std::int64_t started_at = 0;  // ms of CLOCK_MONOTONIC, as the next one
+  std::int64_t started_at = 0;         // ms of CLOCK_MONOTONIC, as the next one
   Shared<std::int64_t> last_byte_at;
   Shared<std::uint64_t> bytes_in;
   Shared<std::uint64_t> bytes_out;
@@ -54,7 +54,10 @@ struct SessionSlot {
   std::uint8_t peer[28] = {};  // the client's sockaddr
   // A side has broken: whatever can still be read looks like an orderly end and is none.
   Shared<std::uint8_t> broken;
-  std::uint8_t reserved[46] = {};
+  // A client that was kept before its backend was reached has reached it: found alone, it may not
+  // be dialled for again, as bytes may have flowed.
+  Shared<std::uint8_t> reached;
+  std::uint8_t reserved[45] = {};
 };
 
 // One kept pipe: whose bytes it holds, if it holds any. Written before bytes go in.

@@ -27,6 +27,7 @@ void write(SessionSlot& slot, const SessionFacts& facts) {
   slot.up_ended.store(0, kRelaxed);
   slot.down_ended.store(0, kRelaxed);
   slot.broken.store(0, kRelaxed);
+  slot.reached.store(0, kRelaxed);
   std::fill(std::begin(slot.reserved), std::end(slot.reserved), std::uint8_t{0});
   slot.peer_size =
       static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
@@ -102,8 +103,10 @@ bool SessionRecord::add_backend(int client, int backend) {
   net::reset_on_close(backend);
   if (keeper_.replace(
           *kept_, record_of(RecordKind::session, kept_->record().slot, kept_->record().generation),
-          fds))
+          fds)) {
+    slot().reached = 1;
     return true;
+  }
   net::end_on_close(backend);
   count_not_kept(keeper_, keeper_.trouble());
   return false;

@@ -264,7 +264,8 @@ void Vault::take_in(Search& search, std::size_t keeper, FoundRecord found,
 
 void Vault::end_what_is_broken(Search& search) {
   for (const auto& [slot, each] : search.sessions) {
-    if (table_->session(slot).broken == 0) continue;
+    const SessionSlot& at = table_->session(slot);
+    if (at.broken == 0 && (at.reached == 0 || each.fds.size() > 1)) continue;
     for (const base::Fd& fd : each.fds) net::end_connection(fd.get());
   }
 }

@@ -119,7 +119,8 @@ bool PipePool::has_spare() {
 
 void PipePool::give_back(Pipe pipe) {
   pipe.claim(0);
-  if (pipe.record && !pipe.record->is_held()) return;  // its capsule was refused: no use to a kept one
+  if (pipe.record && !pipe.record->is_held())
+    return;  // its capsule was refused: no use to a kept one
   if (at_rest_.size() >= kKept) {
     if (pipe.capacity <= at_rest_.front().capacity) return;
     at_rest_.erase(at_rest_.begin());

@@ -47,7 +47,7 @@ bool Pump::keep(std::uint64_t owner, handoff::SessionSlot& slot) {
   if (pipe_) pipe_->claim(owner);
   owner_ = owner;
   ended_ = handoff::PipeOwner::direction(owner) == handoff::Direction::up ? &slot.up_ended
-                                                                        : &slot.down_ended;
+                                                                          : &slot.down_ended;
   broken_ = &slot.broken;
   if (state_ == State::finished) *ended_ = 1;
   if (state_ == State::failed) *broken_ = 1;

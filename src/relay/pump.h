@@ -49,8 +49,8 @@ class Pump {
   // the sink took. `ended`: the source's end is there, which may come behind bytes.
   std::size_t step(int from, int to, bool ended = false);
 
-  // The session is kept: `owner` is for its pipes, and into `slot` goes what the next process has to
-  // know of this direction. False: it cannot be, as bytes wait in a pipe that is not.
+  // The session is kept: `owner` is for its pipes, and into `slot` goes what the next process has
+  // to know of this direction. False: it cannot be, as bytes wait in a pipe that is not.
   bool keep(std::uint64_t owner, handoff::SessionSlot& slot);
   // It is not any more.
   void let_go();
@@ -103,8 +103,8 @@ class Pump {
   bool has_told_end_ = false;
   bool lacks_pipe_ = false;
   int error_ = 0;
-  std::uint64_t owner_ = 0;                                     // of the session, if it is kept
-  handoff::Shared<std::uint8_t>* ended_ = nullptr;              // likewise, as the next one
+  std::uint64_t owner_ = 0;                         // of the session, if it is kept
+  handoff::Shared<std::uint8_t>* ended_ = nullptr;  // likewise, as the next one
   handoff::Shared<std::uint8_t>* broken_ = nullptr;
   const handoff::Shared<std::uint8_t>* source_told_ = nullptr;  // after resume()
 };

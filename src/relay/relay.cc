@@ -217,9 +217,9 @@ void Relay::on_idle_check() {
 
 void Relay::cut(EndReason reason) { finish(reason, 0); }
 
-// There are copies: what close(2) would do has to be done before. Of one that is cut the record goes
-// first: else the next process might find one side closed and the other still open, and take that
-// for an orderly end.
+// There are copies: what close(2) would do has to be done before. Of one that is cut the record
+// goes first: else the next process might find one side closed and the other still open, and take
+// that for an orderly end.
 void Relay::end_copied(EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();

@@ -167,7 +167,7 @@ bool Session::keep_at_last() {
   keep();
   if (keeper_ != nullptr && state_ == State::dialing && !record_)
     record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
-  return record_ || (relay_ && relay_->is_kept());
+  return (record_ && record_->is_held()) || (relay_ && relay_->is_kept());
 }
 
 void Session::cut(EndReason reason) {
