@@ -45,6 +45,10 @@ Keeper::Keeper(const StoreLink& link, Table& table, KeepCounters& counters, std:
 
 Keeper::~Keeper() = default;
 
+void Keeper::prepare() {
+  if (current_ == nullptr) open_capsule();
+}
+
 std::unique_ptr<Kept> Keeper::keep(const Record& record, std::span<const int> fds) {
   std::unique_ptr<Kept> kept(new Kept(*this, record, fds));
   if (!push(*kept, record, fds)) return nullptr;

@@ -76,6 +76,9 @@ class Keeper {
   Table& table() { return table_; }
   KeepCounters& counters() { return counters_; }
 
+  // Asks the manager for the first capsule ahead, so that it is known to be refused, if it is, when
+  // the first session comes.
+  void prepare();
   // Null: it is not kept; trouble() says why.
   std::unique_ptr<Kept> keep(const Record& record, std::span<const int> fds);
   // It becomes this instead; the former copy stays until it succeeded. False: it is as before.

@@ -132,6 +132,7 @@ base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<Sto
     SC_KILL_POINT("inherited");
     vault->search(std::move(capsules));
   }
+  for (std::size_t i = 0; i < workers; ++i) vault->keepers_[i]->prepare();
   return vault;
 }
 

@@ -190,24 +190,39 @@ TEST_CASE_METHOD(KeeperFixture, "a keeper that has left lets nothing go") {
 }
 
 TEST_CASE_METHOD(KeeperFixture, "a former process's capsule goes on and is given up like others") {
-  Held former = keep_many(0, 5);
+  Held former = keep_many(0, Keeper::kMostRecords);
   keeper->leave();
   former.clear();
   keeper = make();
 
   keeper->begin_adopting();
   std::vector<Keeper::Found> living;
-  for (const std::uint32_t slot : {0U, 2U, 4U})
+  for (std::uint32_t slot = 0; slot < Keeper::kMostRecords; slot += 2)
     living.push_back({record(slot), {pipe.get(), -1}, 1});
-  auto adopted = keeper->adopt("c0-1", 5, living);
-  REQUIRE(adopted.size() == 3);
+  auto adopted = keeper->adopt("c0-1", Keeper::kMostRecords, living);
+  REQUIRE(adopted.size() == Keeper::kMostRecords / 2);
   CHECK(adopted[1]->record().slot == 2);
   keeper->flush();
   CHECK(manager.names() == std::vector<std::string>{"c0-1"});
-  adopted.resize(1);  // one of five
+  adopted.resize(Keeper::kMostRecords / 4 - 1);
   CHECK(manager.names() == std::vector<std::string>{"c0-2"});
-  CHECK(stored() == std::multiset<std::uint32_t>{0});
+  CHECK(stored().size() == adopted.size());
   adopted.clear();
+}
+
+TEST_CASE_METHOD(KeeperFixture, "former processes' capsules that were not full go together") {
+  keeper->begin_adopting();
+  std::vector<std::unique_ptr<Kept>> adopted;
+  for (std::uint32_t slot = 0; slot < 5; ++slot) {
+    const std::string name = "c0-9" + std::to_string(slot);
+    manager.link().put(name, pipe.get());
+    for (auto& each : keeper->adopt(name, 1, {{record(slot), {pipe.get(), -1}, 1}}))
+      adopted.push_back(std::move(each));
+  }
+  CHECK(manager.capsules() == 5);
+  keeper->flush();
+  CHECK(manager.names() == std::vector<std::string>{"c0-1"});
+  CHECK(stored() == std::multiset<std::uint32_t>{0, 1, 2, 3, 4});
 }
 
 TEST_CASE_METHOD(KeeperFixture, "nothing moves while a former process's capsules are looked into") {

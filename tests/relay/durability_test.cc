@@ -66,7 +66,9 @@ TEST_CASE_METHOD(HandOverFixture, "a session that is young is kept when the proc
 
 TEST_CASE_METHOD(HandOverFixture,
                  "where the manager keeps nothing, sessions are cut and it is counted") {
+  process.reset();
   manager.refuse(true);
+  process.emplace(manager, options);
   const Pair pair = connect_and_talk(open().spec.port);
   const auto report = process->hand_over();
   CHECK(report.kept == 0);

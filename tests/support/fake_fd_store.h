@@ -42,6 +42,11 @@ class FakeFdStore {
       return name.starts_with(handoff::kCapsulePrefix);
     }));
   }
+  std::vector<std::string> names_but_capsules() const {
+    auto all = names();
+    std::erase_if(all, [](const auto& name) { return name.starts_with(handoff::kCapsulePrefix); });
+    return all;
+  }
   std::size_t times_asked() const {
     const std::lock_guard lock(mutex_);
     return asked_;
