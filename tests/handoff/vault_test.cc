@@ -21,8 +21,6 @@ using handoff::Vault;
 
 constexpr std::size_t kWorkers = 2;
 
-constexpr std::size_t kWorkers = 2;  // each has an empty capsule ready
-
 struct VaultFixture {
   FakeFdStore manager;
   handoff::StoreLink link = manager.link();
