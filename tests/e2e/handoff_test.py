@@ -109,12 +109,12 @@ class ShortSessions(handoff.HandoffTest):
     def rate(self, durable):
         """What came of short sessions, and how often it was killed meanwhile."""
         port = self.host.stream(self.traffic.port, durable=durable)
-        run = self.traffic.begin("rate", port, per_second=300, seconds=2.5 * SLOWNESS,
+        run = self.traffic.begin("rate", port, per_second=300 / SLOWNESS, seconds=2.5 * SLOWNESS,
                                  rate=25_000)  # each lives for 20 ms or more
         self.host.kill_during(run, 10, 0.15)
         outcome = run.outcome()
         self.assertEqual(outcome["wrong"], 0, outcome)
-        self.assertEqual(outcome["good"] + outcome["bad"], int(300 * 2.5 * SLOWNESS))
+        self.assertEqual(outcome["good"] + outcome["bad"], int(300 * 2.5))
         self.host.check_store()
         return outcome
 
@@ -124,8 +124,9 @@ class ShortSessions(handoff.HandoffTest):
         self.assertLessEqual(outcome["bad"], 1, outcome)
 
     def test_established_ones_hardly_ever_fail(self):
+        # At a kill those break whose backend is being dialled: the more the slower all is.
         outcome = self.rate("established")
-        self.assertLessEqual(outcome["bad"], 5, outcome)
+        self.assertLessEqual(outcome["bad"], 5 * SLOWNESS, outcome)
 
 
 class Fields(handoff.HandoffTest):
