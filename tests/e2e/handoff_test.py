@@ -68,7 +68,11 @@ class Sessions(handoff.HandoffTest):
                                               banner=True, modes="both,ping-pong", message=1000))
             clients[-1].ends_within(self.host.random.uniform(0, 0.02))
             self.host.again()
-        self.right(*clients, sessions=80)
+        outcomes = [client.outcome() for client in clients]
+        self.assertEqual(sum(outcome["wrong"] for outcome in outcomes), 0, outcomes)
+        # In the instant of its accept a session is not kept yet: the slower all is, the longer.
+        self.assertLessEqual(sum(outcome["bad"] for outcome in outcomes), SLOWNESS, outcomes)
+        self.assertEqual(self.traffic.finish()["wrong"], 0)
         self.host.check_store()
 
     def test_clients_that_come_while_it_is_down_wait_and_are_served(self):
