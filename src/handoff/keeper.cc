@@ -71,7 +71,6 @@ bool Keeper::replace(Kept& kept, const Record& record, std::span<const int> fds)
 bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former) {
   if (calls_to_skip_ > 0) {
     --calls_to_skip_;
-    counters_.trouble = trouble_;
     return false;
   }
   // Twice: the first capsule may be full.
@@ -88,7 +87,6 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
       if (kept.capsule_ != nullptr) take_out(kept);
       put_into(*capsule, kept);
       trouble_ = Trouble::none;
-      counters_.trouble = Trouble::none;
       return true;
     }
     trouble_ = to_trouble(error);
@@ -101,7 +99,6 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
       break;
     }
   }
-  counters_.trouble = trouble_;
   return false;
 }
 

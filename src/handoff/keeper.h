@@ -52,11 +52,10 @@ struct KeepCounters {
   std::atomic<std::size_t> sessions{0};                          // kept now
   std::array<std::atomic<std::uint64_t>, kTroubles> not_kept{};  // sessions that should be and are
                                                                  // not, ever, by Trouble
-  std::atomic<Trouble> trouble{Trouble::none};                   // of the latest attempt
 };
 
 // Keeps descriptors in capsules of its own. One thread, that of a worker or the control thread;
-// outlives what it keeps. Kernel behaviour: unix(7), Linux 6.1's net/unix/af_unix.c.
+// outlives what it keeps. Kernel behaviour: unix(7), SCM_RIGHTS.
 class Keeper {
  public:
   // Half of what a socket's default buffer takes; a record costs an sk_buff of it.

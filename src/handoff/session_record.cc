@@ -45,7 +45,6 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const Session
   Table& table = keeper.table();
   const auto place = table.take_session();
   if (!place) {
-    keeper.counters().trouble = Trouble::table_full;
     count_not_kept(keeper, Trouble::table_full);
     return nullptr;
   }
