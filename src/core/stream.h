@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/text.h"
+#include "core/end_reason.h"
 #include "core/port_range.h"
 
 namespace sc::core {
@@ -101,8 +103,9 @@ using StreamMap = std::map<std::uint16_t, Stream>;  // by port
 struct Traffic {
   std::uint64_t sessions_active = 0;
   std::uint64_t sessions_total = 0;
-  std::uint64_t bytes_in = 0;   // from clients, taken by the backend
-  std::uint64_t bytes_out = 0;  // from the backend, taken by clients
+  std::uint64_t bytes_in = 0;                      // from clients, taken by the backend
+  std::uint64_t bytes_out = 0;                     // from the backend, taken by clients
+  std::array<std::uint64_t, kEndReasons> ended{};  // sessions, by EndReason
   bool operator==(const Traffic&) const = default;
 };
 

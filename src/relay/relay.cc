@@ -132,7 +132,7 @@ void Relay::stop_keeping() {
 
 void Relay::on_client(loop::Ready ready) {
   if (ready.broken && !up_.wants_read() && !down_.wants_write()) {
-    on_broken(client_.get(), EndReason::client_reset);
+    on_broken(client_.get(), core::EndReason::client_reset);
     return;
   }
   if (ready.read) pump_up(ready.ended);
@@ -142,7 +142,7 @@ void Relay::on_client(loop::Ready ready) {
 
 void Relay::on_backend(loop::Ready ready) {
   if (ready.broken && !down_.wants_read() && !up_.wants_write()) {
-    on_broken(backend_.get(), EndReason::backend_reset);
+    on_broken(backend_.get(), core::EndReason::backend_reset);
     return;
   }
   if (ready.write) pump_up(false);
@@ -152,7 +152,7 @@ void Relay::on_backend(loop::Ready ready) {
 
 // A side that nothing was expected of has broken. Without an error it was a hang-up, which the
 // pumps find out.
-void Relay::on_broken(int fd, EndReason reason) {
+void Relay::on_broken(int fd, core::EndReason reason) {
   if (const int error = net::take_error(fd); error != 0) finish(reason, error);
 }
 
@@ -189,19 +189,20 @@ void Relay::update() {
     record_->count_no_pipe();
     stop_keeping();
   }
-  if (up_.fault() == Pump::Fault::source) return finish(EndReason::client_reset, up_.error());
-  if (down_.fault() == Pump::Fault::source) return finish(EndReason::backend_reset, down_.error());
+  if (up_.fault() == Pump::Fault::source) return finish(core::EndReason::client_reset, up_.error());
+  if (down_.fault() == Pump::Fault::source)
+    return finish(core::EndReason::backend_reset, down_.error());
   // A sink has broken. What that side sent before it broke may still wait to be read: pass it on,
   // then end.
   if (up_.fault() == Pump::Fault::sink) {
-    if (down_.is_over()) return finish(EndReason::backend_reset, up_.error());
+    if (down_.is_over()) return finish(core::EndReason::backend_reset, up_.error());
     down_.withhold_end();
   }
   if (down_.fault() == Pump::Fault::sink) {
-    if (up_.is_over()) return finish(EndReason::client_reset, down_.error());
+    if (up_.is_over()) return finish(core::EndReason::client_reset, down_.error());
     up_.withhold_end();
   }
-  if (up_.is_over() && down_.is_over()) return finish(EndReason::finished, 0);
+  if (up_.is_over() && down_.is_over()) return finish(core::EndReason::finished, 0);
   set_poll(*client_poll_, up_, down_);
   set_poll(*backend_poll_, down_, up_);
 }
@@ -209,23 +210,23 @@ void Relay::update() {
 void Relay::on_idle_check() {
   const auto rest = last_byte_at_ + idle_timeout_ - loop_.now();
   if (rest.count() <= 0) {
-    finish(EndReason::idle_timeout, 0);
+    finish(core::EndReason::idle_timeout, 0);
   } else {
     idle_check_->start(rest);  // bytes moved since: one timer a period, none a byte
   }
 }
 
-void Relay::cut(EndReason reason) { finish(reason, 0); }
+void Relay::cut(core::EndReason reason) { finish(reason, 0); }
 
 // There are copies: what close(2) would do has to be done before. Of one that is cut the record
 // goes first: else the next process might find one side closed and the other still open, and take
 // that for an orderly end.
-void Relay::end_copied(EndReason reason) {
+void Relay::end_copied(core::EndReason reason) {
   client_poll_.reset();
   backend_poll_.reset();
-  if (reason != EndReason::finished) record_.reset();
+  if (reason != core::EndReason::finished) record_.reset();
   const auto end = [reason](int fd, const Pump& to_it) {
-    if (reason != EndReason::finished) return net::end_connection(fd);
+    if (reason != core::EndReason::finished) return net::end_connection(fd);
     if (!to_it.has_told_end()) ::shutdown(fd, SHUT_WR);
     net::end_on_close(fd);
   };
@@ -236,12 +237,12 @@ void Relay::end_copied(EndReason reason) {
   record_.reset();
 }
 
-void Relay::finish(EndReason reason, int error) {
+void Relay::finish(core::EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
   if (has_copies_) {
     end_copied(reason);
   } else {
-    if (reason != EndReason::finished) {
+    if (reason != core::EndReason::finished) {
       net::reset_on_close(client_.get());
       net::reset_on_close(backend_.get());
     }

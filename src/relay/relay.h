@@ -7,6 +7,7 @@
 
 #include "base/callback.h"
 #include "base/fd.h"
+#include "core/end_reason.h"
 #include "handoff/vault.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
@@ -14,13 +15,12 @@
 #include "net/dialer.h"
 #include "net/socket.h"
 #include "relay/counters.h"
-#include "relay/end_reason.h"
 #include "relay/pump.h"
 
 namespace sc::relay {
 
 struct RelayEnd {
-  EndReason reason = EndReason::finished;
+  core::EndReason reason = core::EndReason::finished;
   int error = 0;  // errno, where there was one
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
@@ -61,22 +61,22 @@ class Relay {
 
   // Ends it now, both sides by a reset: half a transfer must not look like a whole one. Calls
   // on_done.
-  void cut(EndReason reason);
+  void cut(core::EndReason reason);
 
  private:
   void start();
   bool begin_keeping();
   void stop_keeping();
-  void end_copied(EndReason reason);
+  void end_copied(core::EndReason reason);
   void note_byte();
   void on_client(loop::Ready ready);
   void on_backend(loop::Ready ready);
-  void on_broken(int fd, EndReason reason);
+  void on_broken(int fd, core::EndReason reason);
   void on_idle_check();
   void pump_up(bool ended);
   void pump_down(bool ended);
   void update();
-  void finish(EndReason reason, int error);
+  void finish(core::EndReason reason, int error);
 
   loop::Loop& loop_;
   base::Fd client_;

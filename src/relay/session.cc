@@ -11,20 +11,20 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-EndReason to_reason(net::DialFailure failure) {
+core::EndReason to_reason(net::DialFailure failure) {
   switch (failure) {
     case net::DialFailure::unresolved:
-      return EndReason::backend_unresolved;
+      return core::EndReason::backend_unresolved;
     case net::DialFailure::refused:
-      return EndReason::backend_refused;
+      return core::EndReason::backend_refused;
     case net::DialFailure::timeout:
-      return EndReason::backend_timeout;
+      return core::EndReason::backend_timeout;
     case net::DialFailure::exhausted:
-      return EndReason::limit;
+      return core::EndReason::limit;
     case net::DialFailure::denied:
-      return EndReason::denied;
+      return core::EndReason::denied;
   }
-  return EndReason::internal;
+  return core::EndReason::internal;
 }
 
 }  // namespace
@@ -145,7 +145,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   } catch (const std::exception& failure) {
     record_.reset();
     told({});
-    end(RelayEnd{EndReason::internal, 0, 0, 0}, failure.what());
+    end(RelayEnd{core::EndReason::internal, 0, 0, 0}, failure.what());
     return;
   }
   if (keeps_alive_) relay_->keep_alive(options_.keepalive);
@@ -170,7 +170,7 @@ bool Session::keep_at_last() {
   return (record_ && record_->is_held()) || (relay_ && relay_->is_kept());
 }
 
-void Session::cut(EndReason reason) {
+void Session::cut(core::EndReason reason) {
   if (state_ == State::relaying) {
     relay_->cut(reason);
   } else if (state_ == State::dialing) {
@@ -190,7 +190,7 @@ void Session::end(const RelayEnd& how, const std::string& detail) {
     base::log::debug(
         "session ended",
         {{"port", std::to_string(stream_.spec->port)},
-         {"reason", std::string(relay::to_string(how.reason))},
+         {"reason", std::string(core::to_string(how.reason))},
          {"client", peer_.to_string()},
          {"backend", base::to_string(stream_.spec->backend)},
          {"bytes_in", std::to_string(how.bytes_in)},

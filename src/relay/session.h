@@ -9,12 +9,12 @@
 
 #include "base/callback.h"
 #include "base/fd.h"
+#include "core/end_reason.h"
 #include "handoff/vault.h"
 #include "loop/loop.h"
 #include "net/dialer.h"
 #include "net/socket.h"
 #include "relay/counters.h"
-#include "relay/end_reason.h"
 #include "relay/relay.h"
 #include "relay/stream_context.h"
 
@@ -44,7 +44,7 @@ class Session {
   // not at all when it says nothing of the backend.
   using OnDialed = base::Callback<void(const std::string& trouble)>;
   // At most once, never from inside the constructor. May destroy the Session.
-  using OnEnd = base::Callback<void(EndReason)>;
+  using OnEnd = base::Callback<void(core::EndReason)>;
 
   // `options`, what `resources` point to and `keeper` outlive the session. No keeper: it ends with
   // the process.
@@ -69,7 +69,7 @@ class Session {
   bool keep_at_last();
 
   // Ends it now, the client by a reset. Calls on_end.
-  void cut(EndReason reason);
+  void cut(core::EndReason reason);
 
   const StreamContext& stream() const { return stream_; }
   State state() const { return state_; }

@@ -154,7 +154,7 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   auto session = std::make_unique<Session>(
       loop_, std::move(stream), std::move(client), options_, Pump::Resources{buffer_, &pipes_},
       keeper_, [this, told](const std::string& trouble) { on_dialed(told, trouble); },
-      [this, session_id](EndReason) { on_session_end(session_id); });
+      [this, session_id](core::EndReason) { on_session_end(session_id); });
   sessions_.emplace(session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
   if (is_young && durable && keeper_ == nullptr && options_.durable_after.count() == 0)
@@ -201,11 +201,11 @@ void Worker::leave(const StreamContext& stream) {
 void Worker::handle(const DrainStream& command) {
   const std::uint64_t id = command.stream_id;
   if (command.limit.count() <= 0) {
-    cut_sessions(id, EndReason::drained);
+    cut_sessions(id, core::EndReason::drained);
     return;
   }
   auto timer = std::make_unique<loop::Timer>(loop_, [this, id] {
-    cut_sessions(id, EndReason::drained);
+    cut_sessions(id, core::EndReason::drained);
     drains_.erase(id);
   });
   timer->start(command.limit);
@@ -228,7 +228,7 @@ void Worker::handle(const DrainAll& command) {
 void Worker::on_drain_limit() {
   drain_is_over_ = true;
   cut_ = sessions_.size();
-  cut_sessions(std::nullopt, EndReason::drained);  // the last one's end reports
+  cut_sessions(std::nullopt, core::EndReason::drained);  // the last one's end reports
 }
 
 // In order: nothing is kept any more after leave(), and nothing is let go.
@@ -240,7 +240,7 @@ void Worker::handle(const HandOver&) {
     SC_KILL_POINT("handing_over");
   }
   for (const std::uint64_t id : ending) {
-    sessions_.at(id)->cut(EndReason::drained);
+    sessions_.at(id)->cut(core::EndReason::drained);
     ++handed.cut;
   }
   keeper_->leave();
@@ -254,7 +254,7 @@ void Worker::handle(const Shutdown&) {
   draining_ = false;
   drain_is_over_ = true;
   listeners_.close_all();
-  cut_sessions(std::nullopt, EndReason::drained);
+  cut_sessions(std::nullopt, core::EndReason::drained);
   drains_.clear();
   drain_all_.reset();
   young_.clear();
@@ -308,7 +308,7 @@ void Worker::on_session_end(std::uint64_t session_id) {
   report_if_drained();
 }
 
-void Worker::cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason) {
+void Worker::cut_sessions(std::optional<std::uint64_t> stream_id, core::EndReason reason) {
   std::vector<std::uint64_t> chosen;  // a session leaves the map as it is cut
   for (const auto& [id, session] : sessions_)
     if (!stream_id || session->stream().id == *stream_id) chosen.push_back(id);

@@ -153,7 +153,7 @@ class Worker {
   void leave(const StreamContext& stream);
   void on_session_end(std::uint64_t session_id);
   void on_drain_limit();
-  void cut_sessions(std::optional<std::uint64_t> stream_id, EndReason reason);
+  void cut_sessions(std::optional<std::uint64_t> stream_id, core::EndReason reason);
   void report_if_drained();
 
   const std::size_t index_;

@@ -209,7 +209,7 @@ void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTim
   if (ended > 0)
     base::log::info("sessions end with their streams, which were removed or disabled meanwhile",
                     {{"sessions", std::to_string(ended)},
-                     {"reason", std::string(to_string(EndReason::drained))}});
+                     {"reason", std::string(to_string(core::EndReason::drained))}});
 }
 
 void WorkerPool::settle() {

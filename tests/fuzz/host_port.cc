@@ -20,7 +20,10 @@ void check_host_port(std::string_view text) {
     return;
   }
   require(parsed->port != 0, "a port is not 0");
-  require(!parsed->host.empty() && parsed->host.size() <= 253, "a host has 1 to 253 characters");
+  // A name may end in the root's dot, which DNS does not count (RFC 1035 section 2.3.4: 255
+  // octets).
+  const std::size_t most = parsed->host.ends_with('.') ? 254 : 253;
+  require(!parsed->host.empty() && parsed->host.size() <= most, "a host has 1 to 253 characters");
   require(std::all_of(parsed->host.begin(), parsed->host.end(),
                       [](char c) { return c > 0x20 && c < 0x7f && c != '[' && c != ']'; }),
           "a host is visible ASCII without brackets");

@@ -10,8 +10,8 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
+using core::EndReason;
 using handoff::RecordKind;
-using relay::EndReason;
 using relay::Session;
 
 // client <-> session -> backend, kept by a vault of one worker. The store's copies of its sockets
@@ -29,7 +29,7 @@ struct KeptSessionFixture {
   base::Fd listener = listen_on_loopback();
   base::Fd client;
   base::Fd backend;
-  std::optional<EndReason> end;
+  std::optional<core::EndReason> end;
   std::optional<Session> session;
 
   KeptSessionFixture() { options.durable_after = 0ms; }
@@ -47,7 +47,7 @@ struct KeptSessionFixture {
     session.emplace(
         loop, std::move(stream), std::move(accepted), options,
         relay::Pump::Resources{buffer, &pipes}, &vault->keeper(0), [](const std::string&) {},
-        [this](EndReason reason) {
+        [this](core::EndReason reason) {
           end = reason;
           session.reset();
         });
@@ -111,13 +111,13 @@ struct KeptSessionFixture {
     CHECK(answered.bytes == "answer");
     CHECK(answered.ended);
     turn_until([&] { return end.has_value(); });
-    CHECK(*end == EndReason::finished);
+    CHECK(*end == core::EndReason::finished);
   }
   void passes_a_reset_on() {
     reset(client);
     CHECK(receive_to_end(backend).reset);
     turn_until([&] { return end.has_value(); });
-    CHECK(*end == EndReason::client_reset);
+    CHECK(*end == core::EndReason::client_reset);
   }
 };
 
@@ -186,7 +186,7 @@ TEST_CASE_METHOD(KeptSessionFixture,
 TEST_CASE_METHOD(KeptSessionFixture, "a kept session that is cut is cut, whoever has copies") {
   start();
   connect();
-  session->cut(EndReason::killed);
+  session->cut(core::EndReason::killed);
   CHECK(receive_to_end(client).reset);
   CHECK(receive_to_end(backend).reset);
 }
@@ -195,7 +195,7 @@ TEST_CASE_METHOD(KeptSessionFixture, "a kept client whose backend refuses is res
   durable = core::Durability::early;
   start();
   CHECK(kept() == 1);
-  session->cut(EndReason::killed);
+  session->cut(core::EndReason::killed);
   CHECK(receive_to_end(client).reset);
   CHECK(kept() == 0);
 }

@@ -11,7 +11,7 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using relay::EndReason;
+using core::EndReason;
 
 net::Dialed dialed(loop::Loop& loop, base::Fd fd) {
   const int number = fd.get();
@@ -102,7 +102,7 @@ TEST_CASE_METHOD(RelayFixture, "a client that half-closes still gets the whole r
   end_writes(backend.far);
   CHECK(receive_to_end(client.far).ended);
   turn_until([&] { return end.has_value(); });
-  CHECK(end->reason == EndReason::finished);
+  CHECK(end->reason == core::EndReason::finished);
   CHECK(end->bytes_in == 8);
   CHECK(end->bytes_out == reply.size());
 }
@@ -116,14 +116,14 @@ TEST_CASE_METHOD(RelayFixture,
   end_writes(client.far);
   CHECK(receive_to_end(backend.far).ended);
   turn_until([&] { return end.has_value(); });
-  CHECK(end->reason == EndReason::finished);
+  CHECK(end->reason == core::EndReason::finished);
 }
 
 TEST_CASE_METHOD(RelayFixture, "a client's reset arrives at the backend as a reset") {
   reset(client.far);
   CHECK(receive_to_end(backend.far).reset);
   REQUIRE(end);
-  CHECK(end->reason == EndReason::client_reset);
+  CHECK(end->reason == core::EndReason::client_reset);
   CHECK(end->error == ECONNRESET);
 }
 
@@ -131,7 +131,7 @@ TEST_CASE_METHOD(RelayFixture, "a backend's reset arrives at the client as a res
   reset(backend.far);
   CHECK(receive_to_end(client.far).reset);
   REQUIRE(end);
-  CHECK(end->reason == EndReason::backend_reset);
+  CHECK(end->reason == core::EndReason::backend_reset);
 }
 
 TEST_CASE_METHOD(RelayFixture,
@@ -141,7 +141,7 @@ TEST_CASE_METHOD(RelayFixture,
   reset(client.far);
   CHECK(receive_to_end(backend.far).ended);  // it had its end already
   turn_until([&] { return end.has_value(); });
-  CHECK(end->reason == EndReason::client_reset);
+  CHECK(end->reason == core::EndReason::client_reset);
 }
 
 TEST_CASE_METHOD(RelayFixture,
@@ -156,7 +156,7 @@ TEST_CASE_METHOD(RelayFixture,
   CHECK(got.bytes == "short reply");
   CHECK(got.reset);
   REQUIRE(end);
-  CHECK(end->reason == EndReason::backend_reset);
+  CHECK(end->reason == core::EndReason::backend_reset);
 }
 
 TEST_CASE_METHOD(RelayFixture,
@@ -230,10 +230,10 @@ TEST_CASE_METHOD(RelayFixture, "a side that does not read costs no turns") {
 }
 
 TEST_CASE_METHOD(RelayFixture, "cut ends both sides by a reset") {
-  relay->cut(EndReason::drained);
+  relay->cut(core::EndReason::drained);
   CHECK(receive_to_end(client.far).reset);
   CHECK(receive_to_end(backend.far).reset);
-  CHECK(end->reason == EndReason::drained);
+  CHECK(end->reason == core::EndReason::drained);
 }
 
 struct IdleRelayFixture : RelayFixture {
@@ -248,7 +248,7 @@ TEST_CASE_METHOD(IdleRelayFixture, "silence for the idle timeout ends it, talk k
   });
   CHECK_FALSE(end);
   CHECK(receive_to_end(client.far).reset);
-  CHECK(end->reason == EndReason::idle_timeout);
+  CHECK(end->reason == core::EndReason::idle_timeout);
 }
 
 }  // namespace

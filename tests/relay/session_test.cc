@@ -12,7 +12,7 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using relay::EndReason;
+using core::EndReason;
 using relay::Session;
 
 // client <-> session -> backend; the session is made by start(), and destroyed by its own end
@@ -26,8 +26,8 @@ struct SessionFixture {
   std::shared_ptr<relay::StreamCounters> counters = std::make_shared<relay::StreamCounters>();
   base::Fd listener = listen_on_loopback();
   base::Fd client;
-  std::vector<std::string> dialed;  // each call's trouble
-  std::vector<EndReason> ends;      // each call's reason
+  std::vector<std::string> dialed;    // each call's trouble
+  std::vector<core::EndReason> ends;  // each call's reason
   bool keep = false;
   std::optional<Session> session;
 
@@ -46,7 +46,7 @@ struct SessionFixture {
         loop, std::move(stream), std::move(accepted), options,
         relay::Pump::Resources{buffer, &pipes}, nullptr,
         [this](const std::string& trouble) { dialed.push_back(trouble); },
-        [this](EndReason reason) {
+        [this](core::EndReason reason) {
           ends.push_back(reason);
           if (!keep) session.reset();
         });
@@ -96,7 +96,7 @@ TEST_CASE_METHOD(SessionFixture,
   turn_until([&] { return !ends.empty(); });
   turn_for(20ms);
   CHECK(dialed == std::vector<std::string>{""});
-  CHECK(ends == std::vector{EndReason::finished});
+  CHECK(ends == std::vector{core::EndReason::finished});
   CHECK(counters->sessions_total == 1);
   CHECK(counters->sessions_active == 0);
 }
@@ -107,9 +107,9 @@ TEST_CASE_METHOD(SessionFixture,
   start("silent.test", 1);
   turn_for(5ms);
   CHECK(session->state() == Session::State::dialing);
-  session->cut(EndReason::drained);
+  session->cut(core::EndReason::drained);
   CHECK_FALSE(session);
-  CHECK(ends == std::vector{EndReason::drained});
+  CHECK(ends == std::vector{core::EndReason::drained});
   CHECK(client_is_reset());
   host.forget_name("silent.test");
   host.answer_names();
@@ -121,8 +121,8 @@ TEST_CASE_METHOD(SessionFixture,
 
 TEST_CASE_METHOD(SessionFixture, "a cut before the loop has turned once ends it as well") {
   start();
-  session->cut(EndReason::killed);
-  CHECK(ends == std::vector{EndReason::killed});
+  session->cut(core::EndReason::killed);
+  CHECK(ends == std::vector{core::EndReason::killed});
   CHECK(client_is_reset());
   turn_for(20ms);
   CHECK(dialed.empty());
@@ -137,7 +137,7 @@ TEST_CASE_METHOD(SessionFixture, "a backend that refuses ends the session and re
   turn_for(20ms);
   REQUIRE(dialed.size() == 1);
   CHECK_THAT(dialed.front(), Catch::Contains("ECONNREFUSED"));
-  CHECK(ends == std::vector{EndReason::backend_refused});
+  CHECK(ends == std::vector{core::EndReason::backend_refused});
   CHECK(client_is_reset());
   CHECK(counters->sessions_active == 0);
 }
@@ -158,8 +158,8 @@ TEST_CASE_METHOD(SessionFixture,
   host.answer_names();
   turn_for(20ms);
   CHECK(dialed.size() == 1);
-  CHECK(ends ==
-        std::vector{is_silent ? EndReason::backend_timeout : EndReason::backend_unresolved});
+  CHECK(ends == std::vector{is_silent ? core::EndReason::backend_timeout
+                                      : core::EndReason::backend_unresolved});
   CHECK(client_is_reset());
 }
 
@@ -167,8 +167,8 @@ TEST_CASE_METHOD(SessionFixture, "a relaying session that is cut resets both sid
   start();
   turn_until([&] { return !dialed.empty(); });
   const base::Fd backend = accept_one(listener.get()).fd;
-  session->cut(EndReason::killed);
-  CHECK(ends == std::vector{EndReason::killed});
+  session->cut(core::EndReason::killed);
+  CHECK(ends == std::vector{core::EndReason::killed});
   CHECK(client_is_reset());
   wait_for_hangup(backend.get());
   CHECK(receive_some(backend).reset);
@@ -180,11 +180,11 @@ TEST_CASE_METHOD(SessionFixture, "a second cut, after the end, does nothing") {
   start();
   const bool relaying = GENERATE(false, true);
   if (relaying) turn_until([&] { return !dialed.empty(); });
-  session->cut(EndReason::drained);
+  session->cut(core::EndReason::drained);
   CHECK(session->state() == Session::State::ended);
-  session->cut(EndReason::killed);
+  session->cut(core::EndReason::killed);
   turn_for(20ms);
-  CHECK(ends == std::vector{EndReason::drained});
+  CHECK(ends == std::vector{core::EndReason::drained});
   CHECK(counters->sessions_active == 1);  // until it is destroyed
   session.reset();
   CHECK(counters->sessions_active == 0);
@@ -207,7 +207,7 @@ TEST_CASE_METHOD(SessionFixture,
   // The dialer's descriptor is watched by now; the client's is the next one.
   host.refuse_poll_after(0);
   turn_until([&] { return !ends.empty(); });
-  CHECK(ends == std::vector{EndReason::internal});
+  CHECK(ends == std::vector{core::EndReason::internal});
   CHECK(client_is_reset());
   CHECK(counters->sessions_active == 0);
 }

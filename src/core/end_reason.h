@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string_view>
 
-namespace sc::relay {
+namespace sc::core {
 
 // Why a session ended. Metric label, log field and API word alike.
 enum class EndReason : unsigned char {
@@ -21,6 +23,33 @@ enum class EndReason : unsigned char {
   internal,            // a fault of ours or of the host
 };
 
-std::string_view to_string(EndReason reason);
+constexpr std::size_t kEndReasons = 13;
 
-}  // namespace sc::relay
+std::string_view to_string(EndReason reason);
+std::optional<EndReason> parse_end_reason(std::string_view text);
+
+// Who has to look into it.
+enum class Fault : unsigned char {
+  nobody,     // it ended as it should
+  client,     // whoever came
+  backend,    // where the stream leads, or the way there, its name among it
+  policy,     // a setting of the stream or the service asked for it
+  operator_,  // somebody ended it: `operator`
+  service,    // this process or its host
+};
+
+std::string_view to_string(Fault fault);
+Fault fault_of(EndReason reason);
+
+// How far a session had come when it ended.
+enum class SessionPhase : unsigned char {
+  accept,   // the client was taken, nothing done for it yet
+  resolve,  // the backend's name was being looked up
+  connect,  // its addresses were being tried
+  relay,    // bytes could flow both ways
+  close,    // one side had ended in order already
+};
+
+std::string_view to_string(SessionPhase phase);
+
+}  // namespace sc::core

@@ -1,0 +1,169 @@
+#include "core/session.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "base/result.h"
+#include "base/text.h"
+
+namespace sc::core {
+namespace {
+
+using std::chrono::microseconds;
+
+// `connection refused (ECONNREFUSED)`
+std::string describe(int error) {
+  std::string text = base::describe_errno("", error).substr(2);
+  text[0] = base::to_lower(text.substr(0, 1))[0];
+  return text;
+}
+
+std::string outcome(const DialAttempt& attempt) {
+  const std::string after = " after " + in_words(attempt.took);
+  switch (attempt.result) {
+    case DialAttempt::Result::connected:
+      return "connected" + after;
+    case DialAttempt::Result::failed:
+      return describe(attempt.error) + after;
+    case DialAttempt::Result::denied:
+      return "nobody is led there, where the service itself is controlled";
+    case DialAttempt::Result::abandoned:
+      break;
+  }
+  return "no answer" + after;
+}
+
+// `; also tried A: ..., B: ...`, without the attempt at `told`; without that, `; tried`.
+std::string others(const std::vector<DialAttempt>& tried, std::size_t told) {
+  std::string text;
+  const std::string before = told < tried.size() ? "; also tried " : "; tried ";
+  for (std::size_t i = 0; i < tried.size(); ++i) {
+    if (i == told) continue;
+    text += (text.empty() ? before : ", ") + tried[i].address + ": " + outcome(tried[i]);
+  }
+  return text;
+}
+
+// The attempt that tells most: one that was refused by the backend itself, else the last one.
+std::size_t most_telling(const std::vector<DialAttempt>& tried, DialAttempt::Result result) {
+  std::size_t chosen = tried.size();
+  for (std::size_t i = 0; i < tried.size(); ++i) {
+    if (tried[i].result != result) continue;
+    if (chosen == tried.size() || tried[chosen].error != ECONNREFUSED) chosen = i;
+  }
+  return chosen;
+}
+
+std::string backend_of(const EndedSession& session) {
+  return "backend " +
+         (session.address.empty() ? base::to_string(session.backend) : session.address);
+}
+
+std::string refused(const EndedSession& session) {
+  const std::size_t at = most_telling(session.tried, DialAttempt::Result::failed);
+  if (at == session.tried.size())
+    return backend_of(session) + " could not be dialled" +
+           (session.detail.empty() ? "" : ": " + session.detail);
+  const DialAttempt& last = session.tried[at];
+  const std::string what = last.error == ECONNREFUSED
+                               ? " refused the connection (ECONNREFUSED)"
+                               : " could not be reached: " + describe(last.error);
+  return "backend " + last.address + what + " after " + in_words(last.took) +
+         others(session.tried, at);
+}
+
+std::string unanswered(const EndedSession& session) {
+  const std::string within = " within " + in_words(session.ended_after);
+  if (session.phase == SessionPhase::resolve)
+    return "the name of " + backend_of(session) + " was not resolved" + within;
+  return backend_of(session) + " did not answer" + within +
+         others(session.tried, session.tried.size());
+}
+
+std::string broke_off(const EndedSession& session, const std::string& who) {
+  if (session.error == 0 || session.error == ECONNRESET || session.error == EPIPE)
+    return who + " reset the connection" +
+           (session.error != 0 ? std::string(" (") + ::strerrorname_np(session.error) + ")" : "");
+  if (session.error == ETIMEDOUT)
+    return who + " fell silent: nothing was acknowledged any more (ETIMEDOUT)";
+  return "the connection to " + who + " broke: " + describe(session.error);
+}
+
+std::string why(const EndedSession& session) {
+  const std::string age = in_words(session.ended_after);
+  switch (session.reason) {
+    case EndReason::finished:
+      return "both sides ended in order after " + age;
+    case EndReason::client_reset:
+      return broke_off(session, "the client") + " after " + age;
+    case EndReason::backend_reset:
+      return broke_off(session, backend_of(session)) + " after " + age;
+    case EndReason::backend_refused:
+      return refused(session);
+    case EndReason::backend_timeout:
+      return unanswered(session);
+    case EndReason::backend_unresolved:
+      return "the name of " + backend_of(session) + " has no address" +
+             (session.detail.empty() ? "" : ": " + session.detail);
+    case EndReason::idle_timeout:
+      return "no byte moved for as long as idle_timeout allows; ended after " + age;
+    case EndReason::lifetime:
+      return "it was as old as lifetime allows: " + age;
+    case EndReason::denied:
+      return backend_of(session) +
+             " is where the service itself is controlled, and nobody is led there";
+    case EndReason::limit:
+      return "this host has no descriptor or memory left for the way to the backend" +
+             (session.detail.empty() ? "" : ": " + session.detail);
+    case EndReason::drained:
+      return "it still ran when the time to drain was over, after " + age;
+    case EndReason::killed:
+      return "an operator ended it after " + age;
+    case EndReason::internal:
+      break;
+  }
+  return "a fault of the service or its host" +
+         (session.detail.empty() ? std::string() : ": " + session.detail);
+}
+
+}  // namespace
+
+std::string_view to_string(DialAttempt::Result result) {
+  static constexpr std::array<std::string_view, 4> kNames{"connected", "failed", "denied",
+                                                          "abandoned"};
+  return kNames.at(static_cast<std::size_t>(result));
+}
+
+std::string_view to_string(RunningSession::State state) {
+  return state == RunningSession::State::dialing ? "dialing" : "relaying";
+}
+
+std::string in_words(microseconds duration) {
+  const auto us = static_cast<unsigned long long>(std::max<std::int64_t>(duration.count(), 0));
+  std::array<char, 64> text{};
+  if (us < 10'000) {
+    std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(us) / 1e3);
+  } else if (us < 1'000'000) {
+    std::snprintf(text.data(), text.size(), "%llu ms", us / 1'000);
+  } else if (us < 60'000'000) {
+    std::snprintf(text.data(), text.size(), "%.1f s", static_cast<double>(us / 100'000) / 10);
+  } else if (const auto seconds = us / 1'000'000; seconds < 3600) {
+    std::snprintf(text.data(), text.size(), "%llu min %llu s", seconds / 60, seconds % 60);
+  } else {
+    std::snprintf(text.data(), text.size(), "%llu h %llu min", seconds / 3600, seconds / 60 % 60);
+  }
+  return text.data();
+}
+
+std::string in_words(const EndedSession& session) {
+  std::string text = why(session);
+  if (session.connected_after && session.reason != EndReason::finished)
+    text += "; " + std::to_string(session.bytes_in) + " bytes went in and " +
+            std::to_string(session.bytes_out) + " came out";
+  return text;
+}
+
+}  // namespace sc::core

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/result.h"
+#include "core/session.h"
+
+namespace sc::core {
+
+// What the data plane tells of its sessions, and the one thing that can be done to one. Called from
+// the control thread; answers come there too, once, later, unless it says otherwise; not at all
+// when the data plane dies first.
+class SessionBook {
+ public:
+  virtual ~SessionBook() = default;
+
+  virtual void sessions(const SessionQuery& query, base::Callback<void(SessionPage)> on_done) = 0;
+
+  // Nothing: there is none such (any more).
+  virtual void session(SessionId id,
+                       base::Callback<void(std::optional<SessionDetails>)> on_done) = 0;
+
+  // Ends it, both sides by a reset, as `killed`; on_done with what it was, or nothing as above.
+  virtual void kill(SessionId id, base::Callback<void(std::optional<EndedSession>)> on_done) = 0;
+
+  // Of the sessions of the stream at the port that ended otherwise than `finished`, the latest
+  // first, at most kMostFailures; fewer where very many streams have them. At once.
+  virtual std::vector<EndedSession> failures(std::uint16_t port) const = 0;
+
+  // Resolves and dials the spec's backend as a session would, and hangs up.
+  virtual void check(const StreamSpec& spec, base::Callback<void(CheckReport)> on_done) = 0;
+};
+
+}  // namespace sc::core
