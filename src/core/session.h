@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/clock.h"
@@ -122,6 +123,13 @@ constexpr std::size_t kMaxSessionPage = 1000;
 struct SessionPage {
   std::vector<RunningSession> sessions;  // the latest first
   std::optional<SessionId> before;       // of the next page; nothing: this is the last
+};
+
+// Sessions that were accepted (`dialing`) or ended, in that order.
+using SessionNote = std::variant<RunningSession, EndedSession>;
+struct SessionNews {
+  std::vector<SessionNote> notes;
+  std::uint64_t missed = 0;  // notes that were dropped
 };
 
 // How a backend was reached, or not.

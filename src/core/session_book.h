@@ -30,6 +30,13 @@ class SessionBook {
   // first, at most kMostFailures; fewer where very many streams have them. At once.
   virtual std::vector<EndedSession> failures(std::uint16_t port) const = 0;
 
+  // From now on `what` is remembered for take_news(). Asked for by whoever has watchers; costs each
+  // session a little.
+  enum class Watch : unsigned char { nothing, failures, sessions };
+  virtual void watch(Watch what) = 0;
+  // What came since it was asked last, in order; the oldest is missed where too much did. At once.
+  virtual SessionNews take_news() = 0;
+
   // Resolves and dials the spec's backend as a session would, and hangs up.
   virtual void check(const StreamSpec& spec, base::Callback<void(CheckReport)> on_done) = 0;
 };
