@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <csignal>
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "api/legacy.h"
 #include "api/v1.h"
 #include "base/log.h"
 #include "config/setting_table.h"
+#include "handoff/start_rate.h"
 #include "loop/lookup.h"
 #include "net/socket.h"
 #include "part_options.h"
@@ -26,11 +28,17 @@ constexpr int kAnswerTicks = 100;
 constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
 // Without a service manager everything works but ends with the process.
 std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
-                                           std::vector<systemd::PassedFd> passed) {
+                                           std::vector<systemd::PassedFd> passed,
+                                           const base::Clock& clock) {
   std::vector<handoff::StoredFd> stored;
   stored.reserve(passed.size());
   for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
   if (!systemd::FdStore::is_there()) return nullptr;
+  if (const auto wait = handoff::note_start(stored, clock.steady()); wait.count() > 0) {
+    base::log::warning("it was started too often lately, and waits",
+                       {{"ms", std::to_string(wait.count())}});
+    std::this_thread::sleep_for(wait);
+  }
   const std::size_t workers = worker_count(settings);
   auto vault = handoff::Vault::open(
       {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
@@ -100,7 +108,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   auto listeners = open_api(settings, std::move(options.passed));
   if (!listeners)
     return base::Error{listeners.error().code, "the API: " + listeners.error().message};
-  auto vault = open_vault(settings, std::move(stored));
+  auto vault = open_vault(settings, std::move(stored), clock);
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(*store),
                                             std::move(*listeners), std::move(vault)));
   *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
