@@ -1,8 +1,5 @@
 #include "daemon.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <future>
@@ -10,13 +7,13 @@
 #include <utility>
 
 #include "api/legacy.h"
-#include "api/problem.h"
 #include "api/v1.h"
 #include "base/log.h"
-#include "config/group.h"
 #include "config/setting_table.h"
+#include "handoff/start_rate.h"
 #include "loop/lookup.h"
 #include "net/socket.h"
+#include "part_options.h"
 #include "systemd/fd_store.h"
 
 namespace sc {
@@ -29,33 +26,19 @@ constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
 constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
 constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
-// Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
-constexpr std::size_t kOtherDescriptors = 128;
-constexpr std::size_t kWorkerDescriptors = 8;  // of its loop: two epoll sets, a pipe, an eventfd
-
-// What the process may open, less a reserve: for all clients of the API, for the pipes that workers
-// keep, and for the rest, the database and name look-ups above all. Of a small limit a quarter.
-std::size_t descriptors_for_streams(std::size_t workers) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
-  const std::size_t all = limit.rlim_cur;
-  const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
-                              (relay::PipePool::kKept + kWorkerDescriptors) * workers;
-  return all - std::min(reserve, all / 4);
-}
-
-std::size_t worker_count(const config::Settings& settings) {
-  return settings.workers > 0 ? settings.workers
-                              : std::max(1U, std::thread::hardware_concurrency());
-}
-
 // Without a service manager everything works but ends with the process.
 std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
-                                           std::vector<systemd::PassedFd> passed) {
+                                           std::vector<systemd::PassedFd> passed,
+                                           const base::Clock& clock) {
   std::vector<handoff::StoredFd> stored;
   stored.reserve(passed.size());
   for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
   if (!systemd::FdStore::is_there()) return nullptr;
+  if (const auto wait = handoff::note_start(stored, clock.steady()); wait.count() > 0) {
+    base::log::warning("it was started too often lately, and waits",
+                       {{"ms", std::to_string(wait.count())}});
+    std::this_thread::sleep_for(wait);
+  }
   const std::size_t workers = worker_count(settings);
   auto vault = handoff::Vault::open(
       {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
@@ -64,62 +47,6 @@ std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
   if (vault) return std::move(*vault);
   base::log::error("sessions end with the process", {{"reason", vault.error().message}});
   return nullptr;
-}
-
-relay::WorkerPoolOptions pool_options(const config::Settings& settings,
-                                      const std::vector<base::Fd>& api_listeners,
-                                      handoff::Vault* vault) {
-  relay::WorkerPoolOptions options;
-  options.vault = vault;
-  // A stream that led there would make everybody a caller from loopback.
-  for (const base::Fd& fd : api_listeners)
-    if (const std::uint16_t port = net::local_address(fd.get()).port(); port != 0)
-      options.session.denied_ports.push_back(port);
-  options.workers = worker_count(settings);
-  options.session.durable_after = settings.durable_after;
-  options.session.connect_timeout = settings.connect_timeout;
-  options.session.idle_timeout = settings.idle_timeout;
-  options.session.keepalive.idle =
-      std::chrono::duration_cast<std::chrono::seconds>(settings.keepalive);
-  if (auto address = net::Address::parse_ip(settings.stream_address, 0))
-    options.listen_address = *address;
-  if (settings.max_sessions > 0) options.limits.sessions = settings.max_sessions;
-  if (settings.max_sessions_per_stream > 0)
-    options.limits.sessions_per_stream = settings.max_sessions_per_stream;
-  options.limits.descriptors = descriptors_for_streams(options.workers);
-  return options;
-}
-
-api::Trust to_trust(config::ApiAuth auth) {
-  switch (auth) {
-    case config::ApiAuth::remote:
-      return api::Trust::remote;
-    case config::ApiAuth::always:
-      return api::Trust::always;
-    case config::ApiAuth::off:
-      return api::Trust::off;
-  }
-  return api::Trust::always;
-}
-
-api::AuthOptions auth_options(const config::Settings& settings) {
-  api::AuthOptions options;
-  options.trust = to_trust(settings.api_auth);
-  options.hosts = settings.api_hosts;
-  // A group that has gone since the settings were read has no members.
-  if (!settings.api_admin_group.empty())
-    options.admin_group =
-        config::find_group(settings.api_admin_group).value_or(static_cast<gid_t>(-1));
-  options.own_uid = ::geteuid();
-  return options;
-}
-
-http::ServerOptions server_options() {
-  http::ServerOptions options;
-  options.error_body = [](int status, const std::string& detail) {
-    return api::problem(status, detail);
-  };
-  return options;
 }
 
 // What systemd passed for the API, or else a socket of our own.
@@ -181,7 +108,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   auto listeners = open_api(settings, std::move(options.passed));
   if (!listeners)
     return base::Error{listeners.error().code, "the API: " + listeners.error().message};
-  auto vault = open_vault(settings, std::move(stored));
+  auto vault = open_vault(settings, std::move(stored), clock);
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(*store),
                                             std::move(*listeners), std::move(vault)));
   *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
@@ -239,18 +166,24 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
-  api::add_legacy_routes(routes_, conductor_);
-  const auto drain = [this](std::optional<milliseconds> timeout, const core::Actor& actor) {
-    if (phase_ == Phase::stopped || hands_over_) return;  // what is being left stays as it is
-    drain_.start(timeout.value_or(options_.configuration.settings.drain_timeout), actor);
-  };
-  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); }, drain});
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
+  add_routes();
+  listen_to_signals();
+}
+
+void Daemon::add_routes() {
+  api::add_legacy_routes(routes_, conductor_);
+  api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
+                               [this](std::optional<milliseconds> timeout,
+                                      const core::Actor& actor) { drain(timeout, actor); }});
+}
+
+void Daemon::listen_to_signals() {
   for (const int number : {SIGTERM, SIGINT})
     signals_.push_back(std::make_unique<loop::Signal>(loop_, number, [this] { on_stop(); }));
   signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGHUP, [this] { on_reload(); }));
-  signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGUSR1, [drain] {
+  signals_.push_back(std::make_unique<loop::Signal>(loop_, SIGUSR1, [this] {
     drain(std::nullopt, {"SIGUSR1", {}});
   }));
 }
@@ -370,6 +303,11 @@ api::ServiceFacts::Durability Daemon::durability() const {
                                    counters.not_kept[i].load());
   facts.not_durable.front().second += plane_.unkept_sessions();
   return facts;
+}
+
+void Daemon::drain(std::optional<milliseconds> timeout, const core::Actor& actor) {
+  if (phase_ == Phase::stopped || hands_over_) return;  // what is being left stays as it is
+  drain_.start(timeout.value_or(options_.configuration.settings.drain_timeout), actor);
 }
 
 void Daemon::on_stop() {

@@ -86,8 +86,11 @@ class Daemon {
   Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
          std::vector<base::Fd> api_listeners, std::unique_ptr<handoff::Vault> vault);
 
+  void add_routes();
+  void listen_to_signals();
   base::Result<void> start_streams();
   void on_booted(const core::BootReport& report, base::Instant started_at);
+  void drain(std::optional<std::chrono::milliseconds> timeout, const core::Actor& actor);
   void on_stop();
   void begin_hand_over();
   void hand_over();

@@ -1,23 +1,31 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/fd_room.h"
 #include "base/log.h"
 #include "config/command_line.h"
 #include "config/exposure.h"
 #include "config/token_file.h"
 #include "daemon.h"
+#include "handoff/keeper.h"
+#include "handoff/start_rate.h"
 #include "import_command.h"
 #include "net/socket.h"
+#include "systemd/fd_store.h"
 #include "systemd/journal.h"
 #include "systemd/listen_fds.h"
 #include "token_command.h"
@@ -33,6 +41,16 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// So that the first 2,000 sessions do not wait for room, and none that a former process has left: a
+// capsule of it may hold so many.
+void make_fd_room(const std::vector<sc::systemd::PassedFd>& passed) {
+  constexpr std::size_t kAnyway = 4096;
+  const auto stored =
+      std::count_if(passed.begin(), passed.end(), [](const auto& each) { return each.is_stored; });
+  sc::base::make_fd_room(kAnyway +
+                         2 * sc::handoff::Keeper::kMostRecords * static_cast<std::size_t>(stored));
 }
 
 // Threads for name look-ups. libuv has 4 by default and lets look-ups use half: two names whose
@@ -61,6 +79,13 @@ bool other_hosts_reach_api(const sc::config::Settings& settings,
   return !is_passed && !sc::config::is_loopback_literal(settings.bind_address);
 }
 
+// A service manager tries again at once, see StartRate.
+int fail(const std::string& reason) {
+  sc::base::log::error("cannot start", {{"reason", reason}});
+  if (sc::systemd::FdStore::is_there()) std::this_thread::sleep_for(sc::handoff::StartRate::kEvery);
+  return kExitFailed;
+}
+
 std::optional<std::vector<sc::core::Token>> reread_tokens() {
   auto tokens = sc::config::load_token_credential(sc::config::copy_environment(environ));
   if (tokens) return std::move(*tokens);
@@ -76,10 +101,8 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   widen_resolver();
   sc::systemd::log_to_journal_if_connected();
   auto passed = sc::systemd::take_passed_fds();
-  if (!passed) {
-    sc::base::log::error("cannot start", {{"reason", passed.error().message}});
-    return kExitFailed;
-  }
+  if (!passed) return fail(passed.error().message);
+  make_fd_room(*passed);
   const auto exposure = sc::config::find_exposure(
       serve.configuration.settings, other_hosts_reach_api(serve.configuration.settings, *passed));
   if (exposure) {
@@ -108,14 +131,8 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   };
   const sc::base::SystemClock clock;
   auto daemon = make_daemon(std::move(options), clock);
-  if (!daemon) {
-    sc::base::log::error("cannot start", {{"reason", daemon.error().message}});
-    return kExitFailed;
-  }
-  if (auto served = (*daemon)->run(); !served) {
-    sc::base::log::error("cannot start", {{"reason", served.error().message}});
-    return kExitFailed;
-  }
+  if (!daemon) return fail(daemon.error().message);
+  if (auto served = (*daemon)->run(); !served) return fail(served.error().message);
   // The resolver cannot be interrupted and may take its time; everything that matters is on disk.
   if (sc::Daemon::waits_for_resolver()) ::_exit(sc::config::kExitDone);
   return sc::config::kExitDone;

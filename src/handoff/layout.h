@@ -14,7 +14,7 @@
 namespace sc::handoff {
 
 constexpr std::uint64_t kMagic = 0x66666f646e614853;  // "SHandoff"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 
 // Relaxed unless said otherwise: each number stands for itself, and the next process reads them
 // when this one is gone.
@@ -33,8 +33,9 @@ struct TableHeader {
   std::uint32_t unused = 0;
   Shared<std::uint64_t> next_generation;
   Shared<std::uint64_t> next_capsule;
-  Shared<std::uint64_t> starts;  // processes that had this table
-  std::uint8_t reserved[64] = {};
+  Shared<std::uint64_t> starts;            // processes that had this table
+  Shared<std::int64_t> starts_paid_until;  // see StartRate; since version 2
+  std::uint8_t reserved[56] = {};
 };
 
 // One kept session. A generation that no record has makes it free.

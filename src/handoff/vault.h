@@ -13,15 +13,10 @@
 #include "handoff/keeper.h"
 #include "handoff/session_record.h"
 #include "handoff/store_link.h"
+#include "handoff/stored_fd.h"
 #include "handoff/table.h"
 
 namespace sc::handoff {
-
-// A descriptor that the manager gave back at the start.
-struct StoredFd {
-  std::string name;
-  base::Fd fd;
-};
 
 // A pipe of a former process with what it holds.
 struct KeptPipe {

@@ -50,9 +50,18 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime, stime: proc(5)
 
 
-def resident_bytes(pid):
+def _status(pid, key):
     with open(f"/proc/{pid}/status", encoding="utf-8") as status:
         for line in status:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+    raise AssertionError(f"no {key}")
+
+
+def resident_bytes(pid):
+    return _status(pid, "VmRSS") * 1024
+
+
+def fd_room(pid):
+    """For how many descriptors the kernel has room, before it makes more."""
+    return _status(pid, "FDSize")

@@ -14,6 +14,7 @@ from waiting import wait_until
 API_SOCKET = "/run/stream-conductor/api.sock"
 MANY = 300
 HUNDREDS = range(12000, 12000 + MANY)
+TRIES = 4
 BAD_RANGE = "[Service]\nEnvironment=PORT_RANGE=9000-x\n"
 WRONG = ('port_range: bad value "9000-x" (environment PORT_RANGE); allowed: ports and inclusive '
          "ranges from 1 to 65535")
@@ -137,6 +138,21 @@ class Systemd(box.BoxTest):
                 os.kill(self.box.main_pid(), number)
                 self.wait_restarted(times)
                 self.assert_says(9000, b"hello")
+
+    def test_a_service_that_cannot_start_tries_four_times_a_second_at_most(self):
+        self.start()
+        self.box.systemctl("stop", box.SOCKET, box.UNIT)
+        self.box.file(box.DATABASE).write_text("no database" * 1000, encoding="ascii")
+        before = self.box.now()
+        harness.run(*self.box.command("systemctl", "start", box.UNIT))
+        self.box.wait_for_state(box.UNIT, lambda found: int(found["NRestarts"]) >= TRIES)
+        self.box.systemctl("stop", box.UNIT)
+        self.box.sync_journal()
+        tries = [int(entry["__MONOTONIC_TIMESTAMP"]) for entry in
+                 self.box.journal("-u", "stream-conductor", after=before)
+                 if entry["MESSAGE"].startswith("cannot start")]
+        self.assertGreaterEqual(len(tries), TRIES)
+        self.assertGreater(min(after - at for at, after in zip(tries, tries[1:])), 250_000)
 
     def test_a_wrong_setting_ends_the_start_once_and_status_and_journal_say_what_is_allowed(self):
         self.box.drop_in(box.UNIT, "range", BAD_RANGE)

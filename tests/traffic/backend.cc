@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
@@ -14,6 +15,8 @@
 
 namespace sc::traffic {
 namespace {
+
+constexpr std::chrono::seconds kPatience{5};
 
 class Service final : public bench::Handler {
  public:
@@ -41,6 +44,8 @@ class Service final : public bench::Handler {
                                                     [this, number] { sessions_.erase(number); });
     }
   }
+
+  bool has_open() const { return !sessions_.empty(); }
 
   // Those whose client has not ended them are faults.
   void fail_open() {
@@ -71,6 +76,9 @@ bool run_backend(const sockaddr_in& listen) {
   std::printf("{\"port\": %u, \"banner_port\": %u}\n", silent.port(), speaker.port());
   std::fflush(stdout);
   while (!input.reached()) world.turn(Clock::now() + std::chrono::seconds(1));
+  // What ended a client goes through the service, which may still have to pass its end on.
+  const auto until = Clock::now() + kPatience;
+  while ((silent.has_open() || speaker.has_open()) && Clock::now() < until) world.turn(until);
   silent.fail_open();
   speaker.fail_open();
   std::puts(world.outcome.text().c_str());

@@ -1,0 +1,93 @@
+#include "part_options.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "api/problem.h"
+#include "config/group.h"
+#include "net/socket.h"
+#include "relay/pipe_pool.h"
+
+namespace sc {
+namespace {
+
+// Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
+constexpr std::size_t kOtherDescriptors = 128;
+constexpr std::size_t kWorkerDescriptors = 8;  // of its loop: two epoll sets, a pipe, an eventfd
+
+api::Trust to_trust(config::ApiAuth auth) {
+  switch (auth) {
+    case config::ApiAuth::remote:
+      return api::Trust::remote;
+    case config::ApiAuth::always:
+      return api::Trust::always;
+    case config::ApiAuth::off:
+      return api::Trust::off;
+  }
+  return api::Trust::always;
+}
+
+}  // namespace
+
+std::size_t worker_count(const config::Settings& settings) {
+  return settings.workers > 0 ? settings.workers
+                              : std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::size_t descriptors_for_streams(std::size_t workers) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
+  const std::size_t all = limit.rlim_cur;
+  const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
+                              (relay::PipePool::kKept + kWorkerDescriptors) * workers;
+  return all - std::min(reserve, all / 4);
+}
+
+relay::WorkerPoolOptions pool_options(const config::Settings& settings,
+                                      const std::vector<base::Fd>& api_listeners,
+                                      handoff::Vault* vault) {
+  relay::WorkerPoolOptions options;
+  options.vault = vault;
+  // A stream that led there would make everybody a caller from loopback.
+  for (const base::Fd& fd : api_listeners)
+    if (const std::uint16_t port = net::local_address(fd.get()).port(); port != 0)
+      options.session.denied_ports.push_back(port);
+  options.workers = worker_count(settings);
+  options.session.durable_after = settings.durable_after;
+  options.session.connect_timeout = settings.connect_timeout;
+  options.session.idle_timeout = settings.idle_timeout;
+  options.session.keepalive.idle =
+      std::chrono::duration_cast<std::chrono::seconds>(settings.keepalive);
+  if (auto address = net::Address::parse_ip(settings.stream_address, 0))
+    options.listen_address = *address;
+  if (settings.max_sessions > 0) options.limits.sessions = settings.max_sessions;
+  if (settings.max_sessions_per_stream > 0)
+    options.limits.sessions_per_stream = settings.max_sessions_per_stream;
+  options.limits.descriptors = descriptors_for_streams(options.workers);
+  return options;
+}
+
+api::AuthOptions auth_options(const config::Settings& settings) {
+  api::AuthOptions options;
+  options.trust = to_trust(settings.api_auth);
+  options.hosts = settings.api_hosts;
+  // A group that has gone since the settings were read has no members.
+  if (!settings.api_admin_group.empty())
+    options.admin_group =
+        config::find_group(settings.api_admin_group).value_or(static_cast<gid_t>(-1));
+  options.own_uid = ::geteuid();
+  return options;
+}
+
+http::ServerOptions server_options() {
+  http::ServerOptions options;
+  options.error_body = [](int status, const std::string& detail) {
+    return api::problem(status, detail);
+  };
+  return options;
+}
+
+}  // namespace sc
