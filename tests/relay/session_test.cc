@@ -28,6 +28,7 @@ struct SessionFixture {
   base::Fd client;
   std::vector<std::string> dialed;    // each call's trouble
   std::vector<core::EndReason> ends;  // each call's reason
+  std::vector<core::EndedSession> told;
   bool keep = false;
   std::optional<Session> session;
 
@@ -43,11 +44,12 @@ struct SessionFixture {
         relay::SessionSpec{9000, core::Backend{host_name, port}, {}, {}});
     stream.counters = counters;
     session.emplace(
-        loop, std::move(stream), std::move(accepted), options,
+        loop, 1, std::move(stream), std::move(accepted), options,
         relay::Pump::Resources{buffer, &pipes}, nullptr,
         [this](const std::string& trouble) { dialed.push_back(trouble); },
-        [this](core::EndReason reason) {
-          ends.push_back(reason);
+        [this](const relay::SessionEnd& end) {
+          ends.push_back(end.reason);
+          told.push_back(relay::to_told(end));
           if (!keep) session.reset();
         });
     CHECK(dialed.empty());
