@@ -1,5 +1,6 @@
 #include "relay/failure_log.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sc::relay {
@@ -9,7 +10,11 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 }  // namespace
 
-FailureLog::~FailureLog() { budget_->used.fetch_sub(ends_.size(), kRelaxed); }
+FailureLog::~FailureLog() {
+  if (ends_.empty()) return;
+  budget_->used.fetch_sub(ends_.size(), kRelaxed);
+  budget_->streams.fetch_sub(1, kRelaxed);
+}
 
 void FailureLog::add(SessionEnd end) {
   std::deque<SessionEnd> gone;  // freed without the lock
@@ -19,11 +24,16 @@ void FailureLog::add(SessionEnd end) {
     ends_.pop_front();
     budget_->used.fetch_sub(1, kRelaxed);
   };
-  if (ends_.size() >= core::kMostFailures) drop();
-  // Of a budget that is used up a stream gives back one with each that it adds, so that those that
-  // began to fail later get their part.
-  for (int i = 0; i < 2; ++i)
-    if (!ends_.empty() && budget_->used.load(kRelaxed) >= FailureBudget::kMost) drop();
+  if (ends_.empty()) {
+    budget_->streams.fetch_add(1, kRelaxed);
+  } else if (budget_->used.load(kRelaxed) >= FailureBudget::kMost) {
+    // One that has more than its part gives back one each time, for those that came later.
+    const std::size_t fair = FailureBudget::kMost / budget_->streams.load(kRelaxed);
+    if (ends_.size() > std::max<std::size_t>(fair, 1)) drop();
+    drop();
+  } else if (ends_.size() >= core::kMostFailures) {
+    drop();
+  }
   ends_.push_back(std::move(end));
   budget_->used.fetch_add(1, kRelaxed);
 }

@@ -17,7 +17,8 @@ namespace sc::relay {
 // What the failures of all streams may take together: each is some 300 bytes.
 struct FailureBudget {
   static constexpr std::size_t kMost = 20'000;
-  std::atomic<std::size_t> used{0};  // relaxed
+  std::atomic<std::size_t> used{0};     // relaxed, as the next one
+  std::atomic<std::size_t> streams{0};  // that have some
 };
 
 // A stream's latest sessions that ended otherwise than finished: core::kMostFailures, or fewer

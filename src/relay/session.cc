@@ -121,7 +121,9 @@ void Session::start() {
   const auto& lifetime = stream_.spec->lifetime;
   if (!lifetime) return;
   lifetime_due_ = std::make_unique<loop::Timer>(loop_, [this] { cut(core::EndReason::lifetime); });
-  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(*lifetime - age()));
+  // The loop's clock counts whole milliseconds, and may be one behind.
+  constexpr std::chrono::milliseconds kLate{1};
+  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(*lifetime - age()) + kLate);
 }
 
 void Session::start_dialing() {
