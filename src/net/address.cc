@@ -108,6 +108,38 @@ std::string Address::to_string() const {
   return base::to_string(base::HostPort{ip(), port()});
 }
 
+PackedAddress::PackedAddress(const Address& address) : port_(address.port()) {
+  const in6_addr* v6 = address.family() == AF_INET6 ? &as_v6(address.raw()).sin6_addr : nullptr;
+  if (address.family() == AF_INET || (v6 != nullptr && IN6_IS_ADDR_V4MAPPED(v6))) {
+    const in_addr v4 = v6 != nullptr ? unmap(*v6) : as_v4(address.raw()).sin_addr;
+    std::memcpy(ip_.data(), &v4, sizeof v4);
+    family_ = 4;
+  } else if (v6 != nullptr) {
+    std::memcpy(ip_.data(), v6, sizeof *v6);
+    family_ = 6;
+  }
+}
+
+Address PackedAddress::address() const {
+  if (family_ == 4) {
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port_);
+    std::memcpy(&v4.sin_addr, ip_.data(), sizeof v4.sin_addr);
+    return {reinterpret_cast<const sockaddr*>(&v4), sizeof v4};
+  }
+  if (family_ == 0) return {};
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = htons(port_);
+  std::memcpy(&v6.sin6_addr, ip_.data(), sizeof v6.sin6_addr);
+  return {reinterpret_cast<const sockaddr*>(&v6), sizeof v6};
+}
+
+std::string PackedAddress::to_string() const {
+  return is_empty() ? std::string() : address().to_string();
+}
+
 bool Address::operator==(const Address& other) const {
   return size_ == other.size_ && std::memcmp(&storage_, &other.storage_, size_) == 0;
 }

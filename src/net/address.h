@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -45,5 +46,30 @@ class Address {
   sockaddr_storage storage_{};
   socklen_t size_ = 0;
 };
+
+// An IP and a port in 20 bytes, for what is kept of very many; IPv4 mapped into IPv6 becomes IPv4,
+// and a zone is lost. What is neither becomes empty. A value.
+class PackedAddress {
+ public:
+  PackedAddress() = default;  // empty
+  explicit PackedAddress(const Address& address);
+
+  bool is_empty() const { return family_ == 0; }
+  Address address() const;
+  // As Address has it; nothing when it is empty.
+  std::string to_string() const;
+  bool has_ip_of(const PackedAddress& other) const {
+    return family_ == other.family_ && ip_ == other.ip_;
+  }
+
+  bool operator==(const PackedAddress&) const = default;
+
+ private:
+  std::array<unsigned char, 16> ip_{};  // network order; of IPv4 the first four
+  std::uint16_t port_ = 0;
+  std::uint8_t family_ = 0;  // 4 or 6
+};
+
+static_assert(sizeof(PackedAddress) == 20);
 
 }  // namespace sc::net

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 
 namespace sc::net {
@@ -28,10 +29,11 @@ bool is_ephemeral(std::uint16_t port) {
 }  // namespace
 
 struct Dialer::Attempt {
-  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to,
+  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to, base::Instant start,
           base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
         fd(std::move(connecting)),
+        started(start),
         poll(std::make_unique<loop::Poll>(
             loop, fd.get(), [this, done = std::move(on_writable)](loop::Ready ready) mutable {
               done(*this, ready);
@@ -41,6 +43,7 @@ struct Dialer::Attempt {
 
   Address address;
   base::Fd fd;
+  base::Instant started;
   std::unique_ptr<loop::Poll> poll;
 };
 
@@ -80,18 +83,20 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
 Dialer::~Dialer() = default;
 
 void Dialer::start_lookup() {
+  trace_.is_resolving = true;
   try {
     lookup_.emplace(loop_, target_.host, [this](base::Result<loop::Lookup::Addresses> found) {
       on_addresses(std::move(found));
     });
   } catch (const std::runtime_error& failure) {  // out of memory, or a name that is none
-    last_failure_ = failure.what();
+    note_failure(failure.what(), 0);
     kind_ = DialFailure::exhausted;
     attempt_due_.start(std::chrono::milliseconds{0});  // told a turn later
   }
 }
 
 void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
+  trace_.resolved_at = std::chrono::steady_clock::now();
   if (!found) {
     fail(DialFailure::unresolved, found.error().message);
     return;
@@ -110,6 +115,7 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
     fail(DialFailure::unresolved, "the name has no address");
     return;
   }
+  trace_.is_resolving = false;
   start_next();
 }
 
@@ -119,23 +125,27 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
 void Dialer::start_next() {
   while (next_ < addresses_.size()) {
     const Address& address = addresses_[next_++];
+    const base::Instant start = std::chrono::steady_clock::now();
     if (is_denied(address)) {
-      last_failure_ = address.to_string() + ": this is where the service itself is controlled";
+      note_failure(address.to_string() + ": this is where the service itself is controlled", 0);
+      note(address, DialTry::Result::denied, 0, start);
       kind_ = DialFailure::denied;
       continue;
     }
     auto started = start_connect(address);
     if (!started) {
-      last_failure_ = started.error().message;
+      note_failure(started.error().message, started.error().number);
+      note(address, DialTry::Result::failed, started.error().number, start);
       if (started.error().code == base::Errc::internal) kind_ = DialFailure::exhausted;
       continue;
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(*started), address,
+          loop_, std::move(*started), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
-      last_failure_ = failure.what();
+      note_failure(failure.what(), 0);
+      note(address, DialTry::Result::failed, 0, start);
       kind_ = DialFailure::exhausted;
       continue;
     }
@@ -172,10 +182,15 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     error = ECONNREFUSED;
   if (error == 0) {
     attempt.poll->set_on_ready({});  // the next owner's to set
-    finish({Dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll)}, {}});
+    if (options_.traces_all || !trace_.tried.empty() || attempts_.size() > 1)
+      note(attempt.address, DialTry::Result::connected, 0, attempt.started);
+    Dialed dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll)};
+    std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
+    finish({std::move(dialed), {}, {}});
     return;
   }
-  last_failure_ = base::describe_errno(attempt.address.to_string(), error);
+  note_failure(base::describe_errno(attempt.address.to_string(), error), error);
+  note(attempt.address, DialTry::Result::failed, error, attempt.started);
   std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
   if (next_ < addresses_.size()) {
     start_next();
@@ -184,13 +199,43 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
   }
 }
 
+// Of many the winner is told in any case.
+void Dialer::note(const Address& address, DialTry::Result result, int error,
+                  base::Instant started) {
+  if (trace_.tried.size() == DialTrace::kMost) {
+    if (result != DialTry::Result::connected) return;
+    trace_.tried.pop_back();
+  }
+  trace_.tried.push_back({PackedAddress(address), result, error, started,
+                          std::chrono::duration_cast<std::chrono::microseconds>(
+                              std::chrono::steady_clock::now() - started)});
+}
+
+// A refusal says most: the host is there, and nobody listens.
+void Dialer::note_failure(std::string why, int error) {
+  last_failure_ = std::move(why);
+  if (error_ != ECONNREFUSED) error_ = error;
+}
+
+DialTrace Dialer::take_trace() {
+  for (const auto& attempt : attempts_)
+    note(attempt->address, DialTry::Result::abandoned, 0, attempt->started);
+  DialTrace trace = std::exchange(trace_, {});
+  std::stable_sort(
+      trace.tried.begin(), trace.tried.end(),
+      [](const DialTry& one, const DialTry& other) { return one.started < other.started; });
+  return trace;
+}
+
 void Dialer::fail(DialFailure failure, std::string why) {
-  finish({std::nullopt, {failure, "backend " + base::to_string(target_) + ": " + std::move(why)}});
+  std::string message = "backend " + base::to_string(target_) + ": " + why;
+  finish({std::nullopt, {failure, std::move(message), std::move(why), error_}, {}});
 }
 
 void Dialer::finish(Outcome outcome) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  attempts_.clear();                // the winner's Fd has been moved out
+  outcome.trace = take_trace();
+  attempts_.clear();
   attempt_due_.stop();
   deadline_.stop();
   lookup_.reset();

@@ -15,6 +15,7 @@
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/address.h"
+#include "net/dial_trace.h"
 #include "net/socket.h"
 
 namespace sc::net {
@@ -38,6 +39,8 @@ struct Dialed {
 struct DialError {
   DialFailure failure = DialFailure::refused;
   std::string message;  // a sentence that names the host and the last cause
+  std::string cause;    // without the host
+  int error = 0;        // errno of the last attempt, or that one refused; 0: there is none
 };
 
 struct DialOptions {
@@ -45,6 +48,9 @@ struct DialOptions {
   // Of this host's loopback and wildcard addresses, ports that are not dialled: of what trusts who
   // asks from there. What it points to outlives the dialer.
   std::span<const std::uint16_t> denied_ports;
+  // The trace tells of a first address that connected at once as well, which is left out else: it
+  // would cost each of very many dials some memory.
+  bool traces_all = false;
 };
 
 // host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
@@ -56,6 +62,7 @@ class Dialer {
   struct Outcome {
     std::optional<Dialed> dialed;
     DialError error;  // when there is no `dialed`
+    DialTrace trace;
   };
   // May destroy the Dialer.
   using OnDone = base::Callback<void(Outcome)>;
@@ -67,6 +74,11 @@ class Dialer {
   Dialer& operator=(const Dialer&) = delete;
   ~Dialer();
 
+  // What was done so far, once; what is under way counts as abandoned.
+  DialTrace take_trace();
+  // What the host was resolved to, in the order of trying.
+  const std::vector<Address>& addresses() const { return addresses_; }
+
  private:
   struct Attempt;
 
@@ -76,6 +88,8 @@ class Dialer {
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
   bool is_denied(const Address& address) const;
+  void note(const Address& address, DialTry::Result result, int error, base::Instant started);
+  void note_failure(std::string why, int error);
   void fail(DialFailure failure, std::string why);
   void finish(Outcome outcome);
 
@@ -87,8 +101,10 @@ class Dialer {
   std::vector<Address> addresses_;
   std::size_t next_ = 0;
   std::string last_failure_;
+  int error_ = 0;
   DialFailure kind_ = DialFailure::refused;
   std::vector<std::unique_ptr<Attempt>> attempts_;  // under way
+  DialTrace trace_;                                 // of those that are not
   loop::Timer attempt_due_;
   loop::Timer deadline_;
 };

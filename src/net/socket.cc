@@ -66,22 +66,27 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   return fd;
 }
 
-base::Result<base::Fd> start_connect(const Address& address) {
+base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
   base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) {
     const int number = errno;
     // Any other errno speaks of the address: a host may be built without its family.
     const bool is_exhausted =
         number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
-    return base::Error{is_exhausted ? base::Errc::internal : base::Errc::unavailable,
-                       base::describe_errno(address.to_string() + ": socket", number)};
+    return ConnectError{{is_exhausted ? base::Errc::internal : base::Errc::unavailable,
+                         base::describe_errno(address.to_string() + ": socket", number),
+                         {}},
+                        number};
   }
   set_nodelay(fd.get());
   keep_urgent_inline(fd.get());
   // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
   if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&
-      errno != EINTR)
-    return base::Error{base::Errc::unavailable, base::describe_errno(address.to_string(), errno)};
+      errno != EINTR) {
+    const int number = errno;
+    return ConnectError{
+        {base::Errc::unavailable, base::describe_errno(address.to_string(), number), {}}, number};
+  }
   return fd;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/address.h"
@@ -35,11 +36,15 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
 // Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
 // take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
 // host refused at once (no route, no such family).
-base::Result<base::Fd> start_connect(const Address& address);
+struct ConnectError : base::Error {
+  int number = 0;  // errno
+};
+base::Result<base::Fd, ConnectError> start_connect(const Address& address);
 
 struct Accepted {
   base::Fd fd;
   Address peer;
+  base::Instant at = std::chrono::steady_clock::now();
 };
 // The errno as the error case: EAGAIN when nobody waits.
 struct AcceptResult {

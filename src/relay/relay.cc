@@ -172,6 +172,7 @@ void Relay::pump_down(bool ended) {
   if (up_.is_over()) down_.withhold_end();
   const std::size_t moved = down_.step(backend_.get(), client_.get(), ended);
   if (moved == 0) return;
+  if (bytes_out_ == 0) first_byte_at_ = std::chrono::steady_clock::now();
   bytes_out_ += moved;
   if (record_) record_->slot().bytes_out.store(bytes_out_, kRelaxed);
   counters_.bytes_out.fetch_add(moved, kRelaxed);
@@ -252,7 +253,8 @@ void Relay::finish(core::EndReason reason, int error) {
   client_.reset();
   backend_.reset();
   idle_check_.reset();
-  done(RelayEnd{reason, error, bytes_in_, bytes_out_});
+  done(RelayEnd{reason, error, bytes_in_, bytes_out_,
+                is_closing() ? core::SessionPhase::close : core::SessionPhase::relay});
 }
 
 }  // namespace sc::relay

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/callback.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "core/end_reason.h"
 #include "handoff/vault.h"
@@ -24,6 +25,7 @@ struct RelayEnd {
   int error = 0;  // errno, where there was one
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
+  core::SessionPhase phase = core::SessionPhase::relay;
 };
 
 // Two pumps between two connected sockets that it owns, and what both wait for. Ends when both
@@ -50,6 +52,21 @@ class Relay {
   // The same, for one whose client was kept before the backend was reached.
   bool keep(std::unique_ptr<handoff::SessionRecord> record);
   bool is_kept() const { return record_ && record_->is_held(); }
+
+  // Both sides' descriptors, for whoever asks the kernel about them; -1 once it has ended.
+  int client_fd() const { return client_.get(); }
+  int backend_fd() const { return backend_.get(); }
+  // One direction has ended in order.
+  bool is_closing() const {
+    return up_.state() == Pump::State::finished || down_.state() == Pump::State::finished;
+  }
+  std::uint64_t bytes_in() const { return bytes_in_; }
+  std::uint64_t bytes_out() const { return bytes_out_; }
+  std::chrono::milliseconds last_byte_at() const { return last_byte_at_; }  // in the loop's time
+  // When the client took the backend's first byte; nothing: it has not, or a former process's did.
+  std::optional<base::Instant> first_byte_at() const {
+    return first_byte_at_ == base::Instant{} ? std::nullopt : std::optional(first_byte_at_);
+  }
   // It was kept and is not any more: capsules hold copies of its sockets for a while yet.
   void expect_copies() { has_copies_ = true; }
 
@@ -88,6 +105,7 @@ class Relay {
   StreamCounters& counters_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;
+  base::Instant first_byte_at_{};  // of bytes_out_; never: none yet
   std::chrono::milliseconds idle_timeout_;
   std::chrono::milliseconds last_byte_at_;  // in the loop's time
   OnDone on_done_;

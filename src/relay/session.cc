@@ -1,30 +1,45 @@
 #include "relay/session.h"
 
+#include <algorithm>
 #include <cassert>
+#include <optional>
 #include <utility>
 
 #include "base/kill_point.h"
-#include "base/log.h"
+#include "net/tcp_facts.h"
 
 namespace sc::relay {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-core::EndReason to_reason(net::DialFailure failure) {
-  switch (failure) {
-    case net::DialFailure::unresolved:
-      return core::EndReason::backend_unresolved;
-    case net::DialFailure::refused:
-      return core::EndReason::backend_refused;
-    case net::DialFailure::timeout:
-      return core::EndReason::backend_timeout;
-    case net::DialFailure::exhausted:
-      return core::EndReason::limit;
-    case net::DialFailure::denied:
-      return core::EndReason::denied;
-  }
-  return core::EndReason::internal;
+base::WallTime wall_now() {
+  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+// Of one that was accepted by a former process: the clock that both share counts from the boot.
+SessionTimes times_of_kept(const handoff::SessionFacts& facts) {
+  SessionTimes times;
+  times.accepted = base::Instant(std::chrono::milliseconds(facts.started_at));
+  const auto age = times.since_accepted(std::chrono::steady_clock::now());
+  times.accepted_wall = wall_now() - std::chrono::floor<std::chrono::milliseconds>(age);
+  return times;
+}
+
+std::optional<core::SocketFacts> socket_facts(int fd) {
+  const auto known = net::tcp_facts(fd);
+  if (!known) return std::nullopt;
+  return core::SocketFacts{known->local.to_string(),
+                           std::string(known->state),
+                           known->rtt,
+                           known->rttvar,
+                           known->retransmits,
+                           known->lost,
+                           known->congestion_window,
+                           known->mss,
+                           known->unread,
+                           known->unsent,
+                           known->unacknowledged};
 }
 
 }  // namespace
@@ -41,17 +56,18 @@ std::string_view to_string(Session::State state) {
   return "?";
 }
 
-Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
+Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
                  const SessionOptions& options, const Pump::Resources& resources,
                  handoff::Keeper* keeper, OnDialed on_dialed, OnEnd on_end)
     : loop_(loop),
+      id_(id),
       stream_(std::move(stream)),
       peer_(client.peer),
       client_(std::move(client.fd)),
       options_(options),
       resources_(resources),
       keeper_(stream_.spec->durable == core::Durability::off ? nullptr : keeper),
-      started_at_(loop.now()),
+      times_{client.at, wall_now()},
       is_due_(options.durable_after.count() == 0),
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)) {
@@ -59,30 +75,35 @@ Session::Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
     record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   stream_.counters->sessions_active.fetch_add(1, kRelaxed);
+  start();
   start_dialing();
 }
 
-Session::Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession kept,
-                 const SessionOptions& options, const Pump::Resources& resources,
-                 handoff::Keeper* keeper, OnDialed on_dialed, OnEnd on_end)
+Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
+                 handoff::KeptSession kept, const SessionOptions& options,
+                 const Pump::Resources& resources, handoff::Keeper* keeper, OnDialed on_dialed,
+                 OnEnd on_end)
     : loop_(loop),
+      id_(id),
       stream_(std::move(stream)),
       peer_(kept.record->facts().peer),
       options_(options),
       resources_(resources),
       keeper_(keeper),
-      started_at_(kept.record->facts().started_at),
+      times_(times_of_kept(kept.record->facts())),
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)) {
   StreamCounters& counters = *stream_.counters;
   counters.sessions_total.fetch_add(1, kRelaxed);
   counters.sessions_active.fetch_add(1, kRelaxed);
+  start();
   if (!kept.backend) {
     client_ = std::move(kept.client);
     record_ = std::move(kept.record);
     start_dialing();
     return;
   }
+  address_ = net::PackedAddress(net::peer_address(kept.backend.get()));
   counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
   counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
   state_ = State::relaying;
@@ -94,6 +115,15 @@ Session::Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession ke
     counters.sessions_active.fetch_sub(1, kRelaxed);  // no destructor will
     throw;
   }
+}
+
+void Session::start() {
+  const auto& lifetime = stream_.spec->lifetime;
+  if (!lifetime) return;
+  lifetime_due_ = std::make_unique<loop::Timer>(loop_, [this] { cut(core::EndReason::lifetime); });
+  // The loop's clock counts whole milliseconds, and may be one behind.
+  constexpr std::chrono::milliseconds kLate{1};
+  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(*lifetime - age()) + kLate);
 }
 
 void Session::start_dialing() {
@@ -108,8 +138,9 @@ handoff::SessionFacts Session::facts() const {
   handoff::SessionFacts facts;
   facts.port = stream_.spec->port;
   facts.stream_created_at = stream_.spec->created_at;
-  facts.started_at = facts.last_byte_at = started_at_.count();
-  facts.peer = peer_;
+  facts.started_at = facts.last_byte_at =
+      std::chrono::floor<std::chrono::milliseconds>(times_.accepted.time_since_epoch()).count();
+  facts.peer = peer_.address();
   return facts;
 }
 
@@ -119,13 +150,19 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   assert(state_ == State::dialing);
   dialer_.reset();
   auto told = std::exchange(on_dialed_, {});
+  const auto phase =
+      outcome.trace.is_resolving ? core::SessionPhase::resolve : core::SessionPhase::connect;
+  remember(std::move(outcome.trace));
   if (!outcome.dialed) {
     // Out of descriptors says nothing of the backend.
     if (outcome.error.failure != net::DialFailure::exhausted) told(outcome.error.message);
-    end(RelayEnd{to_reason(outcome.error.failure), 0, 0, 0}, outcome.error.message);
+    end(RelayEnd{reason_of(outcome.error.failure), outcome.error.error, 0, 0, phase},
+        std::move(outcome.error.cause));
     return;
   }
   state_ = State::relaying;
+  times_.connected = times_.mark(std::chrono::steady_clock::now());
+  address_ = net::PackedAddress(outcome.dialed->address);
   SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
@@ -145,7 +182,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   } catch (const std::exception& failure) {
     record_.reset();
     told({});
-    end(RelayEnd{core::EndReason::internal, 0, 0, 0}, failure.what());
+    end(RelayEnd{core::EndReason::internal, 0, 0, 0, core::SessionPhase::relay}, failure.what());
     return;
   }
   if (keeps_alive_) relay_->keep_alive(options_.keepalive);
@@ -174,32 +211,77 @@ void Session::cut(core::EndReason reason) {
   if (state_ == State::relaying) {
     relay_->cut(reason);
   } else if (state_ == State::dialing) {
+    net::DialTrace trace = dialer_->take_trace();
     dialer_.reset();
-    end(RelayEnd{reason, 0, 0, 0}, {});
+    const auto phase =
+        trace.is_resolving ? core::SessionPhase::resolve : core::SessionPhase::connect;
+    remember(std::move(trace));
+    end(RelayEnd{reason, 0, 0, 0, phase}, {});
   }
 }
 
-void Session::end(const RelayEnd& how, const std::string& detail) {
+void Session::remember(net::DialTrace trace) {
+  if (trace.resolved_at) times_.resolved = times_.mark(*trace.resolved_at);
+  if (trace.tried.empty()) return;
+  trouble_ = std::make_unique<SessionTrouble>();
+  trouble_->tried = std::move(trace.tried);
+}
+
+std::chrono::microseconds Session::age() const {
+  return times_.since_accepted(std::chrono::steady_clock::now());
+}
+
+core::RunningSession Session::running() const {
+  using std::chrono::microseconds;
+  using std::chrono::milliseconds;
+  core::RunningSession told;
+  told.id = id_;
+  told.port = stream_.spec->port;
+  told.client = peer_.to_string();
+  told.backend = stream_.spec->backend;
+  told.address = address_.to_string();
+  told.accepted_at = times_.accepted_wall;
+  told.idle = told.age = std::chrono::floor<milliseconds>(age());
+  told.is_kept = (record_ && record_->is_held()) || (relay_ && relay_->is_kept());
+  if (times_.connected != SessionTimes::kNever)
+    told.connected_after = microseconds(times_.connected);
+  if (state_ != State::relaying) return told;
+  told.state = core::RunningSession::State::relaying;
+  told.bytes_in = relay_->bytes_in();
+  told.bytes_out = relay_->bytes_out();
+  told.idle = std::max(loop_.now() - relay_->last_byte_at(), milliseconds(0));
+  if (const auto first = relay_->first_byte_at())
+    told.first_byte_after = times_.since_accepted(*first);
+  return told;
+}
+
+core::SessionDetails Session::details() const {
+  core::SessionDetails told;
+  told.session = running();
+  told.client = socket_facts(relay_ ? relay_->client_fd() : client_.get());
+  if (relay_) told.backend = socket_facts(relay_->backend_fd());
+  if (trouble_) told.tried = to_told(trouble_->tried);
+  return told;
+}
+
+void Session::end(const RelayEnd& how, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
   // A client whose backend was never reached is told by a reset: an orderly end would read as an
   // empty reply.
   if (client_) record_ ? net::end_connection(client_.get()) : net::reset_on_close(client_.get());
   record_.reset();
-  if (base::log::enabled(base::log::Level::debug)) {
-    base::log::debug(
-        "session ended",
-        {{"port", std::to_string(stream_.spec->port)},
-         {"reason", std::string(core::to_string(how.reason))},
-         {"client", peer_.to_string()},
-         {"backend", base::to_string(stream_.spec->backend)},
-         {"bytes_in", std::to_string(how.bytes_in)},
-         {"bytes_out", std::to_string(how.bytes_out)},
-         {"ms", std::to_string((loop_.now() - started_at_).count())},
-         {"detail", how.error != 0 ? base::describe_errno("errno", how.error) : detail}});
+  lifetime_due_.reset();
+  if (!detail.empty()) {
+    if (!trouble_) trouble_ = std::make_unique<SessionTrouble>();
+    trouble_->detail = std::move(detail);
   }
+  if (relay_ && relay_->first_byte_at())
+    times_.first_byte = times_.since_accepted(*relay_->first_byte_at()).count();
+  SessionEnd told{id_,       stream_.spec, peer_, address_,     how.reason,    how.phase,
+                  how.error, times_,       age(), how.bytes_in, how.bytes_out, std::move(trouble_)};
   auto done = std::move(on_end_);  // done may destroy this: touch nothing after
-  done(how.reason);
+  done(std::move(told));
 }
 
 }  // namespace sc::relay

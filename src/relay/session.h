@@ -10,12 +10,15 @@
 #include "base/callback.h"
 #include "base/fd.h"
 #include "core/end_reason.h"
+#include "core/session.h"
 #include "handoff/vault.h"
 #include "loop/loop.h"
+#include "loop/timer.h"
 #include "net/dialer.h"
 #include "net/socket.h"
 #include "relay/counters.h"
 #include "relay/relay.h"
+#include "relay/session_end.h"
 #include "relay/stream_context.h"
 
 namespace sc::relay {
@@ -44,15 +47,15 @@ class Session {
   // not at all when it says nothing of the backend.
   using OnDialed = base::Callback<void(const std::string& trouble)>;
   // At most once, never from inside the constructor. May destroy the Session.
-  using OnEnd = base::Callback<void(core::EndReason)>;
+  using OnEnd = base::Callback<void(SessionEnd)>;
 
   // `options`, what `resources` point to and `keeper` outlive the session. No keeper: it ends with
   // the process.
-  Session(loop::Loop& loop, StreamContext stream, net::Accepted client,
+  Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);
   // Goes on where a former process's was.
-  Session(loop::Loop& loop, StreamContext stream, handoff::KeptSession kept,
+  Session(loop::Loop& loop, core::SessionId id, StreamContext stream, handoff::KeptSession kept,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);
   Session(const Session&) = delete;
@@ -74,25 +77,40 @@ class Session {
   const StreamContext& stream() const { return stream_; }
   State state() const { return state_; }
 
+  core::SessionId id() const { return id_; }
+  const net::PackedAddress& client() const { return peer_; }
+  const SessionTimes& times() const { return times_; }
+  std::uint64_t bytes() const { return relay_ ? relay_->bytes_in() + relay_->bytes_out() : 0; }
+  // Not after its end.
+  core::RunningSession running() const;
+  core::SessionDetails details() const;  // asks the kernel, some ten calls
+
  private:
+  void start();
   void start_dialing();
   void on_outcome(net::Dialer::Outcome outcome);
   handoff::SessionFacts facts() const;
-  void end(const RelayEnd& how, const std::string& detail);
+  void remember(net::DialTrace trace);
+  std::chrono::microseconds age() const;
+  void end(const RelayEnd& how, std::string detail);
 
   loop::Loop& loop_;
+  const core::SessionId id_;
   StreamContext stream_;
-  net::Address peer_;
-  base::Fd client_;  // until the relay has it
+  net::PackedAddress peer_;
+  net::PackedAddress address_;  // of the backend, once it is reached
+  base::Fd client_;             // until the relay has it
   const SessionOptions& options_;
   Pump::Resources resources_;
   handoff::Keeper* keeper_;
-  std::chrono::milliseconds started_at_;  // in the loop's time
+  SessionTimes times_;
   State state_ = State::dialing;
   bool keeps_alive_ = false;
   bool is_due_ = false;  // to be kept once the backend is reached
   OnDialed on_dialed_;
   OnEnd on_end_;
+  std::unique_ptr<SessionTrouble> trouble_;         // null: none so far
+  std::unique_ptr<loop::Timer> lifetime_due_;       // only where its stream sets a lifetime
   std::unique_ptr<handoff::SessionRecord> record_;  // while dialing, if its client is kept
   std::unique_ptr<net::Dialer> dialer_;             // while dialing
   std::unique_ptr<Relay> relay_;                    // while relaying

@@ -11,6 +11,7 @@
 #include "base/kill_point.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "relay/session_filter.h"
 
 namespace sc::relay {
 namespace {
@@ -35,22 +36,22 @@ constexpr std::chrono::milliseconds kDurableSlack{20};
 
 }  // namespace
 
-Worker::Worker(std::size_t index, SessionOptions options, Admission& admission,
-               handoff::Vault* vault, std::atomic<std::uint64_t>& unkept,
+Worker::Worker(std::size_t index, SessionOptions options, Common& common, handoff::Vault* vault,
                const std::vector<std::unique_ptr<Worker>>& peers, Report report)
     : index_(index),
       options_(std::move(options)),
-      admission_(admission),
+      common_(common),
+      admission_(common.admission),
       keeper_(vault != nullptr ? &vault->keeper(index) : nullptr),
-      unkept_(unkept),
       peers_(peers),
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
-      pipes_(&admission, keeper_),
-      listeners_(loop_, admission, vault != nullptr,
+      pipes_(&admission_, keeper_),
+      listeners_(loop_, admission_, vault != nullptr,
                  [this](const StreamContext& stream, net::Accepted client) {
                    place(stream, std::move(client));
                  }),
+      chronicle_(common.records),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
       pipes_due_(loop_, [this] { on_pipes_due(); }),
@@ -116,6 +117,8 @@ void Worker::handle(AdoptSession command) {
   if (drain_is_over_) {
     load_.fetch_sub(1, kRelaxed);
     net::reset_on_close(command.client.fd.get());
+    end_early(command.stream, net::PackedAddress(command.client.peer), command.client.at,
+              core::EndReason::drained, {});
     leave(command.stream);
     report_if_drained();
     return;
@@ -128,13 +131,35 @@ void Worker::handle(ResumeSession command) {
   admission_.add_session(*command.stream.counters);
   load_.fetch_add(1, kRelaxed);
   StreamContext stream = command.stream;
+  const net::PackedAddress client(command.kept.record->facts().peer);
   try {
     add_session(std::move(command.stream), std::move(command.kept), false);
   } catch (const std::exception& failure) {
     base::log::error("a kept session cannot go on", {{"reason", failure.what()}});
     load_.fetch_sub(1, kRelaxed);
+    end_early(stream, client, std::chrono::steady_clock::now(), core::EndReason::internal,
+              failure.what());
     leave(stream);
   }
+}
+
+// Nearly in order over all workers, as each is counted by all of them together.
+core::SessionId Worker::new_id() {
+  return (common_.last_session.fetch_add(1, kRelaxed) + 1) * kMost + index_;
+}
+
+// One for which there was never a Session.
+void Worker::end_early(const StreamContext& stream, const net::PackedAddress& client,
+                       base::Instant at, core::EndReason reason, std::string detail) {
+  SessionEnd end;
+  end.id = new_id();
+  end.spec = stream.spec;
+  end.client = client;
+  end.reason = reason;
+  end.times = SessionTimes{at, base::SystemClock().wall()};
+  end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
+  if (!detail.empty()) end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, detail});
+  chronicle_.ended(*stream.counters, std::move(end));
 }
 
 void Worker::handle(EndKeptSession command) {
@@ -148,17 +173,19 @@ void Worker::handle(EndKeptSession command) {
 
 template <class Client>
 void Worker::add_session(StreamContext stream, Client client, bool is_young) {
-  const std::uint64_t session_id = next_session_++;
+  const core::SessionId session_id = new_id();
   const StreamContext told = stream;
   const bool durable = stream.spec->durable != core::Durability::off;
   auto session = std::make_unique<Session>(
-      loop_, std::move(stream), std::move(client), options_, Pump::Resources{buffer_, &pipes_},
-      keeper_, [this, told](const std::string& trouble) { on_dialed(told, trouble); },
-      [this, session_id](core::EndReason) { on_session_end(session_id); });
-  sessions_.emplace(session_id, std::move(session));
+      loop_, session_id, std::move(stream), std::move(client), options_,
+      Pump::Resources{buffer_, &pipes_}, keeper_,
+      [this, told](const std::string& trouble) { on_dialed(told, trouble); },
+      [this, session_id](SessionEnd end) { on_session_end(session_id, std::move(end)); });
+  chronicle_.began(*session);
+  sessions_.emplace_hint(sessions_.end(), session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
   if (is_young && durable && keeper_ == nullptr && options_.durable_after.count() == 0)
-    unkept_.fetch_add(1, kRelaxed);
+    common_.unkept.fetch_add(1, kRelaxed);
   if (is_young && durable && options_.durable_after.count() > 0) {
     passing_.push_back({loop_.now() + options_.durable_after, session_id});
     if (!durable_due_.is_active()) durable_due_.start(options_.durable_after);
@@ -172,7 +199,7 @@ void Worker::on_durable_due() {
   while (!passing_.empty() && passing_.front().until <= loop_.now()) {
     const auto found = sessions_.find(passing_.front().session_id);
     if (found != sessions_.end() && !found->second->keep() && keeper_ == nullptr)
-      unkept_.fetch_add(1, kRelaxed);
+      common_.unkept.fetch_add(1, kRelaxed);
     passing_.pop_front();
   }
   if (!passing_.empty())
@@ -196,6 +223,37 @@ void Worker::on_pipes_due() {
 // Who waits for this room may be another worker's listener.
 void Worker::leave(const StreamContext& stream) {
   if (admission_.leave(*stream.counters)) peers_[stream.home]->send(LookForStreamRoom{stream.id});
+}
+
+void Worker::handle(const ListSessions& command) {
+  const SessionFilter filter(command.query);
+  SessionsListed answer{command.number, index_, {}, {}};
+  auto next = command.query.before ? sessions_.lower_bound(*command.query.before) : sessions_.end();
+  for (std::size_t looked_at = 0; next != sessions_.begin(); ++looked_at) {
+    if (looked_at == kListedAtOnce || answer.sessions.size() == command.query.limit) {
+      answer.rest = next->first;
+      break;
+    }
+    --next;
+    if (filter.lets_through(*next->second)) answer.sessions.push_back(next->second->running());
+  }
+  report_(std::move(answer));
+}
+
+void Worker::handle(const LookUpSession& command) {
+  const auto found = sessions_.find(command.id);
+  SessionLookedUp answer{command.number, {}};
+  if (found != sessions_.end()) answer.details = found->second->details();
+  report_(std::move(answer));
+}
+
+void Worker::handle(const KillSession& command) {
+  SessionKilled answer{command.number, {}};
+  const auto found = sessions_.find(command.id);
+  killed_ = &answer.ended;
+  if (found != sessions_.end()) found->second->cut(core::EndReason::killed);
+  killed_ = nullptr;
+  report_(std::move(answer));
 }
 
 void Worker::handle(const DrainStream& command) {
@@ -234,12 +292,12 @@ void Worker::on_drain_limit() {
 // In order: nothing is kept any more after leave(), and nothing is let go.
 void Worker::handle(const HandOver&) {
   HandedOver handed;
-  std::vector<std::uint64_t> ending;
+  std::vector<core::SessionId> ending;
   for (const auto& [id, session] : sessions_) {
     session->keep_at_last() ? void(++handed.kept) : ending.push_back(id);
     SC_KILL_POINT("handing_over");
   }
-  for (const std::uint64_t id : ending) {
+  for (const core::SessionId id : ending) {
     sessions_.at(id)->cut(core::EndReason::drained);
     ++handed.cut;
   }
@@ -300,8 +358,10 @@ void Worker::on_dialed(const StreamContext& stream, const std::string& trouble) 
   report_(BackendNote{stream.id, trouble});
 }
 
-void Worker::on_session_end(std::uint64_t session_id) {
-  const auto found = sessions_.find(session_id);
+void Worker::on_session_end(core::SessionId id, SessionEnd end) {
+  const auto found = sessions_.find(id);
+  if (killed_ != nullptr) *killed_ = to_told(end);
+  chronicle_.ended(*found->second->stream().counters, std::move(end));
   leave(found->second->stream());
   sessions_.erase(found);
   load_.fetch_sub(1, kRelaxed);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@
 #include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "relay/admission.h"
+#include "relay/chronicle.h"
 #include "relay/listeners.h"
 #include "relay/pipe_pool.h"
 #include "relay/pump.h"
@@ -70,6 +72,19 @@ struct StopAccepting {  // for good; answered by AcceptingStopped
 struct DrainAll {  // after it, when no worker accepts; answered by Drained
   std::chrono::milliseconds limit{0};
 };
+// Answered, with its number, by SessionsListed, SessionLookedUp, SessionKilled.
+struct ListSessions {
+  std::uint64_t number = 0;
+  core::SessionQuery query;
+};
+struct LookUpSession {
+  std::uint64_t number = 0;
+  core::SessionId id = 0;
+};
+struct KillSession {
+  std::uint64_t number = 0;
+  core::SessionId id = 0;
+};
 // Keeps for the next process what can be kept and cuts the rest; nothing is moved any more.
 // Answered by HandedOver; Shutdown follows.
 struct HandOver {};
@@ -77,7 +92,8 @@ struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand =
     std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
                  AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
-                 DrainStream, StopAccepting, DrainAll, HandOver, Shutdown>;
+                 DrainStream, StopAccepting, DrainAll, ListSessions, LookUpSession, KillSession,
+                 HandOver, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -97,8 +113,30 @@ struct HandedOver {
   std::size_t kept = 0;
   std::size_t cut = 0;
 };
-using WorkerEvent =
-    std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained, HandedOver>;
+struct SessionsListed {
+  std::uint64_t number = 0;
+  std::size_t worker = 0;
+  std::vector<core::RunningSession> sessions;  // the latest first
+  std::optional<core::SessionId> rest;         // there may be more, with lower ids
+};
+struct SessionLookedUp {
+  std::uint64_t number = 0;
+  std::optional<core::SessionDetails> details;  // nothing: there is none such here
+};
+struct SessionKilled {
+  std::uint64_t number = 0;
+  std::optional<core::EndedSession> ended;  // likewise
+};
+using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained, HandedOver,
+                                 SessionsListed, SessionLookedUp, SessionKilled>;
+
+// What all workers share, beside their peers. Outlives them; any thread.
+struct Common {
+  Admission& admission;
+  std::atomic<std::uint64_t> unkept{0};          // sessions that a vault would have kept; relaxed
+  std::atomic<core::SessionId> last_session{0};  // of all, without the worker's part; relaxed
+  Records records;
+};
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
 // destroyed on the control thread; send() and load() may be called from any, the rest is its own
@@ -107,12 +145,14 @@ class Worker {
  public:
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
 
+  static constexpr std::size_t kMost = 256;  // workers
+  // So many sessions are looked at for one ListSessions, before others get their turn.
+  static constexpr std::size_t kListedAtOnce = 4096;
+
   // `peers` are all workers, this one among them; complete by start(). `vault`, if any, keeps its
-  // sessions for the next process, and has what the former one left; without one, those that it
-  // would keep are counted in `unkept`.
-  Worker(std::size_t index, SessionOptions options, Admission& admission, handoff::Vault* vault,
-         std::atomic<std::uint64_t>& unkept, const std::vector<std::unique_ptr<Worker>>& peers,
-         Report report);
+  // sessions for the next process, and has what the former one left.
+  Worker(std::size_t index, SessionOptions options, Common& common, handoff::Vault* vault,
+         const std::vector<std::unique_ptr<Worker>>& peers, Report report);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   ~Worker();
@@ -124,6 +164,10 @@ class Worker {
 
   // Sessions here and on their way here.
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+  const Latencies& latencies() const { return chronicle_.latencies(); }  // any thread
+
+  // Which worker has the session, if any does.
+  static std::size_t index_of(core::SessionId id) { return id % kMost; }
 
  private:
   void run();
@@ -140,27 +184,33 @@ class Worker {
   void handle(const DrainStream& command);
   void handle(const StopAccepting& command);
   void handle(const DrainAll& command);
+  void handle(const ListSessions& command);
+  void handle(const LookUpSession& command);
+  void handle(const KillSession& command);
   void handle(const HandOver& command);
   void handle(const Shutdown& command);
 
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
+  core::SessionId new_id();
+  void end_early(const StreamContext& stream, const net::PackedAddress& client, base::Instant at,
+                 core::EndReason reason, std::string detail);
   template <class Client>
   void add_session(StreamContext stream, Client client, bool is_young);
   void on_keepalive_due();
   void on_durable_due();
   void on_pipes_due();
   void leave(const StreamContext& stream);
-  void on_session_end(std::uint64_t session_id);
+  void on_session_end(core::SessionId id, SessionEnd end);
   void on_drain_limit();
   void cut_sessions(std::optional<std::uint64_t> stream_id, core::EndReason reason);
   void report_if_drained();
 
   const std::size_t index_;
   const SessionOptions options_;
-  Admission& admission_;                // shared, any thread
-  handoff::Keeper* const keeper_;       // null without a vault; this worker's thread only
-  std::atomic<std::uint64_t>& unkept_;  // sessions that would have been; shared, relaxed
+  Common& common_;                 // any thread
+  Admission& admission_;           // likewise
+  handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;
   std::atomic<std::size_t> load_{0};  // shared, relaxed
@@ -170,13 +220,14 @@ class Worker {
   std::vector<std::byte> buffer_;
   PipePool pipes_;
   Listeners listeners_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  Chronicle chronicle_;
+  std::map<core::SessionId, std::unique_ptr<Session>> sessions_;  // in the order of accepting
+  std::optional<core::EndedSession>* killed_ = nullptr;           // where it goes, during a kill
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;
-  std::uint64_t next_session_ = 1;
   struct Young {
     std::chrono::milliseconds until;  // in the loop's time
-    std::uint64_t session_id;
+    core::SessionId session_id;
   };
   std::deque<Young> young_;  // without keepalive yet, the oldest first
   loop::Timer keepalive_due_;

@@ -25,7 +25,8 @@ base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOp
 
 WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                        OnBackendNote on_backend_note)
-    : options_(options),
+    : control_(control),
+      options_(options),
       on_backend_note_(std::move(on_backend_note)),
       copies_due_(control, [this] { on_copies_due(); }),
       admission_(options.limits,
@@ -33,12 +34,19 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                    for (const auto& worker : workers_) worker->send(LookForRoom{});
                  }),
       inbox_(control, [this](WorkerEvent event) {
-        std::visit([this](const auto& each) { handle(each); }, event);
+        std::visit(
+            [this](auto& each) {
+              if constexpr (requires { inquiries_.handle(std::move(each)); })
+                inquiries_.handle(std::move(each));
+              else
+                handle(each);
+            },
+            event);
       }) {
-  assert(options_.workers > 0);
+  assert(options_.workers > 0 && options_.workers <= Worker::kMost);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
-        std::make_unique<Worker>(i, options_.session, admission_, options_.vault, unkept_, workers_,
+        std::make_unique<Worker>(i, options_.session, common_, options_.vault, workers_,
                                  [this](WorkerEvent event) { inbox_.send(std::move(event)); }));
   try {
     for (const auto& worker : workers_) worker->start();
@@ -161,17 +169,63 @@ void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
   workers_[active.home]->send(CloseListener{active.id});
 }
 
+std::shared_ptr<const StreamCounters> WorkerPool::latest_counters(std::uint16_t port) const {
+  if (auto carried = counters(port)) return carried;
+  const auto gone = gone_.find(port);
+  return gone == gone_.end() ? nullptr : gone->second;
+}
+
 core::Traffic WorkerPool::traffic(std::uint16_t port) const {
-  auto carried = counters(port);
-  if (!carried) {
-    const auto gone = gone_.find(port);
-    if (gone == gone_.end()) return {};
-    carried = gone->second;
-  }
+  const auto carried = latest_counters(port);
+  if (!carried) return {};
   return {carried->sessions_active.load(std::memory_order_relaxed),
           carried->sessions_total.load(std::memory_order_relaxed),
           carried->bytes_in.load(std::memory_order_relaxed),
-          carried->bytes_out.load(std::memory_order_relaxed)};
+          carried->bytes_out.load(std::memory_order_relaxed), carried->ended()};
+}
+
+void WorkerPool::sessions(const core::SessionQuery& query,
+                          base::Callback<void(core::SessionPage)> on_done) {
+  inquiries_.list(query, std::move(on_done));
+}
+
+void WorkerPool::session(core::SessionId id,
+                         base::Callback<void(std::optional<core::SessionDetails>)> on_done) {
+  inquiries_.look_up(id, std::move(on_done));
+}
+
+void WorkerPool::kill(core::SessionId id,
+                      base::Callback<void(std::optional<core::EndedSession>)> on_done) {
+  inquiries_.kill(id, std::move(on_done));
+}
+
+std::vector<core::EndedSession> WorkerPool::failures(std::uint16_t port) const {
+  const auto carried = latest_counters(port);
+  const StreamFailures* failed = carried ? carried->failures() : nullptr;
+  return failed != nullptr ? failed->log.told() : std::vector<core::EndedSession>();
+}
+
+void WorkerPool::watch(Watch what) { common_.records.feed.watch(what); }
+
+core::SessionNews WorkerPool::take_news() { return common_.records.feed.take(); }
+
+void WorkerPool::check(const core::StreamSpec& spec,
+                       base::Callback<void(core::CheckReport)> on_done) {
+  const std::uint64_t number = next_check_++;
+  net::DialOptions options{spec.connect_timeout.value_or(options_.session.connect_timeout),
+                           options_.session.denied_ports};
+  checks_.emplace(number, std::make_unique<BackendCheck>(control_, spec.backend, options,
+                                                         [this, number, done = std::move(on_done)](
+                                                             core::CheckReport report) mutable {
+                                                           checks_.erase(number);
+                                                           done(std::move(report));
+                                                         }));
+}
+
+SessionLatencies WorkerPool::latencies() const {
+  SessionLatencies sum = Latencies::none();
+  for (const auto& worker : workers_) worker->latencies().add_to(sum);
+  return sum;
 }
 
 void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t)> on_done) {

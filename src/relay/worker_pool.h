@@ -12,10 +12,13 @@
 
 #include "base/callback.h"
 #include "core/data_plane.h"
+#include "core/session_book.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "net/address.h"
+#include "relay/backend_check.h"
+#include "relay/session_inquiries.h"
 #include "relay/worker.h"
 
 namespace sc::relay {
@@ -34,7 +37,7 @@ struct WorkerPoolOptions {
 
 // The data plane: N workers. Each stream has a home worker that accepts; sessions stay there or go
 // to the least loaded one. Control thread only.
-class WorkerPool final : public core::DataPlane {
+class WorkerPool final : public core::DataPlane, public core::SessionBook {
  public:
   // An empty text: the backend is reached again.
   using OnBackendNote = std::function<void(std::uint16_t port, const std::string& trouble)>;
@@ -60,6 +63,18 @@ class WorkerPool final : public core::DataPlane {
              base::Callback<void()> on_free) override;
   core::Traffic traffic(std::uint16_t port) const override;
 
+  void sessions(const core::SessionQuery& query,
+                base::Callback<void(core::SessionPage)> on_done) override;
+  void session(core::SessionId id,
+               base::Callback<void(std::optional<core::SessionDetails>)> on_done) override;
+  void kill(core::SessionId id,
+            base::Callback<void(std::optional<core::EndedSession>)> on_done) override;
+  std::vector<core::EndedSession> failures(std::uint16_t port) const override;
+  void watch(Watch what) override;
+  core::SessionNews take_news() override;
+  void check(const core::StreamSpec& spec,
+             base::Callback<void(core::CheckReport)> on_done) override;
+
   // Accepts nobody any more; on_done with the number of sessions that had to be cut at the limit.
   // Once.
   void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
@@ -76,8 +91,9 @@ class WorkerPool final : public core::DataPlane {
   void hand_over(base::Callback<void(HandOverReport)> on_done);
 
   // Sessions that would have been kept, were there a vault.
-  std::uint64_t unkept_sessions() const { return unkept_.load(std::memory_order_relaxed); }
+  std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
   const Admission& admission() const { return admission_; }
+  SessionLatencies latencies() const;
   // Sessions of all workers.
   std::size_t sessions() const;
   std::size_t worker_count() const { return workers_.size(); }
@@ -104,6 +120,8 @@ class WorkerPool final : public core::DataPlane {
   void on_copies_due();
   static void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
   Active& find_or_add(std::uint16_t port);
+  // As counters(), else of the stream that was closed there last.
+  std::shared_ptr<const StreamCounters> latest_counters(std::uint16_t port) const;
   base::Result<base::Fd> listen(const core::StreamSpec& spec);
   std::optional<base::Fd> take_kept_listener(const core::StreamSpec& spec);
   bool is_wanted(const core::StreamSpec& spec, const net::Address& address) const;
@@ -114,6 +132,7 @@ class WorkerPool final : public core::DataPlane {
   void handle(const Drained& event);
   void handle(const HandedOver& event);
 
+  loop::Loop& control_;
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
   std::map<std::uint16_t, Active> active_;
@@ -139,8 +158,11 @@ class WorkerPool final : public core::DataPlane {
   // A former process's listener between prepare() and activate(), and its descriptor.
   std::unique_ptr<handoff::Kept> adopted_;
   int adopted_fd_ = -1;
-  std::atomic<std::uint64_t> unkept_{0};
-  Admission admission_;               // outlives the workers, as the inbox does
+  SessionInquiries inquiries_{workers_};
+  std::uint64_t next_check_ = 1;
+  std::map<std::uint64_t, std::unique_ptr<BackendCheck>> checks_;  // under way
+  Admission admission_;  // outlives the workers, as the next two do
+  Common common_{admission_};
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;
 };

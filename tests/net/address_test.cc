@@ -103,5 +103,28 @@ TEST_CASE("a unix address and an empty one have a word and no port") {
   CHECK(Address().family() == AF_UNSPEC);
 }
 
+TEST_CASE("an address that was packed shows the same, and IPv4 in IPv6 is IPv4") {
+  for (const char* text : {"1.2.3.4", "0.0.0.0", "::", "::1", "2001:db8::7"}) {
+    CAPTURE(text);
+    const net::PackedAddress packed(ip(text, 65535));
+    CHECK_FALSE(packed.is_empty());
+    CHECK(packed.address() == ip(text, 65535));
+    CHECK(packed.to_string() == ip(text, 65535).to_string());
+  }
+  const net::PackedAddress mapped(ip("::ffff:10.0.0.1", 80));
+  CHECK(mapped == net::PackedAddress(ip("10.0.0.1", 80)));
+  CHECK(mapped.has_ip_of(net::PackedAddress(ip("10.0.0.1", 81))));
+  CHECK_FALSE(mapped.has_ip_of(net::PackedAddress(ip("10.0.0.2", 80))));
+  CHECK_FALSE(net::PackedAddress(ip("::", 80)).has_ip_of(net::PackedAddress(ip("0.0.0.0", 80))));
+}
+
+TEST_CASE("what has no IP is packed as nothing") {
+  const net::PackedAddress nothing{Address()};
+  CHECK(nothing.is_empty());
+  CHECK(nothing == net::PackedAddress());
+  CHECK(nothing.to_string().empty());
+  CHECK(nothing.address() == Address());
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ namespace {
 
 using net::Address;
 using net::DialFailure;
+using net::DialTry;
 using namespace std::chrono_literals;
 
 // A listener whose backlog is full: the kernel drops further SYNs, so it never answers.
@@ -215,6 +217,79 @@ TEST_CASE_METHOD(DialFixture, "a socket that reached itself counts as refused") 
   host.connect_from_target();
   dial("127.0.0.1", unused_port());
   check_failed(DialFailure::refused, "ECONNREFUSED");
+}
+
+TEST_CASE_METHOD(DialFixture,
+                 "a first address that connects leaves no trace, unless it is wanted") {
+  const TcpListener listener;
+  options.traces_all = GENERATE(false, true);
+  dial("127.0.0.1", listener.port());
+  REQUIRE(finishes());
+  CHECK_FALSE(outcome.trace.resolved_at);
+  REQUIRE(outcome.trace.tried.size() == (options.traces_all ? 1 : 0));
+  if (options.traces_all) CHECK(outcome.trace.tried[0].result == DialTry::Result::connected);
+}
+
+TEST_CASE_METHOD(DialFixture,
+                 "each address that was tried is told with what came of it, in order") {
+  const SilentListener silent("127.0.0.1");
+  const TcpListener listener("127.0.0.3", silent.port());
+  host.add_name("four.test", {"255.255.255.255", "127.0.0.1", "127.0.0.2", "127.0.0.3"});
+  dial("four.test", silent.port());
+  CHECK(dialed_ip() == "127.0.0.3");
+  const net::DialTrace& trace = outcome.trace;
+  CHECK(trace.resolved_at);
+  CHECK_FALSE(trace.is_resolving);
+  REQUIRE(trace.tried.size() == 4);
+  std::vector<std::string> ips;
+  for (const DialTry& each : trace.tried) ips.push_back(each.address.address().ip());
+  CHECK(ips == std::vector<std::string>{"255.255.255.255", "127.0.0.1", "127.0.0.2", "127.0.0.3"});
+  CHECK(trace.tried[0].result == DialTry::Result::failed);
+  CHECK(trace.tried[0].error == ENETUNREACH);
+  CHECK(trace.tried[1].result == DialTry::Result::abandoned);
+  CHECK(trace.tried[1].took >= net::Dialer::kAttemptDelay - 2ms);
+  CHECK(trace.tried[2].result == DialTry::Result::failed);
+  CHECK(trace.tried[2].error == ECONNREFUSED);
+  CHECK(trace.tried[3].result == DialTry::Result::connected);
+}
+
+TEST_CASE_METHOD(DialFixture, "of many addresses the first are told, and the one that connects") {
+  const TcpListener listener;
+  std::vector<std::string> ips;
+  for (int i = 2; i < 22; ++i) ips.push_back("127.0.0." + std::to_string(i));
+  const bool connects = GENERATE(false, true);
+  if (connects) ips.emplace_back("127.0.0.1");
+  host.add_name("many.test", ips);
+  dial("many.test", listener.port());
+  REQUIRE(finishes());
+  const auto& tried = outcome.trace.tried;
+  REQUIRE(tried.size() == net::DialTrace::kMost);
+  CHECK(tried.front().address.to_string() == "127.0.0.2:" + std::to_string(listener.port()));
+  CHECK(tried.back().result == (connects ? DialTry::Result::connected : DialTry::Result::failed));
+}
+
+TEST_CASE_METHOD(DialFixture, "a refusal counts for more than what failed after it") {
+  const ClosedPort closed;
+  host.add_name("two.test", {"127.0.0.1", "255.255.255.255"});
+  dial("two.test", closed.port());
+  check_failed(DialFailure::refused, "ENETUNREACH");
+  CHECK(outcome.error.error == ECONNREFUSED);
+  CHECK(outcome.error.message ==
+        "backend two.test:" + std::to_string(closed.port()) + ": " + outcome.error.cause);
+}
+
+TEST_CASE_METHOD(DialFixture, "what is under way can be asked for, and counts as abandoned") {
+  const SilentListener silent;
+  dial("127.0.0.1", silent.port());
+  const net::DialTrace trace = dialer->take_trace();
+  REQUIRE(trace.tried.size() == 1);
+  CHECK(trace.tried[0].result == DialTry::Result::abandoned);
+  host.hang_name("slow.test");
+  dial("slow.test", 80);
+  CHECK(dialer->take_trace().is_resolving);
+  dialer.reset();
+  host.answer_names();
+  REQUIRE(loop_until(loop, [&] { return loop::Lookup::in_flight() == 0; }));
 }
 
 TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it connects says nothing, leaves nothing") {

@@ -45,10 +45,10 @@ struct KeptSessionFixture {
     stream.spec = std::make_shared<const relay::SessionSpec>(spec);
     net::Accepted accepted{std::move(pair.near), net::local_address(client.get())};
     session.emplace(
-        loop, std::move(stream), std::move(accepted), options,
+        loop, 1, std::move(stream), std::move(accepted), options,
         relay::Pump::Resources{buffer, &pipes}, &vault->keeper(0), [](const std::string&) {},
-        [this](core::EndReason reason) {
-          end = reason;
+        [this](const relay::SessionEnd& told) {
+          end = told.reason;
           session.reset();
         });
   }

@@ -4,9 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "relay/tcp_pair.h"
-#include "support/catch.h"
-#include "support/fake_host.h"
+#include "relay/session_fixture.h"
 
 namespace sc::test {
 namespace {
@@ -14,73 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using core::EndReason;
 using relay::Session;
-
-// client <-> session -> backend; the session is made by start(), and destroyed by its own end
-// unless `keep` is set.
-struct SessionFixture {
-  loop::Loop loop;
-  FakeHost host;
-  relay::PipePool pipes;
-  std::vector<std::byte> buffer{relay::Pump::kBuffer};
-  relay::SessionOptions options;
-  std::shared_ptr<relay::StreamCounters> counters = std::make_shared<relay::StreamCounters>();
-  base::Fd listener = listen_on_loopback();
-  base::Fd client;
-  std::vector<std::string> dialed;    // each call's trouble
-  std::vector<core::EndReason> ends;  // each call's reason
-  bool keep = false;
-  std::optional<Session> session;
-
-  void start(const std::string& host_name, std::uint16_t port) {
-    TcpPair pair = make_tcp_pair();
-    client = std::move(pair.far);
-    net::Accepted accepted;
-    accepted.peer = net::local_address(client.get());
-    accepted.fd = std::move(pair.near);
-    relay::StreamContext stream;
-    stream.id = 1;
-    stream.spec = std::make_shared<const relay::SessionSpec>(
-        relay::SessionSpec{9000, core::Backend{host_name, port}, {}, {}});
-    stream.counters = counters;
-    session.emplace(
-        loop, std::move(stream), std::move(accepted), options,
-        relay::Pump::Resources{buffer, &pipes}, nullptr,
-        [this](const std::string& trouble) { dialed.push_back(trouble); },
-        [this](core::EndReason reason) {
-          ends.push_back(reason);
-          if (!keep) session.reset();
-        });
-    CHECK(dialed.empty());
-    CHECK(ends.empty());
-    CHECK(session->state() == Session::State::dialing);
-    CHECK(counters->sessions_active == 1);
-  }
-  void start() { start("127.0.0.1", port_of(listener)); }
-
-  // Turns until the condition holds; fails after 10 s.
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(loop, [&] { late = true; });
-    deadline.start(10s);
-    while (!condition()) {
-      loop.run_once(false);
-      REQUIRE_FALSE(late);
-    }
-  }
-  // Long enough for what comes late, or twice, to show.
-  void turn_for(std::chrono::milliseconds time) {
-    bool due = false;
-    loop::Timer timer(loop, [&] { due = true; });
-    timer.start(time);
-    while (!due) loop.run_once(true);
-  }
-
-  bool client_is_reset() const {
-    wait_for_hangup(client.get());
-    return receive_some(client).reset;
-  }
-};
 
 TEST_CASE_METHOD(SessionFixture,
                  "a session tells once that it reached its backend, and once that it ended") {

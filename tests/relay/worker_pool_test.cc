@@ -8,83 +8,13 @@
 #include <optional>
 #include <vector>
 
-#include "relay/tcp_pair.h"
-#include "support/catch.h"
+#include "relay/pool_fixture.h"
 #include "support/fake_host.h"
 
 namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-core::StreamSpec at(std::uint16_t port) {
-  core::StreamSpec spec;
-  spec.port = port;
-  return spec;
-}
-
-core::Stream stream_at(std::uint16_t port, const std::string& host, std::uint16_t backend_port) {
-  core::Stream stream;
-  stream.spec.port = port;
-  stream.spec.backend = {host, backend_port};
-  return stream;
-}
-
-// Two workers on threads of their own; the test plays the control thread, the clients and the
-// backend.
-struct PoolFixture {
-  loop::Loop control;
-  std::vector<std::string> notes;
-  relay::WorkerPool pool{
-      control, relay::WorkerPoolOptions{2, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
-      [this](std::uint16_t port, const std::string& trouble) {
-        notes.push_back(std::to_string(port) + ": " + trouble);
-      }};
-  base::Fd backend = listen_on_loopback();
-
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(control, [&] { late = true; });
-    loop::Timer tick(control, [&] { tick.start(1ms); });
-    deadline.start(10s);
-    tick.start(1ms);
-    while (!condition()) {
-      control.run_once(true);
-      REQUIRE_FALSE(late);
-    }
-  }
-
-  // A stream on a free port to the given backend port.
-  std::uint16_t open(std::uint16_t backend_port) {
-    auto listener = pool.prepare(at(0));
-    REQUIRE(listener);
-    const std::uint16_t port = port_of(*listener);
-    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", backend_port));
-    return port;
-  }
-
-  void close(std::uint16_t port, std::chrono::milliseconds drain) {
-    bool is_free = false;
-    pool.close(port, drain, [&] { is_free = true; });
-    turn_until([&] { return is_free; });
-  }
-
-  struct Pair {
-    base::Fd client;
-    base::Fd backend;
-  };
-  Pair connect(std::uint16_t port) {
-    base::Fd client = connect_to(port);
-    base::Fd accepted = accept_one(backend.get()).fd;
-    return {std::move(client), std::move(accepted)};
-  }
-  static bool talks(const Pair& pair) {
-    send_all(pair.client, "hello");
-    wait_for(pair.backend.get(), POLLIN);
-    return receive_some(pair.backend).bytes == "hello";
-  }
-};
 
 TEST_CASE_METHOD(PoolFixture, "a client of a stream reaches its backend") {
   const auto port = open(port_of(backend));

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <memory>
+
+#include "relay/counters.h"
+#include "relay/failure_log.h"
+#include "relay/latencies.h"
+#include "relay/session.h"
+#include "relay/session_end.h"
+#include "relay/session_feed.h"
+
+namespace sc::relay {
+
+// Where all workers write down what becomes of sessions. Any thread.
+struct Records {
+  SessionFeed feed;
+  std::shared_ptr<FailureBudget> failures = std::make_shared<FailureBudget>();
+};
+
+// What a worker writes down of its sessions: counts by reason, latencies, the stream's failures and
+// what watchers are told. Of a session that finished it costs little. Worker's thread, but for
+// latencies().
+class Chronicle {
+ public:
+  explicit Chronicle(Records& records) : records_(records) {}
+  Chronicle(const Chronicle&) = delete;
+  Chronicle& operator=(const Chronicle&) = delete;
+
+  void began(const Session& session);
+  void ended(StreamCounters& counters, SessionEnd end);
+
+  const Latencies& latencies() const { return latencies_; }  // any thread
+
+ private:
+  Records& records_;
+  Latencies latencies_;
+};
+
+}  // namespace sc::relay

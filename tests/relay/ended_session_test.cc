@@ -1,0 +1,293 @@
+#include <cerrno>
+#include <optional>
+#include <string>
+
+#include "relay/session_fixture.h"
+#include "support/tcp_peer.h"
+
+// Each reason that a session can end with, provoked with real sockets, and what is told of it then.
+namespace sc::test {
+namespace {
+
+using namespace std::chrono_literals;
+using core::DialAttempt;
+using core::EndReason;
+using core::SessionPhase;
+using relay::Session;
+
+struct EndedFixture : SessionFixture {
+  base::Fd backend;
+
+  void relay() {
+    start();
+    turn_until([&] { return session->state() == Session::State::relaying; });
+    backend = accept_one(listener.get()).fd;
+  }
+  void receive(const base::Fd& from, const std::string& bytes) {
+    std::string got;
+    turn_until([&] { return (got += receive_some(from).bytes) == bytes; });
+  }
+  const core::EndedSession& ended() {
+    turn_until_ended();
+    return told.front();
+  }
+  static void check_begins(const core::EndedSession& end, const std::string& begin) {
+    CHECK_THAT(core::in_words(end), Catch::StartsWith(begin));
+  }
+};
+
+TEST_CASE_METHOD(EndedFixture, "finished: what is told of a session that ended in order") {
+  const auto before = std::chrono::system_clock::now();
+  relay();
+  send_all(client, "hello");
+  receive(backend, "hello");
+  send_all(backend, "bye");
+  receive(client, "bye");
+  end_writes(client);
+  end_writes(backend);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::finished);
+  CHECK(end.phase == SessionPhase::close);
+  CHECK(end.error == 0);
+  CHECK(end.id == 1);
+  CHECK(end.port == 9000);
+  CHECK(end.client == net::local_address(client.get()).to_string());
+  CHECK(end.address == "127.0.0.1:" + std::to_string(port_of(listener)));
+  CHECK(end.backend == core::Backend{"127.0.0.1", port_of(listener)});
+  CHECK(end.bytes_in == 5);
+  CHECK(end.bytes_out == 3);
+  CHECK_FALSE(end.resolved_after);
+  REQUIRE(end.connected_after);
+  REQUIRE(end.first_byte_after);
+  CHECK(end.connected_after->count() > 0);
+  CHECK(*end.first_byte_after > *end.connected_after);
+  CHECK(end.ended_after >= *end.first_byte_after);
+  CHECK(end.tried.empty());
+  CHECK(end.accepted_at >= std::chrono::floor<std::chrono::milliseconds>(before));
+  CHECK(end.accepted_at <= std::chrono::system_clock::now());
+  check_begins(end, "both sides ended in order after ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "client_reset: the client broke off, before or after its end") {
+  relay();
+  const bool is_closing = GENERATE(false, true);
+  if (is_closing) {
+    end_writes(backend);
+    turn_until([&] { return receive_some(client).ended; });
+  }
+  reset(client);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::client_reset);
+  CHECK(end.phase == (is_closing ? SessionPhase::close : SessionPhase::relay));
+  CHECK(end.error == ECONNRESET);
+  CHECK_FALSE(end.first_byte_after);
+  check_begins(end, "the client reset the connection (ECONNRESET) after ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "backend_reset: the backend broke off") {
+  relay();
+  reset(backend);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::backend_reset);
+  CHECK(end.phase == SessionPhase::relay);
+  CHECK(end.error == ECONNRESET);
+  check_begins(end, "backend 127.0.0.1:" + std::to_string(port_of(listener)) +
+                        " reset the connection (ECONNRESET) after ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "backend_refused: every address refused, and each is told") {
+  const ClosedPort closed;
+  const std::string port = std::to_string(closed.port());
+  host.add_name("two.test", {"127.0.0.2", "127.0.0.3"});
+  const bool is_name = GENERATE(false, true);
+  start(is_name ? "two.test" : "127.0.0.2", closed.port());
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::backend_refused);
+  CHECK(end.phase == SessionPhase::connect);
+  CHECK(end.error == ECONNREFUSED);
+  CHECK(end.address.empty());
+  CHECK(end.resolved_after.has_value() == is_name);
+  CHECK_FALSE(end.connected_after);
+  REQUIRE(end.tried.size() == (is_name ? 2 : 1));
+  CHECK(end.tried[0].address == "127.0.0.2:" + port);
+  for (const DialAttempt& each : end.tried) {
+    CHECK(each.result == DialAttempt::Result::failed);
+    CHECK(each.error == ECONNREFUSED);
+    CHECK(each.took <= end.ended_after);
+  }
+  check_begins(end, "backend 127.0.0.2:" + port + " refused the connection (ECONNREFUSED) after ");
+  if (is_name)
+    CHECK_THAT(core::in_words(end), Catch::Contains("; also tried 127.0.0.3:" + port +
+                                                    ": connection refused (ECONNREFUSED)"));
+}
+
+TEST_CASE_METHOD(EndedFixture, "an address that failed before another one was reached is told") {
+  host.add_name("two.test", {"127.0.0.2", "127.0.0.1"});
+  start("two.test", port_of(listener));
+  turn_until([&] { return session->state() == Session::State::relaying; });
+  backend = accept_one(listener.get()).fd;
+  const core::SessionDetails details = session->details();
+  reset(backend);
+  for (const auto& tried : {details.tried, ended().tried}) {
+    REQUIRE(tried.size() == 2);
+    CHECK(tried[0].address == "127.0.0.2:" + std::to_string(port_of(listener)));
+    CHECK(tried[0].result == DialAttempt::Result::failed);
+    CHECK(tried[1].result == DialAttempt::Result::connected);
+  }
+}
+
+TEST_CASE_METHOD(EndedFixture, "backend_timeout: nobody answered in time") {
+  options.connect_timeout = 100ms;
+  const TcpListener silent("127.0.0.1", 0, 0);  // its backlog is full: it drops what comes
+  const TcpPeer only = TcpPeer::connect(silent.port());
+  start("127.0.0.1", silent.port());
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::backend_timeout);
+  CHECK(end.phase == SessionPhase::connect);
+  CHECK(end.ended_after >= 99ms);  // the loop counts whole milliseconds
+  REQUIRE(end.tried.size() == 1);
+  CHECK(end.tried[0].result == DialAttempt::Result::abandoned);
+  CHECK(end.tried[0].took >= 98ms);
+  check_begins(end,
+               "backend 127.0.0.1:" + std::to_string(silent.port()) + " did not answer within ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "backend_timeout: the name was not resolved in time") {
+  options.connect_timeout = 50ms;
+  host.hang_name("slow.test");
+  start("slow.test", 1);
+  const core::EndedSession& end = ended();
+  host.answer_names();
+  CHECK(end.reason == EndReason::backend_timeout);
+  CHECK(end.phase == SessionPhase::resolve);
+  CHECK_FALSE(end.resolved_after);
+  CHECK(end.tried.empty());
+  check_begins(end, "the name of backend slow.test:1 was not resolved within ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "backend_unresolved: the name is not known") {
+  host.forget_name("nobody.test");
+  start("nobody.test", 1);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::backend_unresolved);
+  CHECK(end.phase == SessionPhase::resolve);
+  CHECK_FALSE(end.detail.empty());  // the resolver's words
+  check_begins(end, "the name of backend nobody.test:1 has no address: " + end.detail);
+}
+
+TEST_CASE_METHOD(EndedFixture, "idle_timeout: no byte moved for too long") {
+  options.idle_timeout = 30ms;
+  relay();
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::idle_timeout);
+  CHECK(end.phase == SessionPhase::relay);
+  CHECK(end.ended_after >= 29ms);
+  check_begins(end, "no byte moved for as long as idle_timeout allows");
+}
+
+TEST_CASE_METHOD(EndedFixture, "lifetime: a session ends, by a reset, when it is so old") {
+  spec.lifetime = 60ms;
+  const bool is_reached = GENERATE(true, false);
+  if (is_reached) {
+    relay();
+    send_all(client, "still busy");
+    receive(backend, "still busy");
+  } else {
+    host.hang_name("slow.test");
+    start("slow.test", 1);
+  }
+  const core::EndedSession& end = ended();
+  host.answer_names();
+  CHECK(end.reason == EndReason::lifetime);
+  CHECK(end.phase == (is_reached ? SessionPhase::relay : SessionPhase::resolve));
+  CHECK(end.ended_after >= 60ms);
+  CHECK(client_is_reset());
+  check_begins(end, "it was as old as lifetime allows: ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "denied: nobody is led to where the service is controlled") {
+  options.denied_ports = {port_of(listener)};
+  start();
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::denied);
+  CHECK(end.phase == SessionPhase::connect);
+  REQUIRE(end.tried.size() == 1);
+  CHECK(end.tried[0].result == DialAttempt::Result::denied);
+  check_begins(end, "backend 127.0.0.1:" + std::to_string(port_of(listener)) +
+                        " is where the service itself is controlled");
+}
+
+TEST_CASE_METHOD(EndedFixture, "limit: the host has no descriptor for the way to the backend") {
+  is_host_full = true;
+  start();
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::limit);
+  CHECK(end.phase == SessionPhase::connect);
+  CHECK(end.error == EMFILE);
+  check_begins(end, "this host has no descriptor or memory left");
+  CHECK_THAT(core::in_words(end), Catch::Contains("EMFILE"));
+}
+
+TEST_CASE_METHOD(EndedFixture, "drained and killed: somebody ended it, wherever it was") {
+  const auto reason = GENERATE(EndReason::drained, EndReason::killed);
+  const bool is_reached = GENERATE(false, true);
+  const TcpListener silent("127.0.0.1", 0, 0);
+  const TcpPeer only = TcpPeer::connect(silent.port());
+  if (is_reached) {
+    relay();
+  } else {
+    start("127.0.0.1", silent.port());
+  }
+  session->cut(reason);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == reason);
+  CHECK(end.phase == (is_reached ? SessionPhase::relay : SessionPhase::connect));
+  REQUIRE(end.tried.size() == (is_reached ? 0 : 1));
+  if (!is_reached) CHECK(end.tried[0].result == DialAttempt::Result::abandoned);
+  check_begins(end, reason == EndReason::killed ? "an operator ended it after "
+                                                : "it still ran when the time to drain");
+}
+
+TEST_CASE_METHOD(EndedFixture, "internal: the host polls no further descriptor") {
+  start();
+  host.refuse_poll_after(0);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::internal);
+  CHECK(end.phase == SessionPhase::relay);
+  CHECK(end.connected_after);
+  check_begins(end, "a fault of the service or its host: epoll_ctl");
+}
+
+TEST_CASE_METHOD(EndedFixture, "a running session tells how it fares, and what the kernel knows") {
+  keep = true;
+  host.add_name("one.test", {"127.0.0.1"});
+  start("one.test", port_of(listener));
+  core::RunningSession running = session->running();
+  CHECK(running.state == core::RunningSession::State::dialing);
+  CHECK(running.address.empty());
+  CHECK_FALSE(running.connected_after);
+  CHECK_FALSE(session->details().backend);
+  REQUIRE(session->details().client);
+  turn_until([&] { return session->state() == Session::State::relaying; });
+  backend = accept_one(listener.get()).fd;
+  send_all(client, "hello");
+  receive(backend, "hello");
+  send_all(backend, "bye");
+  receive(client, "bye");
+  running = session->running();
+  CHECK(running.state == core::RunningSession::State::relaying);
+  CHECK(running.id == 1);
+  CHECK(running.client == net::local_address(client.get()).to_string());
+  CHECK(running.address == "127.0.0.1:" + std::to_string(port_of(listener)));
+  CHECK(running.backend.host == "one.test");
+  CHECK(running.bytes_in == 5);
+  CHECK(running.bytes_out == 3);
+  CHECK(running.first_byte_after);
+  CHECK_FALSE(running.is_kept);
+  CHECK(running.idle <=
+        running.age + 1ms);  // the loop's clock and ours are read one after the other
+  session->cut(EndReason::killed);
+}
+
+}  // namespace
+}  // namespace sc::test
