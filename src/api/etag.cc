@@ -63,6 +63,7 @@ void Hash::add(const core::Stream& stream) {
   add(std::uint64_t{spec.max_sessions});
   add_optional(spec.connect_timeout);
   add_optional(spec.idle_timeout);
+  add_optional(spec.lifetime);
   add(core::to_string(spec.durable));
   const bool drains_disabled = !spec.enabled && stream.state == core::StreamState::draining;
   add(core::to_string(drains_disabled ? core::StreamState::disabled : stream.state));

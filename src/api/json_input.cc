@@ -76,7 +76,7 @@ class StreamReader {
     // Returns what the field may be, where the value is no such thing.
     std::string (*read)(StreamReader& self, const Json& value);
   };
-  static const std::array<Field, 13> kFields;
+  static const std::array<Field, 14> kFields;
   static std::string allowed_names();
 
   static std::string read_text(const Json& value, std::optional<std::string>& out) {
@@ -105,7 +105,7 @@ class StreamReader {
 };
 
 // In the order in which a stream shows them.
-const std::array<StreamReader::Field, 13> StreamReader::kFields{{
+const std::array<StreamReader::Field, 14> StreamReader::kFields{{
     {"port", [](StreamReader& self, const Json& value) { return self.read_port(value); }},
     {"listen_address",
      [](StreamReader& self, const Json& value) {
@@ -131,6 +131,8 @@ const std::array<StreamReader::Field, 13> StreamReader::kFields{{
      [](StreamReader& self, const Json& value) {
        return read_duration(value, self.patch.idle_timeout);
      }},
+    {"lifetime", [](StreamReader& self,
+                    const Json& value) { return read_duration(value, self.patch.lifetime); }},
     {"durable", [](StreamReader& self, const Json& value) { return self.read_durable(value); }},
 }};
 

@@ -49,6 +49,7 @@ void append_spec_fields(JsonWriter& out, const StreamSpec& spec) {
   spec.max_sessions == 0 ? out.null() : out.number(spec.max_sessions);
   duration_or_null(out, "connect_timeout", spec.connect_timeout);
   duration_or_null(out, "idle_timeout", spec.idle_timeout);
+  duration_or_null(out, "lifetime", spec.lifetime);
   out.key("durable").string(core::to_string(spec.durable));
 }
 

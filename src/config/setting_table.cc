@@ -156,7 +156,7 @@ bool parse_insecure(std::string_view text, Settings& into) {
   return true;
 }
 
-constexpr std::array<Setting, 18> kTable{{
+constexpr std::array<Setting, 19> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -200,6 +200,10 @@ constexpr std::array<Setting, 18> kTable{{
      "ends sessions that carried nothing for so long",
      parse_duration<&Settings::idle_timeout, true, kSecond, 30 * kDay>,
      print_duration<&Settings::idle_timeout>},
+    {"session_lifetime", "DURATION", "0 for none, or a duration from 1s to 365d, as in 90s or 12h",
+     "ends sessions that are older, whatever they carry",
+     parse_duration<&Settings::session_lifetime, true, kSecond, 365 * kDay>,
+     print_duration<&Settings::session_lifetime>},
     {"keepalive", "DURATION", "0 for off, or whole seconds from 1s to 32767s, as in 60s or 5m",
      "the silence after which TCP asks whether a peer is still there",
      parse_duration<&Settings::keepalive, true, kSecond, kMaxKeepalive, kSecond>,

@@ -36,6 +36,7 @@ struct Settings {
   std::uint32_t max_sessions_per_stream = 0;  // 0: no limit of its own
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
   std::chrono::milliseconds idle_timeout{0};                       // 0: none
+  std::chrono::milliseconds session_lifetime{0};                   // 0: no limit
   std::chrono::milliseconds keepalive = std::chrono::seconds(60);  // whole seconds; 0: off
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds durable_after{1000};  // 0: from the start

@@ -38,6 +38,7 @@ StreamSpec StreamPatch::applied_to(StreamSpec spec) const {
   if (max_sessions) spec.max_sessions = *max_sessions;
   if (connect_timeout) spec.connect_timeout = *connect_timeout;
   if (idle_timeout) spec.idle_timeout = *idle_timeout;
+  if (lifetime) spec.lifetime = *lifetime;
   if (durable) spec.durable = *durable;
   return spec;
 }
@@ -90,6 +91,9 @@ base::Result<void> validate(const StreamSpec& spec) {
   if (spec.idle_timeout && spec.idle_timeout->count() != 0 &&
       (*spec.idle_timeout < kLeastIdleTimeout || *spec.idle_timeout > kMostIdleTimeout))
     return wrong("idle_timeout", "is neither 0 for none nor a duration from 1s to 30d");
+  if (spec.lifetime && spec.lifetime->count() != 0 &&
+      (*spec.lifetime < kLeastLifetime || *spec.lifetime > kMostLifetime))
+    return wrong("lifetime", "is neither 0 for none nor a duration from 1s to 365d");
   return {};
 }
 
@@ -116,6 +120,7 @@ std::string differing_fields(const StreamSpec& one, const StreamSpec& other) {
   add("max_sessions", one.max_sessions != other.max_sessions);
   add("connect_timeout", one.connect_timeout != other.connect_timeout);
   add("idle_timeout", one.idle_timeout != other.idle_timeout);
+  add("lifetime", one.lifetime != other.lifetime);
   add("durable", one.durable != other.durable);
   return fields;
 }

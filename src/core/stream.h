@@ -43,6 +43,7 @@ struct StreamSpec {
   std::uint32_t max_sessions = 0;            // more clients wait; 0: as the service is set
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
   std::optional<std::chrono::milliseconds> idle_timeout;     // 0: none; nothing: likewise
+  std::optional<std::chrono::milliseconds> lifetime;         // of a session; 0, nothing: likewise
   Durability durable = Durability::established;
   bool operator==(const StreamSpec&) const = default;
 };
@@ -54,6 +55,8 @@ constexpr std::chrono::milliseconds kLeastConnectTimeout{100};
 constexpr std::chrono::milliseconds kMostConnectTimeout = std::chrono::minutes(5);
 constexpr std::chrono::milliseconds kLeastIdleTimeout = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kMostIdleTimeout = std::chrono::days(30);
+constexpr std::chrono::milliseconds kLeastLifetime = std::chrono::seconds(1);
+constexpr std::chrono::milliseconds kMostLifetime = std::chrono::days(365);
 
 // A change of some of a stream's fields: what is not set stays as it is. A value.
 struct StreamPatch {
@@ -67,6 +70,7 @@ struct StreamPatch {
   std::optional<std::uint32_t> max_sessions;
   std::optional<std::optional<std::chrono::milliseconds>> connect_timeout;
   std::optional<std::optional<std::chrono::milliseconds>> idle_timeout;
+  std::optional<std::optional<std::chrono::milliseconds>> lifetime;
   std::optional<Durability> durable;
   bool operator==(const StreamPatch&) const = default;
 

@@ -43,6 +43,7 @@ void bind_spec(SQLite::Statement& statement, int first, const core::StreamSpec& 
   bind_duration(statement, first + 7, spec.connect_timeout);
   bind_duration(statement, first + 8, spec.idle_timeout);
   statement.bind(first + 9, std::string(core::to_string(spec.durable)));
+  bind_duration(statement, first + 10, spec.lifetime);
 }
 
 base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first,
@@ -74,6 +75,10 @@ base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first
     const auto parsed = core::parse_durability(durable);
     if (!parsed) return wrong("durable", durable);
     spec->durable = *parsed;
+  }
+  if (const std::string duration = text(10); !duration.empty()) {
+    spec->lifetime = base::parse_duration(duration);
+    if (!spec->lifetime) return wrong("lifetime", duration);
   }
   if (auto valid = core::validate(*spec); !valid) return valid.error();
   return spec;

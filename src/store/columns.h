@@ -31,8 +31,8 @@ void bind_or_null(SQLite::Statement& statement, int place, const std::string& te
 // What a spec is beyond port and backend, in this order.
 inline constexpr std::string_view kSpecColumns =
     "listen_address, label, note, owner, enabled, expires_at, max_sessions, connect_timeout,"
-    " idle_timeout, durable";
-inline constexpr int kSpecColumnCount = 10;
+    " idle_timeout, durable, lifetime";
+inline constexpr int kSpecColumnCount = 11;
 
 // From place `first` on (1 is the first).
 void bind_spec(SQLite::Statement& statement, int first, const core::StreamSpec& spec);

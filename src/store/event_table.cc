@@ -68,7 +68,7 @@ EventTable::EventTable(SQLite::Database& connection)
                   std::string(kSpecColumns) +
                   ") VALUES (max(?1, coalesce((SELECT at FROM stream_events WHERE port = ?3"
                   " ORDER BY id DESC LIMIT 1), '')), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,"
-                  " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"),
+                  " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"),
       recorded_(connection, kPorts + " SELECT e.port, e.backend_after, " +
                                 std::string(kSpecColumns) +
                                 " FROM ports JOIN stream_events AS e ON e.id ="

@@ -26,11 +26,11 @@ StreamTable::StreamTable(SQLite::Database& connection)
     : events_(connection),
       add_(connection, columns("INSERT INTO streams (port, backend, state, reason, created_at,"
                                " updated_at, created_by, revision, ",
-                               ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                               ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                                " ON CONFLICT (port) DO NOTHING")),
       replace_(connection, columns("UPDATE streams SET (backend, state, reason, updated_at,"
                                    " revision, ",
-                                   ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                                   ") = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                                    " WHERE port = ?")),
       note_(connection,
             "UPDATE streams SET state = ?, reason = ?, updated_at = ?, revision = ?"

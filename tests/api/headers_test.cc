@@ -135,6 +135,7 @@ TEST_CASE("a tag changes with every field, and not with what is carried") {
   CHECK(changed([](core::Stream& s) { s.spec.max_sessions = 1; }));
   CHECK(changed([](core::Stream& s) { s.spec.connect_timeout = std::chrono::seconds(1); }));
   CHECK(changed([](core::Stream& s) { s.spec.idle_timeout = std::chrono::seconds(0); }));
+  CHECK(changed([](core::Stream& s) { s.spec.lifetime = std::chrono::seconds(0); }));
   CHECK(changed([](core::Stream& s) { s.spec.durable = core::Durability::off; }));
   CHECK(changed([](core::Stream& s) { s.state = core::StreamState::failed; }));
   CHECK(changed([](core::Stream& s) { s.reason = "x"; }));

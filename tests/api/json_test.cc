@@ -90,6 +90,7 @@ TEST_CASE("a stream that was answered is read as the same stream") {
   spec.max_sessions = 7;
   spec.connect_timeout = std::chrono::seconds(3);
   spec.idle_timeout = std::chrono::milliseconds(0);
+  spec.lifetime = std::chrono::hours(12);
   spec.durable = core::Durability::early;
   core::Stream stream;
   for (const core::StreamSpec& each : {spec, test::spec(9000)}) {
@@ -109,7 +110,7 @@ TEST_CASE("a patch has what it names, and null is the default") {
   CHECK(*none == core::StreamPatch{});
   const auto all = read_patch(R"({"listen_address": null, "label": null, "enabled": null,
       "expires_at": null, "max_sessions": null, "connect_timeout": null, "idle_timeout": null,
-      "durable": null, "port": 9000})",
+      "lifetime": null, "durable": null, "port": 9000})",
                               9000, kNow);
   REQUIRE(all);
   core::StreamSpec changed = test::spec(9000);
@@ -118,6 +119,7 @@ TEST_CASE("a patch has what it names, and null is the default") {
   changed.expires_at = kNow;
   changed.max_sessions = 5;
   changed.idle_timeout = std::chrono::seconds(1);
+  changed.lifetime = std::chrono::milliseconds(0);
   changed.durable = core::Durability::off;
   CHECK(all->applied_to(changed) == test::spec(9000));
   CHECK_FALSE(all->backend);

@@ -110,6 +110,7 @@ TEST_CASE("--print-config shows each setting and its source") {
         "max_sessions_per_stream = \"none\"  # default\n"
         "connect_timeout = \"5s\"  # default\n"
         "idle_timeout = 0  # default\n"
+        "session_lifetime = 0  # default\n"
         "keepalive = \"5m\"  # flag --keepalive\n"
         "drain_timeout = \"10s\"  # default\n"
         "durable_after = \"1s\"  # default\n"

@@ -23,6 +23,7 @@ const std::vector<Values>& values_of_settings() {
       {"max_sessions_per_stream", "1", "2", "3"},
       {"connect_timeout", "1s", "2s", "3s"},
       {"idle_timeout", "1s", "2s", "3s"},
+      {"session_lifetime", "12h", "2s", "365d"},
       {"keepalive", "1s", "2s", "0"},
       {"drain_timeout", "1s", "0", "3s"},
       {"durable_after", "2s", "0", "3s"},

@@ -36,6 +36,7 @@ const std::vector<Text>& texts() {
        {"100ms", "1500ms", "5s", "5m"},
        {"", "0", "99ms", "301s", "6m", "5", "-5s", "5 s"}},
       {"idle_timeout", {"0", "1s", "90s", "30d"}, {"", "999ms", "31d", "721h", "60", "never"}},
+      {"session_lifetime", {"0", "1s", "12h", "365d"}, {"", "999ms", "366d", "60", "never"}},
       {"keepalive",
        {"0", "1s", "1m", "32767s"},
        {"", "500ms", "1500ms", "32768s", "10h", "60", "off"}},
@@ -105,6 +106,7 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.workers == 0);
   CHECK(defaults.connect_timeout == 5s);
   CHECK(defaults.idle_timeout == 0s);
+  CHECK(defaults.session_lifetime == 0s);
   CHECK(defaults.keepalive == 60s);
   CHECK(defaults.drain_timeout == 10s);
   CHECK(defaults.durable_after == 1s);

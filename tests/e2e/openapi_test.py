@@ -149,7 +149,8 @@ class OpenApi(V1Test):
     def full(self, port, **fields):
         return {"port": port, "listen_address": "127.0.0.1", "backend": "[::1]:22", "label": "a",
                 "note": "b", "owner": "c", "enabled": True, "expires_at": None, "max_sessions": 5,
-                "connect_timeout": "5s", "idle_timeout": "1h", "durable": "early", **fields}
+                "connect_timeout": "5s", "idle_timeout": "1h", "lifetime": "12h", "durable": "early",
+                **fields}
 
     def drive_streams(self):
         one, taken = self.stream(self.port), self.ports[8]

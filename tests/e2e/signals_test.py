@@ -211,7 +211,7 @@ class CommandLine(harness.EndToEnd):
     def test_bad_values_of_every_setting_are_78(self):
         bad = {"bind-address": "nowhere", "bind-port": "65536", "stream-address": "1.2.3",
                "state-directory": "relative/path", "workers": "0", "connect-timeout": "0",
-               "idle-timeout": "-1s", "keepalive": "1ms", "drain-timeout": "10",
+               "idle-timeout": "-1s", "session-lifetime": "1ms", "keepalive": "1ms", "drain-timeout": "10",
                "durable-after": "2h", "log-level": "loud", "api-auth": "maybe", "api-hosts": "a b",
                "api-admin-group": "no such group", "insecure": "maybe"}
         for name, value in bad.items():
@@ -240,7 +240,7 @@ class CommandLine(harness.EndToEnd):
                            config="bind_port = 4\nworkers = 5\nkeepalive = \"6s\"\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         shown = dict(line.split(" = ", 1) for line in done.stdout.splitlines())
-        self.assertEqual(len(shown), 18)
+        self.assertEqual(len(shown), 19)
         self.assertEqual(shown["bind_port"], "1  # flag --bind-port")
         self.assertEqual(shown["workers"], "3  # environment WORKERS")
         self.assertEqual(shown["keepalive"], f'"6s"  # file {self.dir}/some.toml')

@@ -46,11 +46,11 @@ class Streams(V1Test):
         stream = self.put_ok(self.port).json
         self.assertEqual(list(stream), [
             "port", "listen_address", "backend", "label", "note", "owner", "enabled", "expires_at",
-            "max_sessions", "connect_timeout", "idle_timeout", "durable", "state", "reason",
-            "created_at", "updated_at", "created_by", "revision", "sessions_active", "sessions_total",
-            "bytes_in", "bytes_out"])
+            "max_sessions", "connect_timeout", "idle_timeout", "lifetime", "durable", "state",
+            "reason", "created_at", "updated_at", "created_by", "revision", "sessions_active",
+            "sessions_total", "bytes_in", "bytes_out"])
         for name in ("listen_address", "label", "note", "owner", "expires_at", "max_sessions",
-                     "connect_timeout", "idle_timeout", "reason"):
+                     "connect_timeout", "idle_timeout", "lifetime", "reason"):
             self.assertIsNone(stream[name], name)
         self.assertEqual((stream["state"], stream["created_by"]), ("listening", "127.0.0.1"))
         self.assertEqual(stream["durable"], "established")
@@ -221,6 +221,8 @@ class Refusals(V1Test):
             ({"backend": "a:1", "connect_timeout": 5}, "/connect_timeout", "30s"),
             ({"backend": "a:1", "connect_timeout": "1h"}, "/connect_timeout", "100ms to 5m"),
             ({"backend": "a:1", "idle_timeout": "5 s"}, "/idle_timeout", "30s"),
+            ({"backend": "a:1", "lifetime": 60}, "/lifetime", "30s"),
+            ({"backend": "a:1", "lifetime": "999ms"}, "/lifetime", "365d"),
             ({"backend": "a:1", "durable": "always"}, "/durable", '"established" or "early"'),
             ({"backend": "a:1", "durable": True}, "/durable", '"established" or "early"'),
             ({"backend": "a:1", "expires_at": "tomorrow"}, "/expires_at", "RFC 3339"),

@@ -29,6 +29,7 @@ core::StreamSpec full_spec() {
   spec.max_sessions = 7;
   spec.connect_timeout = std::chrono::milliseconds{250};
   spec.idle_timeout = std::chrono::milliseconds{0};
+  spec.lifetime = std::chrono::hours{12};
   spec.durable = core::Durability::early;
   return spec;
 }
@@ -271,6 +272,20 @@ TEST_CASE("how durable a stream is can be written by hand, in the words that the
   CHECK(stored->streams.empty());
   REQUIRE(stored->unreadable.size() == 1);
   CHECK_THAT(stored->unreadable.front().why, Catch::Contains("durable is \"always\""));
+}
+
+TEST_CASE("how old a stream's sessions may get can be written by hand, as a duration") {
+  Opened open;
+  execute(open.file, "INSERT INTO streams (port, backend) VALUES (9000, 'a:1')");
+  CHECK_FALSE(open.database->load()->streams.at(0).spec.lifetime);
+  execute(open.file, "UPDATE streams SET lifetime = '12h'");
+  CHECK(open.database->load()->streams.at(0).spec.lifetime == std::chrono::hours{12});
+  for (const char* wrong : {"soon", "999ms", "366d"}) {
+    execute(open.file, "UPDATE streams SET lifetime = '" + std::string(wrong) + "'");
+    const auto stored = open.database->load();
+    REQUIRE(stored->unreadable.size() == 1);
+    CHECK_THAT(stored->unreadable.front().why, Catch::Contains("lifetime"));
+  }
 }
 
 }  // namespace

@@ -46,10 +46,11 @@ TEST_CASE("mappings shows what is mapped now and since when") {
   execute(story.file,
           "INSERT INTO streams(port, backend, created_at)"
           " VALUES (9009, 'hand:1', '2026-11-01T15:00:00.000Z')");
-  CHECK(query(story.file, "SELECT * FROM mappings") ==
-        Rows{"9000|y:22|failed|port 9000 is taken|2026-11-01T14:01:00.000Z|10.0.0.1||||established",
-             "9007|c:1|listening||2026-11-01T14:11:00.000Z|10.0.0.1||||established",
-             "9009|hand:1|listening||2026-11-01T15:00:00.000Z|sqlite3||||established"});
+  CHECK(
+      query(story.file, "SELECT * FROM mappings") ==
+      Rows{"9000|y:22|failed|port 9000 is taken|2026-11-01T14:01:00.000Z|10.0.0.1||||established|",
+           "9007|c:1|listening||2026-11-01T14:11:00.000Z|10.0.0.1||||established|",
+           "9009|hand:1|listening||2026-11-01T15:00:00.000Z|sqlite3||||established|"});
 }
 
 TEST_CASE("mapping_history reads like a story") {
