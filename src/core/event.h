@@ -57,14 +57,18 @@ struct HistoryQuery {
   std::optional<std::string> actor;     // its name, whole
   std::optional<EventAction> action;
   std::optional<std::int64_t> before_id;  // the page's cursor: older than this one
-  std::size_t limit = 100;                // 1 to kMaxHistoryPage
+  // Written later than this one; then the page begins with what was written first. Not together
+  // with before_id.
+  std::optional<std::int64_t> after_id;
+  std::size_t limit = 100;  // 1 to kMaxHistoryPage
 };
 
 constexpr std::size_t kMaxHistoryPage = 1000;
 
 struct HistoryPage {
-  std::vector<RecordedEvent> events;      // the latest first
+  std::vector<RecordedEvent> events;      // the latest first, unless after_id was asked for
   std::optional<std::int64_t> before_id;  // of the next page; nothing: this is the last
+  std::int64_t newest_id = 0;             // of all events, where after_id was asked for; else 0
 };
 
 }  // namespace sc::core

@@ -69,6 +69,10 @@ class StreamStore {
   using OnHistory = base::Callback<void(base::Result<HistoryPage>)>;
   virtual void history(const HistoryQuery& query, OnHistory on_done) = 0;
 
+  // Called after each commit that was successful, or once for several, behind their answers: there
+  // may be events that were not there. One at a time.
+  virtual void set_on_recorded(base::Callback<void()> on_recorded) = 0;
+
   // The streams as they were mapped at that time, by port, from history: each as its last event
   // until then left it. Their `state` is failed, disabled or listening.
   using OnStreams = base::Callback<void(base::Result<std::vector<Stream>>)>;

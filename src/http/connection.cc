@@ -20,8 +20,12 @@ constexpr std::size_t kReadSize = 16 * 1024;
 // and whoever takes them fast would have the thread for a second.
 constexpr std::size_t kPendingAnswers = 64 * 1024;
 // What a client may still send after its last answer, before it is cut off: a body somewhat above
-// the limit comes to its end, so that the client reads its 413 instead of a reset.
+// the limit comes to its end, so that the client reads its 413 instead of a reset. The same beside
+// an answer that goes on.
 constexpr std::size_t kLingerBytes = 4 * 1024 * 1024;
+// Of a body that goes on, what is written in one turn goes out together; more than this at once, so
+// that a large part is not taken for a slow client.
+constexpr std::size_t kSendAtOnce = 64 * 1024;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -45,7 +49,10 @@ Connection::Connection(Service& service, std::uint64_t id, net::Accepted accepte
 }
 
 Connection::~Connection() {
-  if (exchange_) exchange_->connection = nullptr;
+  const auto exchange = std::move(exchange_);
+  if (exchange == nullptr) return;
+  exchange->connection = nullptr;
+  if (exchange->events.on_closed) exchange->events.on_closed();
 }
 
 void Connection::on_ready(loop::Ready ready) {
@@ -67,9 +74,10 @@ void Connection::on_due() {
     advance();
     return;
   }
+  if (due == Wait::write && phase_ == Phase::streaming) service_.on_slow_reader(peer_);
   // What it did not take is dropped: the kernel would keep it for as long as it is not
   // acknowledged.
-  if (due == Wait::write) net::reset_on_close(fd_.get());
+  if (due == Wait::write || due == Wait::drop) net::reset_on_close(fd_.get());
   close();
 }
 
@@ -87,7 +95,7 @@ void Connection::receive() {
     return;
   }
   const auto size = static_cast<std::size_t>(got);
-  if (phase_ == Phase::lingering) {
+  if (phase_ == Phase::lingering || phase_ == Phase::streaming) {
     discarded_ += size;
     if (discarded_ > kLingerBytes) close();
     return;
@@ -101,6 +109,7 @@ void Connection::receive() {
 // system call.
 void Connection::advance() {
   take_requests();
+  const bool was_sending = is_sending();
   if (!flush()) {
     close();
     return;
@@ -111,6 +120,9 @@ void Connection::advance() {
   }
   if (last_answer_ && !is_sending() && phase_ == Phase::receiving) start_lingering();
   update();
+  if (phase_ != Phase::streaming || !was_sending || is_sending()) return;
+  const auto exchange = exchange_;  // it may end the body, and this
+  if (exchange->events.on_sent) exchange->events.on_sent();
 }
 
 void Connection::take_requests() {
@@ -165,11 +177,63 @@ void Connection::answer_error(int status, std::string detail) {
   answer(service_.error_body(status, std::move(detail)));
 }
 
-void Connection::append(const Response& response) {
+void Connection::append(const Response& response, Framing framing) {
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
   moved_at_ = service_.loop.now();
-  append_answer(out_, response,
-                {service_.date.now(), request_id_, minor_version_, last_answer_, is_head_});
+  append_answer(
+      out_, response,
+      {service_.date.now(), request_id_, minor_version_, last_answer_, is_head_, framing});
+}
+
+// The client's last answer: nobody knows how long a request behind it would have to wait.
+void Connection::start_body(const Response& head) {
+  assert(phase_ == Phase::handling);
+  framing_ = minor_version_ == 0 ? Framing::until_close : Framing::chunked;
+  last_answer_ = true;
+  append(head, framing_);
+  discarded_ = in_.size() - parsed_;
+  in_.clear();
+  parsed_ = 0;
+  phase_ = Phase::streaming;
+  if (!peer_.is_unix()) net::set_user_timeout(fd_.get(), service_.timeouts.unacknowledged);
+  if (is_head_ || service_.leaving) return end_body();
+  if (!dispatching_) update();
+}
+
+bool Connection::write_body(std::string_view part) {
+  assert(phase_ == Phase::streaming);
+  const auto send_much = [this] { return waiting() <= kSendAtOnce || flush(); };
+  const bool is_there = send_much();
+  const bool is_slow = is_there && waiting() > BodyWriter::kMostWaiting;
+  if (is_there && !is_slow) {
+    if (!is_sending()) moved_at_ = service_.loop.now();
+    out_.erase(0, std::exchange(sent_, 0));  // of somebody who never takes all it would pile up
+    append_part(out_, part, framing_);
+    if (send_much()) {
+      if (!dispatching_) update();
+      return true;
+    }
+  }
+  drop(is_slow);
+  return false;
+}
+
+// Later, as the one who writes may be going through all those that it writes to.
+void Connection::drop(bool is_slow) {
+  if (is_slow) service_.on_slow_reader(peer_);
+  exchange_->connection = nullptr;
+  phase_ = Phase::dropped;
+  poll_.watch(false, false);
+  wait_ = Wait::drop;
+  timer_.start(std::chrono::milliseconds{0});
+}
+
+void Connection::end_body() {
+  assert(phase_ == Phase::streaming);
+  std::exchange(exchange_, nullptr)->connection = nullptr;
+  if (!is_head_) append_last_part(out_, framing_);
+  phase_ = Phase::receiving;
+  if (!dispatching_) advance();
 }
 
 // Answers what never became a request, and ends.
@@ -210,11 +274,16 @@ void Connection::start_lingering() {
 
 // The one place that decides what is waited for, and for how long.
 void Connection::update() {
+  if (phase_ == Phase::dropped) return;
   // Who has more goes on as soon as it is writable: in the next turn, behind the others.
   const bool writing = is_sending() || has_more();
   // While a request is handled the read watch stays as it was: most answers come before the client
   // sends more, and each change costs two system calls.
-  if (writing || phase_ != Phase::handling) reading_ = !writing;
+  if (phase_ == Phase::streaming) {
+    reading_ = true;  // its end is to be seen at once
+  } else if (writing || phase_ != Phase::handling) {
+    reading_ = !writing;
+  }
   poll_.watch(reading_, writing);
 
   Wait wait = Wait::nothing;
@@ -246,6 +315,12 @@ bool Connection::is_idle() const {
 }
 
 void Connection::leave() {
+  if (phase_ == Phase::streaming) {
+    const auto exchange = exchange_;
+    end_body();
+    if (exchange->events.on_closed) exchange->events.on_closed();
+    return;
+  }
   if (!is_idle()) return;
   // A request that lies in the socket already is answered, as the client's last one.
   std::array<char, 1> peeked;
@@ -257,8 +332,9 @@ void Connection::leave() {
 }
 
 std::optional<std::chrono::milliseconds> Connection::waits_since() const {
-  if (phase_ == Phase::handling) return std::nullopt;
+  if (phase_ == Phase::handling || phase_ == Phase::dropped) return std::nullopt;
   const bool writing = is_sending() || has_more();
+  if (phase_ == Phase::streaming && !writing) return std::nullopt;
   if (writing && service_.loop.now() - moved_at_ < kStalled) return std::nullopt;
   return moved_at_;
 }
@@ -269,6 +345,7 @@ void Connection::evict() {
     refuse(408, "others waited for a place while the request did not come to its end");
     flush();
   }
+  if (phase_ == Phase::streaming) net::reset_on_close(fd_.get());
   close();
 }
 

@@ -28,6 +28,8 @@ struct ConnectionTimeouts {
   std::chrono::milliseconds idle{60'000};     // between requests; closed without a word
   std::chrono::milliseconds write{10'000};    // for a client that takes nothing of its answer
   std::chrono::milliseconds linger{2'000};    // for a client to end after its last answer
+  // For the other host to say that it has what a body that goes on brought: else it is dead.
+  std::chrono::milliseconds unacknowledged{30'000};
 };
 
 // What a server's connections share; outlives them.
@@ -40,12 +42,14 @@ struct Service {
   DateCache date;
   RequestIds ids;
   base::Callback<void(std::uint64_t id)> on_closed;  // destroys the connection
-  bool leaving = false;                              // every answer is its client's last one
+  // Who reads too slowly of a body that goes on is about to be dropped.
+  base::Callback<void(const net::Address& peer)> on_slow_reader;
+  bool leaving = false;  // every answer is its client's last one
 };
 
 // One client: reads its requests, gives them to the handler one at a time, writes the answers in
 // order. Reads nothing while a request is handled or an answer is not taken, so what it holds is
-// bounded. The loop's thread only.
+// bounded; what comes while a body goes on is thrown away. The loop's thread only.
 class Connection {
  public:
   Connection(Service& service, std::uint64_t id, net::Accepted accepted);
@@ -53,12 +57,14 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // With Service::leaving set: ends now unless a request has begun. May destroy this.
+  // With Service::leaving set: ends now unless a request has begun; a body that goes on ends in
+  // good order. May destroy this.
   void leave();
 
   // Since when the server has waited for this client, in the loop's time: for a request, the rest
   // of one, its end, or for it to take its answer. Only a whole request counts, not a byte of one
-  // now and then. Nothing while a request is handled or an answer has moved within kStalled.
+  // now and then. Nothing while a request is handled, while a body that goes on has nothing to say,
+  // or where an answer has moved within kStalled.
   std::optional<std::chrono::milliseconds> waits_since() const;
   // Makes its place free: without a word if no request has begun, else with 408 if the kernel takes
   // it at once. Destroys this.
@@ -68,13 +74,17 @@ class Connection {
 
  private:
   friend class Responder;
+  friend class BodyWriter;
 
   enum class Phase : unsigned char {
     receiving,  // waits for a request, or for the rest of one
     handling,   // the handler has it
+    streaming,  // a body goes on
+    dropped,    // nobody takes that body any more; closed in the next turn
     lingering,  // the last answer is out; waits for the client to end
   };
-  enum class Wait : unsigned char { nothing, idle, request, write, linger };  // what timer_ is for
+  // What timer_ is for.
+  enum class Wait : unsigned char { nothing, idle, request, write, linger, drop };
 
   // Each of these may destroy this.
   void on_ready(loop::Ready ready);
@@ -83,11 +93,18 @@ class Connection {
   void advance();
   void answer(const Response& response);
   void answer_error(int status, std::string detail);
+  void end_body();
   void close();
+
+  void start_body(const Response& head);
+  // False: the client does not take it, and is dropped in the next turn.
+  bool write_body(std::string_view part);
+  void drop(bool is_slow);
+  std::size_t waiting() const { return out_.size() - sent_; }
 
   void take_requests();
   void dispatch();
-  void append(const Response& response);
+  void append(const Response& response, Framing framing = Framing::length);
   void refuse(int status, std::string detail);
   bool flush();
   void start_lingering();
@@ -111,7 +128,7 @@ class Connection {
   std::size_t parsed_ = 0;
   std::string out_;  // answers, not sent from sent_ on
   std::size_t sent_ = 0;
-  std::size_t discarded_ = 0;  // bytes read while lingering
+  std::size_t discarded_ = 0;  // bytes read while lingering or streaming
   std::chrono::milliseconds
       moved_at_;  // when it came, its request began, or its answer was made or went out
 
@@ -121,6 +138,7 @@ class Connection {
   bool keep_alive_ = true;
   bool is_head_ = false;
   int minor_version_ = 1;
+  Framing framing_ = Framing::length;  // of a body that goes on
 
   Wait wait_ = Wait::nothing;
   bool reading_ = false;  // poll_'s mask

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace sc::http {
 namespace {
@@ -100,14 +101,32 @@ void append_answer(std::string& out, const Response& response, const AnswerOptio
   if (!response.content_type.empty() && !no_content)
     append_header(out, "Content-Type", response.content_type);
   for (const Header& header : response.headers) append_header(out, header.name, header.value);
-  if (!no_content) append_header(out, "Content-Length", std::to_string(response.body.size()));
+  if (options.framing == Framing::chunked) {
+    append_header(out, "Transfer-Encoding", "chunked");
+  } else if (options.framing == Framing::length && !no_content) {
+    append_header(out, "Content-Length", std::to_string(response.body.size()));
+  }
   if (options.close) {
     append_header(out, "Connection", "close");
   } else if (options.minor_version == 0) {
     append_header(out, "Connection", "keep-alive");
   }
   out += "\r\n";
-  if (!no_content && !options.omit_body) out += response.body;
+  if (!no_content && !options.omit_body) append_part(out, response.body, options.framing);
+}
+
+void append_part(std::string& out, std::string_view part, Framing framing) {
+  if (framing != Framing::chunked) {
+    out += part;
+  } else if (!part.empty()) {
+    std::array<char, 2 * sizeof(std::size_t)> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), part.size(), 16);
+    out.append(digits.data(), end.ptr).append("\r\n").append(part).append("\r\n");
+  }
+}
+
+void append_last_part(std::string& out, Framing framing) {
+  if (framing == Framing::chunked) out += "0\r\n\r\n";
 }
 
 }  // namespace sc::http

@@ -40,8 +40,8 @@ struct Request {
   const std::string* header(std::string_view name) const { return find_header(headers, name); }
 };
 
-// What a handler answers. Date, X-Request-Id, Content-Length and Connection are added when it is
-// written; do not put them, nor Transfer-Encoding, into `headers`.
+// What a handler answers. Date, X-Request-Id, Connection, and Content-Length or Transfer-Encoding,
+// are added when it is written; do not put them into `headers`.
 struct Response {
   int status = 200;
   std::string content_type;  // no Content-Type when empty
@@ -58,16 +58,29 @@ std::string_view reason_phrase(int status);
 using ErrorBody = std::function<Response(int status, std::string detail)>;
 Response plain_error(int status, std::string detail);
 
+// Where the body of an answer ends (RFC 9112 section 6.3).
+enum class Framing : unsigned char {
+  length,       // Content-Length tells
+  chunked,      // it goes on: behind the last chunk
+  until_close,  // it goes on: with the connection, for HTTP/1.0
+};
+
 struct AnswerOptions {
   std::string_view date;        // as in the Date header
   std::string_view request_id;  // no X-Request-Id when empty
   int minor_version = 1;        // of the request
   bool close = false;           // the connection ends after it
   bool omit_body = false;       // the request was HEAD
+  Framing framing = Framing::length;
 };
 
 // Appends the answer as it goes over the wire. CR, LF and NUL in header values become spaces, so
 // that no value can start a header of its own.
 void append_answer(std::string& out, const Response& response, const AnswerOptions& options);
+
+// Appends a part of a body that goes on. An empty part appends nothing, as an empty chunk would be
+// the last one.
+void append_part(std::string& out, std::string_view part, Framing framing);
+void append_last_part(std::string& out, Framing framing);
 
 }  // namespace sc::http

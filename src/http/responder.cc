@@ -20,6 +20,14 @@ void Responder::respond(Response response) {
     exchange->connection->answer(response);
 }
 
+BodyWriter Responder::respond_open(Response head, BodyEvents events) {
+  auto exchange = std::move(exchange_);
+  if (exchange == nullptr || exchange->connection == nullptr) return {};
+  exchange->events = std::move(events);
+  exchange->connection->start_body(head);
+  return BodyWriter(std::move(exchange));
+}
+
 void Responder::drop() noexcept {
   const auto exchange = std::move(exchange_);
   if (exchange != nullptr && exchange->connection != nullptr)

@@ -2,17 +2,11 @@
 
 #include <memory>
 
+#include "http/body_writer.h"
+#include "http/exchange.h"
 #include "http/message.h"
 
 namespace sc::http {
-
-class Connection;
-
-// What a connection and the Responder of its present request share; the connection clears it when
-// it dies.
-struct Exchange {
-  Connection* connection = nullptr;
-};
 
 // The right to answer one request, once. May be kept as long as it takes: answering a client that
 // has gone, or through a server that has been destroyed, does nothing. Dropped without an answer,
@@ -29,6 +23,13 @@ class Responder {
 
   // A second answer is ignored. May handle the client's next request before it returns.
   void respond(Response response);
+
+  // Answers with a body that goes on, its first part the response's own: in chunks, or, as HTTP/1.0
+  // has none, until the connection ends, which it does behind it in any case. What the client sends
+  // meanwhile is not looked at. A client that ends its side is taken for gone. HEAD gets the head,
+  // and nobody takes the body; nor while the server leaves. Calls back neither of the two from
+  // inside.
+  BodyWriter respond_open(Response head, BodyEvents events);
 
   // Does anybody wait for the answer still, as far as is known?
   bool is_waited_for() const { return exchange_ != nullptr && exchange_->connection != nullptr; }

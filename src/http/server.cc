@@ -33,7 +33,8 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
                .error_body = std::move(options.error_body),
                .date = DateCache(clock),
                .ids = {},
-               .on_closed = [this](std::uint64_t id) { on_closed(id); }},
+               .on_closed = [this](std::uint64_t id) { on_closed(id); },
+               .on_slow_reader = [this](const net::Address& peer) { note_slow_reader(peer); }},
       look_again_(loop, [this] {
         full_ = false;
         update_acceptors();
@@ -121,6 +122,13 @@ void Server::turn_away(const net::Address& peer) {
                        {{"client", peer.to_string()},
                         {"most", std::to_string(max_others_)},
                         {"times", std::to_string(turned_away_)}});
+}
+
+void Server::note_slow_reader(const net::Address& peer) {
+  ++slow_readers_;
+  if (is_time_to_log(slow_reader_logged_))
+    base::log::warning("a client of the API was dropped, as it takes what it asked for too slowly",
+                       {{"client", peer.to_string()}, {"times", std::to_string(slow_readers_)}});
 }
 
 // Looks at each client: some microseconds, and only when all places are taken.

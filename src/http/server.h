@@ -65,6 +65,8 @@ class Server {
   std::uint64_t limit_hits() const { return limit_hits_; }
   // How many clients found only places that are not for them, and were closed.
   std::uint64_t turned_away() const { return turned_away_; }
+  // How many clients were dropped because they did not take what they had asked for as it came.
+  std::uint64_t slow_readers() const { return slow_readers_; }
 
  private:
   struct Client {
@@ -77,6 +79,7 @@ class Server {
   void on_closed(std::uint64_t id);
   bool make_place(const net::Address& newcomer, bool is_trusted);
   void turn_away(const net::Address& peer);
+  void note_slow_reader(const net::Address& peer);
   Connection* longest_waiting(bool also_trusted) const;
   void update_acceptors();
   bool is_time_to_log(std::optional<base::Instant>& last) const;
@@ -97,6 +100,8 @@ class Server {
   std::optional<base::Instant> eviction_logged_;
   std::uint64_t turned_away_ = 0;
   std::optional<base::Instant> turned_away_logged_;
+  std::uint64_t slow_readers_ = 0;
+  std::optional<base::Instant> slow_reader_logged_;
   std::size_t others_ = 0;  // of clients_, those that are not trusted
   std::unordered_map<std::uint64_t, Client> clients_;
 };

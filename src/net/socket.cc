@@ -41,6 +41,10 @@ Address ask_address(int fd, Call call) {
 
 void set_nodelay(int fd) { set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
+void set_user_timeout(int fd, std::chrono::milliseconds timeout) {
+  set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(timeout.count()));
+}
+
 void keep_urgent_inline(int fd) { set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
 
 void set_keepalive(int fd, const Keepalive& keepalive) {

@@ -87,6 +87,9 @@ bool is_closed(int fd);
 // Keepalive on a socket that exists.
 void set_keepalive(int fd, const Keepalive& keepalive);
 void set_nodelay(int fd);
+// How long the peer may not acknowledge what was sent before it is taken for dead (tcp(7):
+// TCP_USER_TIMEOUT).
+void set_user_timeout(int fd, std::chrono::milliseconds timeout);
 // An urgent byte stays in its place among the others; otherwise a read skips it, and it is lost to
 // whoever does not ask for it (RFC 6093, tcp(7)). Inherited by accepted sockets on Linux.
 void keep_urgent_inline(int fd);

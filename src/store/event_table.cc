@@ -76,6 +76,7 @@ EventTable::EventTable(SQLite::Database& connection)
                                 " WHERE ports.port IS NOT NULL AND e.action NOT IN ('removed',"
                                 " 'expired') AND e.backend_after IS NOT NULL"),
       time_of_(connection, "SELECT at FROM stream_events WHERE id = ?"),
+      newest_id_(connection, "SELECT coalesce(max(id), 0) FROM stream_events"),
       as_of_(connection, kAsOf) {}
 
 const char* EventTable::as_of_sql() { return kAsOf.c_str(); }
@@ -121,7 +122,8 @@ std::string EventTable::page_sql(const core::HistoryQuery& query) {
   if (query.action) sql += " AND action = :action";
   if (query.port) sql += " AND port = :port";
   if (query.before_id) sql += " AND (at, id) < (:before_at, :before_id)";
-  return sql + " ORDER BY at DESC, id DESC LIMIT :limit";
+  if (query.after_id) sql += " AND id > :after_id ORDER BY id LIMIT :limit";
+  return query.after_id ? sql : sql + " ORDER BY at DESC, id DESC LIMIT :limit";
 }
 
 core::HistoryPage EventTable::page(const core::HistoryQuery& query) {
@@ -139,11 +141,16 @@ core::HistoryPage EventTable::page(const core::HistoryQuery& query) {
     select.bind(":before_at", time_of_.getColumn(0).getString());
     select.bind(":before_id", *query.before_id);
   }
-  select.bind(":limit", static_cast<std::int64_t>(limit) + 1);
   core::HistoryPage page;
+  if (query.after_id) {
+    select.bind(":after_id", *query.after_id);
+    const Use use(newest_id_);
+    if (newest_id_.executeStep()) page.newest_id = newest_id_.getColumn(0).getInt64();
+  }
+  select.bind(":limit", static_cast<std::int64_t>(limit) + 1);
   while (select.executeStep()) {
     if (page.events.size() == limit) {
-      page.before_id = page.events.back().id;
+      if (!query.after_id) page.before_id = page.events.back().id;
       break;
     }
     page.events.push_back(read_event(select));

@@ -38,6 +38,7 @@ class EventTable {
   SQLite::Statement append_;
   SQLite::Statement recorded_;
   SQLite::Statement time_of_;
+  SQLite::Statement newest_id_;
   SQLite::Statement as_of_;
 };
 

@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 
+#include <algorithm>
 #include <future>
 #include <system_error>
 #include <utility>
@@ -126,9 +127,13 @@ void SqliteStore::serve_commits(std::deque<Job>& jobs) {
   }
   auto results = database_->commit(batch);
   transactions_.fetch_add(1, std::memory_order_relaxed);
-  post_([alive = alive_, answers = std::move(answers), results = std::move(results)]() mutable {
+  const bool is_recorded =
+      std::any_of(results.begin(), results.end(), [](const auto& result) { return bool{result}; });
+  post_([this, alive = alive_, answers = std::move(answers), results = std::move(results),
+         is_recorded]() mutable {
     // Each may destroy the store.
     for (std::size_t i = 0; i < answers.size() && *alive; ++i) answers[i](std::move(results[i]));
+    if (is_recorded && *alive && on_recorded_) on_recorded_();
   });
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -41,6 +42,9 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
   void load(OnLoaded on_done) override;
   void history(const core::HistoryQuery& query, OnHistory on_done) override;
+  void set_on_recorded(base::Callback<void()> on_recorded) override {
+    on_recorded_ = std::move(on_recorded);
+  }
   void as_of(base::WallTime time, OnStreams on_done) override;
   void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
   void note_token_use(const std::string& sha256, base::WallTime at) override;
@@ -82,6 +86,7 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   const Post post_;
   // Read by what was posted, changed by the destructor, both on the control thread.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  base::Callback<void()> on_recorded_;  // the control thread only
   std::atomic<std::uint64_t> transactions_{0};
 
   std::unique_ptr<Database> database_;  // the store's thread only

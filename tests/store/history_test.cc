@@ -1,3 +1,6 @@
+#include <cstdint>
+#include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -149,6 +152,35 @@ TEST_CASE("history is filtered, the latest first, page by page") {
   CHECK(pages == std::vector<std::vector<std::int64_t>>{{5, 4}, {3, 2}, {1}});
 }
 
+TEST_CASE("history after an event comes in the order of writing, whatever the clock did") {
+  Opened open;
+  const core::StreamSpec one = *core::make_spec("9000", "a:1");
+  const core::StreamSpec two = *core::make_spec("9001", "b:1");
+  core::HistoryQuery query;
+  query.after_id = 0;
+  CHECK(open.database->history(query)->newest_id == 0);
+  REQUIRE(commit(*open.database,
+                 {event_of(5, EventAction::created, one), event_of(1, EventAction::created, two),
+                  event_of(6, EventAction::changed, one), event_of(0, EventAction::failed, two)}));
+  const auto ask = [&](std::int64_t after, std::optional<std::uint16_t> port, std::size_t limit) {
+    query.after_id = after;
+    query.port = port;
+    query.limit = limit;
+    const auto page = open.database->history(query);
+    REQUIRE(page);
+    CHECK(page->newest_id == 4);
+    CHECK_FALSE(page->before_id);
+    return ids(*page);
+  };
+  CHECK(ask(0, std::nullopt, 100) == std::vector<std::int64_t>{1, 2, 3, 4});
+  CHECK(ask(1, std::nullopt, 2) == std::vector<std::int64_t>{2, 3});
+  CHECK(ask(0, 9001, 1) == std::vector<std::int64_t>{2});
+  CHECK(ask(2, 9001, 100) == std::vector<std::int64_t>{4});
+  CHECK(ask(4, std::nullopt, 100).empty());
+  CHECK(ask(std::numeric_limits<std::int64_t>::max(), std::nullopt, 100).empty());
+  CHECK(open.database->history({})->newest_id == 0);
+}
+
 TEST_CASE("what was mapped at a time is each port's last event until then") {
   Opened open;
   core::StreamSpec one = *core::make_spec("9000", "a:1");
@@ -211,6 +243,11 @@ TEST_CASE("history by port, time, actor or action, and its next page, is found b
     asked.until = minute(9);
     check_goes_by_indexes(open.file, store::EventTable::page_sql(asked));
   }
+  core::HistoryQuery after;
+  after.after_id = 7;
+  check_goes_by_indexes(open.file, store::EventTable::page_sql(after));
+  after.port = 9000;
+  check_goes_by_indexes(open.file, store::EventTable::page_sql(after));
 }
 
 TEST_CASE("a database of the first version keeps its streams and its history") {

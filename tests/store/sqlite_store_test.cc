@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <future>
 #include <thread>
@@ -128,6 +129,25 @@ TEST_CASE("one commit of a group that the database does not accept fails alone a
   CHECK(running.store->transactions() == 1);
   CHECK(query(running.file, "SELECT port FROM streams") ==
         std::vector<std::string>{"9000", "9002"});
+}
+
+TEST_CASE("that something was recorded is told behind the answers, once for commits of a group") {
+  Running running;
+  std::vector<std::string> told;
+  const auto note = [&](Result<void> saved) { told.emplace_back(saved ? "saved" : "refused"); };
+  running.store->set_on_recorded([&] { told.emplace_back("recorded"); });
+  auto gate = running.hold();
+  running.store->commit(created(9000), note);
+  running.store->commit({core::AddStream{stream(0, "x")}}, note);
+  gate.set_value();
+  running.control.run_until([&] { return told.size() == 3; });
+  CHECK(told == std::vector<std::string>{"saved", "refused", "recorded"});
+
+  told.clear();
+  running.store->commit({core::AddStream{stream(0, "x")}}, note);  // nothing is there that was not
+  running.store->commit(created(9001), note);
+  running.control.run_until([&] { return !told.empty() && told.back() == "recorded"; });
+  CHECK(std::count(told.begin(), told.end(), "recorded") == 1);
 }
 
 TEST_CASE("a function is run on the store's thread, in its turn") {

@@ -27,6 +27,7 @@ class FakeStore final : public core::StreamStore {
       }
       for (core::StoreWrite& write : held) apply(write);
       done({});
+      if (on_recorded_) on_recorded_();
     });
   }
 
@@ -45,11 +46,24 @@ class FakeStore final : public core::StreamStore {
 
   void history(const core::HistoryQuery& query, OnHistory on_done) override {
     waiting_.emplace_back([this, query, done = std::move(on_done)]() mutable {
+      if (failure) {
+        done(*failure);
+        return;
+      }
       core::HistoryPage page;
+      if (query.after_id) {
+        page = page_after(query);
+        done(std::move(page));
+        return;
+      }
       for (std::size_t i = events.size(); i > 0 && page.events.size() < query.limit; --i)
         page.events.push_back({static_cast<std::int64_t>(i), events[i - 1]});
       done(std::move(page));
     });
+  }
+
+  void set_on_recorded(base::Callback<void()> on_recorded) override {
+    on_recorded_ = std::move(on_recorded);
   }
 
   void as_of(base::WallTime time, OnStreams on_done) override {
@@ -109,6 +123,17 @@ class FakeStore final : public core::StreamStore {
     return false;
   }
 
+  core::HistoryPage page_after(const core::HistoryQuery& query) const {
+    core::HistoryPage page;
+    page.newest_id = static_cast<std::int64_t>(events.size());
+    for (std::size_t i = 0; i < events.size() && page.events.size() < query.limit; ++i) {
+      const auto id = static_cast<std::int64_t>(i) + 1;
+      if (id > *query.after_id && (!query.port || *query.port == events[i].port))
+        page.events.push_back({id, events[i]});
+    }
+    return page;
+  }
+
   void apply(core::StoreWrite& write) {
     if (auto* add = std::get_if<core::AddStream>(&write)) {
       rows.emplace(add->stream.spec.port, add->stream);
@@ -124,6 +149,7 @@ class FakeStore final : public core::StreamStore {
     }
   }
 
+  base::Callback<void()> on_recorded_;
   std::deque<base::Callback<void()>> waiting_;
 };
 
