@@ -167,8 +167,8 @@ void Connection::dispatch() {
 
 void Connection::answer(const Response& response) {
   assert(phase_ == Phase::handling);
-  std::exchange(exchange_, nullptr)->connection = nullptr;
   append(response);
+  std::exchange(exchange_, nullptr)->connection = nullptr;
   phase_ = Phase::receiving;
   if (!dispatching_) advance();
 }
@@ -178,6 +178,7 @@ void Connection::answer_error(int status, std::string detail) {
 }
 
 void Connection::append(const Response& response, Framing framing) {
+  service_.answers.count(exchange_ ? exchange_->route : RouteName{}, response.status);
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
   moved_at_ = service_.loop.now();
   append_answer(

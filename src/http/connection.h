@@ -9,6 +9,7 @@
 
 #include "base/callback.h"
 #include "base/fd.h"
+#include "http/answer_counts.h"
 #include "http/date_cache.h"
 #include "http/message.h"
 #include "http/parser.h"
@@ -41,6 +42,7 @@ struct Service {
   ErrorBody error_body;
   DateCache date;
   RequestIds ids;
+  AnswerCounts answers;
   base::Callback<void(std::uint64_t id)> on_closed;  // destroys the connection
   // Who reads too slowly of a body that goes on is about to be dropped.
   base::Callback<void(const net::Address& peer)> on_slow_reader;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/callback.h"
+#include "http/answer_counts.h"
 
 namespace sc::http {
 
@@ -17,6 +18,7 @@ struct BodyEvents {
 struct Exchange {
   Connection* connection = nullptr;
   BodyEvents events;
+  RouteName route;  // what the answer is counted as
 };
 
 }  // namespace sc::http

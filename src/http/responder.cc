@@ -28,6 +28,10 @@ BodyWriter Responder::respond_open(Response head, BodyEvents events) {
   return BodyWriter(std::move(exchange));
 }
 
+void Responder::set_route(RouteName route) {
+  if (exchange_ != nullptr) exchange_->route = std::move(route);
+}
+
 void Responder::drop() noexcept {
   const auto exchange = std::move(exchange_);
   if (exchange != nullptr && exchange->connection != nullptr)

@@ -31,6 +31,9 @@ class Responder {
   // inside.
   BodyWriter respond_open(Response head, BodyEvents events);
 
+  // For the server's counts; the router does it.
+  void set_route(RouteName route);
+
   // Does anybody wait for the answer still, as far as is known?
   bool is_waited_for() const { return exchange_ != nullptr && exchange_->connection != nullptr; }
 

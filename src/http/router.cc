@@ -64,7 +64,7 @@ const std::string& Params::operator[](std::string_view name) const {
 void Router::handle(std::string method, std::string_view pattern, RouteHandler handler) {
   assert(pattern.starts_with('/'));
   assert(std::find(kKnownMethods.begin(), kKnownMethods.end(), method) != kKnownMethods.end());
-  Route route{std::move(method), {}, std::move(handler)};
+  Route route{{std::move(method), std::string(pattern)}, {}, std::move(handler)};
   for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
   routes_.push_back(std::move(route));
 }
@@ -110,12 +110,13 @@ void Router::route(const Request& request, Responder responder) const {
   for (const Route& candidate : routes_) {
     const auto params = match(candidate, segments);
     if (!params) continue;
-    if (candidate.method == request.method ||
-        (request.method == "HEAD" && candidate.method == "GET")) {
+    const std::string& method = candidate.name.method;
+    if (method == request.method || (request.method == "HEAD" && method == "GET")) {
+      responder.set_route(candidate.name);
       candidate.handler(request, *params, std::move(responder));
       return;
     }
-    add_allowed(allowed, candidate.method);
+    add_allowed(allowed, method);
   }
   answer_unmatched(request, allowed, std::move(responder));
 }
@@ -135,7 +136,7 @@ void Router::answer_unmatched(const Request& request, const std::vector<std::str
 
 void Router::answer_options_of_all(Responder responder) const {
   std::vector<std::string> allowed;
-  for (const Route& route : routes_) add_allowed(allowed, route.method);
+  for (const Route& route : routes_) add_allowed(allowed, route.name.method);
   responder.respond(options_answer(std::move(allowed)));
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "http/answer_counts.h"
 #include "http/message.h"
 #include "http/responder.h"
 
@@ -42,7 +43,7 @@ class Router {
 
  private:
   struct Route {
-    std::string method;
+    RouteName name;
     std::vector<std::string> segments;  // of the pattern
     RouteHandler handler;
   };

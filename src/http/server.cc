@@ -33,6 +33,7 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
                .error_body = std::move(options.error_body),
                .date = DateCache(clock),
                .ids = {},
+               .answers = {},
                .on_closed = [this](std::uint64_t id) { on_closed(id); },
                .on_slow_reader = [this](const net::Address& peer) { note_slow_reader(peer); }},
       look_again_(loop, [this] {

@@ -58,6 +58,8 @@ class Server {
   // and says so.
   void close_idle();
 
+  // All answers so far.
+  const AnswerCounts& answers() const { return service_.answers; }
   std::size_t client_count() const { return clients_.size(); }
   // How many clients lost their place to a newcomer.
   std::uint64_t evicted() const { return evicted_; }

@@ -138,3 +138,41 @@ TEST_CASE("PUT, PATCH, POST and DELETE bring their bodies, an empty one too") {
               .body == "<{}>");
   }
 }
+
+TEST_CASE("answers are counted by route and status, and paths that nobody knows together") {
+  Routed served;
+  served.ask("GET", "/v1/streams/9000");
+  served.ask("GET", "/v1/streams/9001");
+  served.ask("DELETE", "/v1/streams/9000");
+  served.answer_to(served.connect(), "HEAD /status HTTP/1.1\r\nHost: h\r\n\r\n");
+  for (const char* path : {"/nothing", "/else"}) served.ask("GET", path);
+  served.ask("PUT", "/status");
+  served.all_for(served.connect(), "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+  std::string seen;
+  for (const auto& [key, count] : served.server->answers().all())
+    seen += key.route.method + " " + key.route.pattern + " " + std::to_string(key.status) + ": " +
+            std::to_string(count) + "\n";
+  CHECK(seen ==
+        "  400: 1\n"
+        "  404: 2\n"
+        "  405: 1\n"
+        "DELETE /v1/streams/{port} 200: 1\n"
+        "GET /status 200: 1\n"
+        "GET /v1/streams/{port} 200: 2\n");
+}
+
+TEST_CASE("an answer that comes later, or never, counts for its route") {
+  Routed served;
+  std::optional<http::Responder> held;
+  served.router.handle(
+      "GET", "/later/{id}",
+      [&](const auto&, const auto&, http::Responder responder) { held = std::move(responder); });
+  served.connect().send("GET /later/1 HTTP/1.1\r\nHost: h\r\n\r\n");
+  REQUIRE(served.turn_until([&] { return held.has_value(); }));
+  CHECK(served.server->answers().all().empty());
+  held.reset();  // 500
+  const auto& all = served.server->answers().all();
+  REQUIRE(all.size() == 1);
+  CHECK(all.begin()->first.route == http::RouteName{"GET", "/later/{id}"});
+  CHECK(all.begin()->first.status == 500);
+}
