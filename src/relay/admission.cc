@@ -56,9 +56,15 @@ Room Admission::enter(StreamCounters& stream) {
   return room;
 }
 
-void Admission::count_refusal(StreamCounters& stream) {
-  refusals_.fetch_add(1, kRelaxed);
+void Admission::count_refusal(StreamCounters& stream, Room missing) {
+  refusals_[static_cast<std::size_t>(missing)].fetch_add(1, kRelaxed);
   stream.refusals.fetch_add(1, kRelaxed);
+}
+
+std::uint64_t Admission::refusals() const {
+  std::uint64_t sum = 0;
+  for (const auto& each : refusals_) sum += each.load(kRelaxed);
+  return sum;
 }
 
 Room Admission::try_enter(StreamCounters& stream) {

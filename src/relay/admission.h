@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -27,6 +28,8 @@ enum class Room : unsigned char {
   stream_full,    // as many sessions of this stream as may be
 };
 
+constexpr std::size_t kRooms = 4;
+
 std::string_view to_string(Room room);
 
 // Who may come in: the workers ask before they accept, so that at a limit clients wait in the
@@ -48,8 +51,8 @@ class Admission {
   void add_session(StreamCounters& stream);
   // Gives them back. True: clients of this stream wait, and there is room for one now.
   bool leave(StreamCounters& stream);
-  // A client has to wait.
-  void count_refusal(StreamCounters& stream);
+  // A client has to wait, for want of this.
+  void count_refusal(StreamCounters& stream, Room missing);
 
   bool has_descriptors(std::size_t count) const;
   // For a listener, which is never refused at this point.
@@ -63,7 +66,10 @@ class Admission {
   std::size_t sessions() const { return used_.load(std::memory_order_relaxed) / kOneSession; }
   std::size_t descriptors() const { return used_.load(std::memory_order_relaxed) % kOneSession; }
   // How often a client had to wait.
-  std::uint64_t refusals() const { return refusals_.load(std::memory_order_relaxed); }
+  std::uint64_t refusals() const;
+  std::uint64_t refusals(Room missing) const {
+    return refusals_[static_cast<std::size_t>(missing)].load(std::memory_order_relaxed);
+  }
   const AdmissionLimits& limits() const { return limits_; }
 
  private:
@@ -83,7 +89,7 @@ class Admission {
   // Sessions in the upper half, descriptors in the lower: taken together, so that nobody is refused
   // for what another one takes and gives back at once.
   std::atomic<std::uint64_t> used_{0};
-  std::atomic<std::uint64_t> refusals_{0};
+  std::array<std::atomic<std::uint64_t>, kRooms> refusals_{};  // by what was missing
   // Set by who was refused before it asks again and, refused again, waits; taken off by who makes
   // room, after it has. In one order for all threads, so that no wake-up is lost.
   std::atomic<bool> someone_waits_{false};

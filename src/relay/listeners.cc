@@ -94,7 +94,7 @@ bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
   if (!is_there) return false;  // if there is one, the next turn asks for it
   set_waits(listener, true);
   if (room != Room::stream_full) waiting_.push_back(stream_id);
-  admission_.count_refusal(*listener.stream.counters);
+  admission_.count_refusal(*listener.stream.counters, room);
   log_refusal(listener, room);
   return false;
 }

@@ -51,6 +51,19 @@ TEST_CASE_METHOD(AdmissionFixture, "at the limit of all sessions the next waits 
   CHECK(rooms == 1);  // nobody waits any more
 }
 
+TEST_CASE_METHOD(AdmissionFixture, "who has to wait is counted by what was missing") {
+  Admission admission({}, [] {});
+  admission.count_refusal(one, Room::no_session);
+  admission.count_refusal(one, Room::no_descriptor);
+  admission.count_refusal(other, Room::no_descriptor);
+  admission.count_refusal(other, Room::stream_full);
+  CHECK(admission.refusals(Room::no_session) == 1);
+  CHECK(admission.refusals(Room::no_descriptor) == 2);
+  CHECK(admission.refusals(Room::stream_full) == 1);
+  CHECK(admission.refusals() == 4);
+  CHECK(one.refusals == 2);
+}
+
 TEST_CASE_METHOD(AdmissionFixture, "a stream at its own limit holds up no other") {
   Admission admission(limits(kNone, 1, kNone), [&] { ++rooms; });
   CHECK(admission.enter(one) == Room::granted);

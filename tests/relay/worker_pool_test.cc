@@ -263,6 +263,7 @@ TEST_CASE("room goes to the stream whose client waits, not to one whose client c
   const base::Fd three = connect_to(second);
   CHECK(limited.nobody_comes());
   CHECK(limited.pool.admission().refusals() == 1);
+  CHECK(limited.pool.admission().refusals(relay::Room::no_session) == 1);
   one.reset();
   one_accepted.reset();
   CHECK(accept_one(limited.backend.get()).fd);
