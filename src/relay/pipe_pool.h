@@ -89,6 +89,8 @@ class PipePool {
   // Closes what is at rest, if nothing was taken since the last call.
   void trim();
 
+  // All that there are, lent and at rest.
+  std::size_t alive() const { return alive_; }
   std::size_t at_rest() const { return at_rest_.size(); }
 
  private:

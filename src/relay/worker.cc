@@ -1,6 +1,7 @@
 #include "relay/worker.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -78,6 +79,15 @@ void Worker::start() {
 
 void Worker::join() {
   if (thread_.joinable()) thread_.join();
+}
+
+std::chrono::nanoseconds Worker::cpu_time() {
+  clockid_t clock{};
+  timespec used{};
+  if (!thread_.joinable() || ::pthread_getcpuclockid(thread_.native_handle(), &clock) != 0 ||
+      ::clock_gettime(clock, &used) != 0)
+    return {};
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
 }
 
 void Worker::run() {
@@ -305,6 +315,11 @@ void Worker::handle(const HandOver&) {
   SC_KILL_POINT("left");
   sessions_.clear();
   report_(handed);
+}
+
+void Worker::handle(const Probe& command) {
+  report_(Probed{index_, std::chrono::steady_clock::now() - command.sent_at, pipes_.alive(),
+                 pipes_.at_rest()});
 }
 
 void Worker::handle(const Shutdown&) {

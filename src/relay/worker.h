@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/callback.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
@@ -88,12 +89,15 @@ struct KillSession {
 // Keeps for the next process what can be kept and cuts the rest; nothing is moved any more.
 // Answered by HandedOver; Shutdown follows.
 struct HandOver {};
+struct Probe {  // answered by Probed
+  base::Instant sent_at;
+};
 struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand =
     std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
                  AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
                  DrainStream, StopAccepting, DrainAll, ListSessions, LookUpSession, KillSession,
-                 HandOver, Shutdown>;
+                 HandOver, Probe, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -113,6 +117,12 @@ struct HandedOver {
   std::size_t kept = 0;
   std::size_t cut = 0;
 };
+struct Probed {
+  std::size_t worker = 0;
+  std::chrono::nanoseconds waited{0};  // from its sending to its arrival
+  std::size_t pipes = 0;
+  std::size_t pipes_at_rest = 0;  // of these
+};
 struct SessionsListed {
   std::uint64_t number = 0;
   std::size_t worker = 0;
@@ -128,7 +138,7 @@ struct SessionKilled {
   std::optional<core::EndedSession> ended;  // likewise
 };
 using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained, HandedOver,
-                                 SessionsListed, SessionLookedUp, SessionKilled>;
+                                 SessionsListed, SessionLookedUp, SessionKilled, Probed>;
 
 // What all workers share, beside their peers. Outlives them; any thread.
 struct Common {
@@ -139,8 +149,8 @@ struct Common {
 };
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
-// destroyed on the control thread; send() and load() may be called from any, the rest is its own
-// thread's.
+// destroyed on the control thread; send() and load() may be called from any, cpu_time() from the
+// control thread; the rest is its own thread's.
 class Worker {
  public:
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
@@ -164,6 +174,8 @@ class Worker {
 
   // Sessions here and on their way here.
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
+  // What its thread has used; 0 when it does not run.
+  std::chrono::nanoseconds cpu_time();
   const Latencies& latencies() const { return chronicle_.latencies(); }  // any thread
 
   // Which worker has the session, if any does.
@@ -188,6 +200,7 @@ class Worker {
   void handle(const LookUpSession& command);
   void handle(const KillSession& command);
   void handle(const HandOver& command);
+  void handle(const Probe& command);
   void handle(const Shutdown& command);
 
   void place(const StreamContext& stream, net::Accepted client);

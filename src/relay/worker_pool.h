@@ -20,6 +20,7 @@
 #include "relay/backend_check.h"
 #include "relay/session_inquiries.h"
 #include "relay/worker.h"
+#include "relay/worker_probe.h"
 
 namespace sc::relay {
 
@@ -92,6 +93,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
 
   // Sessions that would have been kept, were there a vault.
   std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
+  WorkerProbe& probe() { return probe_; }
   const Admission& admission() const { return admission_; }
   SessionLatencies latencies() const;
   // Sessions of all workers.
@@ -131,6 +133,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void handle(const AcceptingStopped& event);
   void handle(const Drained& event);
   void handle(const HandedOver& event);
+  void handle(const Probed& event) { probe_.note(event); }
 
   loop::Loop& control_;
   WorkerPoolOptions options_;
@@ -165,6 +168,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   Common common_{admission_};
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;
+  WorkerProbe probe_{workers_};
 };
 
 }  // namespace sc::relay

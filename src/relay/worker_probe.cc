@@ -1,0 +1,39 @@
+#include "relay/worker_probe.h"
+
+#include <algorithm>
+
+namespace sc::relay {
+
+void WorkerProbe::ask() {
+  states_.resize(workers_.size());
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (states_[i].asked_at) continue;
+    states_[i].asked_at = std::chrono::steady_clock::now();
+    workers_[i]->send(Probe{*states_[i].asked_at});
+  }
+}
+
+void WorkerProbe::note(const Probed& answer) {
+  State& state = states_.at(answer.worker);
+  state.asked_at.reset();
+  state.answer = answer;
+}
+
+bool WorkerProbe::is_answered() const {
+  return std::none_of(states_.begin(), states_.end(),
+                      [](const State& state) { return state.asked_at.has_value(); });
+}
+
+std::vector<WorkerFacts> WorkerProbe::facts() const {
+  const base::Instant now = std::chrono::steady_clock::now();
+  std::vector<WorkerFacts> all;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const State state = i < states_.size() ? states_[i] : State{};
+    all.push_back({workers_[i]->load(), workers_[i]->cpu_time(),
+                   state.asked_at ? now - *state.asked_at : state.answer.waited, state.answer.pipes,
+                   state.answer.pipes_at_rest});
+  }
+  return all;
+}
+
+}  // namespace sc::relay

@@ -1,0 +1,80 @@
+#include "relay/worker_probe.h"
+
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+#include "relay/tcp_pair.h"
+#include "relay/worker_pool.h"
+#include "support/catch.h"
+#include "support/loop_until.h"
+
+namespace sc::test {
+namespace {
+
+using namespace std::chrono_literals;
+using relay::Probed;
+
+// Two workers that begin to run when they are told.
+struct Workers {
+  Workers() {
+    for (std::size_t i = 0; i < 2; ++i)
+      all.push_back(std::make_unique<relay::Worker>(
+          i, relay::SessionOptions{2s, 0ms, {}}, admission, nullptr, unkept, all,
+          [this](relay::WorkerEvent event) { inbox.send(std::move(event)); }));
+  }
+  ~Workers() {
+    for (const auto& worker : all) worker->send(relay::Shutdown{});
+    for (const auto& worker : all) worker->join();
+  }
+
+  loop::Loop control;
+  relay::Admission admission{{}, [] {}};
+  std::atomic<std::uint64_t> unkept{0};
+  std::vector<Probed> answers;
+  std::vector<std::unique_ptr<relay::Worker>> all;
+  relay::WorkerProbe probe{all};
+  loop::Mailbox<relay::WorkerEvent> inbox{control, [this](const relay::WorkerEvent& event) {
+                                            answers.push_back(std::get<Probed>(event));
+                                            probe.note(answers.back());
+                                          }};
+};
+
+TEST_CASE("workers answer how long a message waited for them") {
+  Workers workers;
+  CHECK(workers.probe.is_answered());  // nobody asked
+  for (const auto& worker : workers.all) worker->start();
+  const base::Instant began = std::chrono::steady_clock::now();
+  workers.probe.ask();
+  CHECK_FALSE(workers.probe.is_answered());
+  REQUIRE(loop_until(workers.control, [&] { return workers.probe.is_answered(); }));
+  const auto took = std::chrono::steady_clock::now() - began;
+  const auto facts = workers.probe.facts();
+  REQUIRE(facts.size() == 2);
+  for (const relay::WorkerFacts& each : facts) {
+    CHECK(each.loop_lag > 0ns);
+    CHECK(each.loop_lag <= took);
+    CHECK(each.cpu > 0ns);
+    CHECK(each.sessions == 0);
+    CHECK(each.pipes == 0);
+  }
+}
+
+TEST_CASE("a worker that does not answer is shown with the time so far, and is asked once") {
+  Workers workers;
+  workers.all[0]->start();
+  workers.probe.ask();
+  REQUIRE(loop_until(workers.control, [&] { return workers.answers.size() == 1; }));
+  CHECK_FALSE(workers.probe.is_answered());
+  const auto lag = workers.probe.facts()[1].loop_lag;
+  CHECK(lag > 0ns);
+  CHECK(workers.probe.facts()[1].loop_lag > lag);
+  workers.probe.ask();  // the first one again, and not the second
+  workers.all[1]->start();
+  REQUIRE(loop_until(workers.control, [&] { return workers.probe.is_answered(); }));
+  CHECK(workers.answers.size() == 3);
+  CHECK(workers.probe.facts()[1].loop_lag >= lag);
+}
+
+}  // namespace
+}  // namespace sc::test
