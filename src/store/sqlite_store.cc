@@ -4,15 +4,26 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <system_error>
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/database.h"
 
 namespace sc::store {
+namespace {
+
+// Of the disk or the database; what contradicts a row is whoever's who asked.
+bool is_trouble(const base::Result<void>& result) {
+  return !result && (result.error().code == base::Errc::unavailable ||
+                     result.error().code == base::Errc::internal);
+}
+
+}  // namespace
 
 base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& file, Post post) {
   auto database = Database::open(file);
@@ -86,6 +97,7 @@ void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
 void SqliteStore::run(base::Callback<void()> function) { ask(Run{std::move(function)}); }
 
 void SqliteStore::ask(Job job) {
+  queued_.fetch_add(1, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
@@ -111,6 +123,7 @@ void SqliteStore::serve() {
       Job job = std::move(jobs.front());
       jobs.pop_front();
       std::get<Run>(job).function();
+      queued_.fetch_sub(1, std::memory_order_relaxed);
     }
   }
 }
@@ -125,8 +138,11 @@ void SqliteStore::serve_commits(std::deque<Job>& jobs) {
     answers.push_back(std::move(commit.on_done));
     jobs.pop_front();
   }
+  const base::Instant began = std::chrono::steady_clock::now();
   auto results = database_->commit(batch);
-  transactions_.fetch_add(1, std::memory_order_relaxed);
+  commits_.count(std::chrono::steady_clock::now() - began,
+                 std::any_of(results.begin(), results.end(), is_trouble));
+  queued_.fetch_sub(batch.size(), std::memory_order_relaxed);
   const bool is_recorded =
       std::any_of(results.begin(), results.end(), [](const auto& result) { return bool{result}; });
   post_([this, alive = alive_, answers = std::move(answers), results = std::move(results),

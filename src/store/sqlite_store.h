@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "core/token_store.h"
+#include "store/commit_stats.h"
 
 namespace sc::store {
 
@@ -61,8 +62,10 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   base::Result<core::StoredStreams> load_now();
   base::Result<void> commit_now(std::vector<core::StoreWrite> writes);
 
-  // Transactions so far, those that failed among them. Any thread.
-  std::uint64_t transactions() const { return transactions_.load(std::memory_order_relaxed); }
+  // Any thread.
+  const CommitStats& commits() const { return commits_; }
+  // What was asked for and is not done yet. Any thread.
+  std::size_t queued() const { return queued_.load(std::memory_order_relaxed); }
 
  private:
   struct Commit {
@@ -87,7 +90,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   // Read by what was posted, changed by the destructor, both on the control thread.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   base::Callback<void()> on_recorded_;  // the control thread only
-  std::atomic<std::uint64_t> transactions_{0};
+  CommitStats commits_;
+  std::atomic<std::size_t> queued_{0};
 
   std::unique_ptr<Database> database_;  // the store's thread only
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <future>
+#include <numeric>
 #include <thread>
 
 #include "store/database.h"
@@ -109,7 +111,7 @@ TEST_CASE("a hundred commits that wait share one transaction and are answered in
   gate.set_value();
   running.control.run_until([&] { return answers.size() == 100; });
   for (int i = 0; i < 100; ++i) CHECK(answers.at(static_cast<std::size_t>(i)) == i);
-  CHECK(running.store->transactions() == 1);
+  CHECK(running.store->commits().transactions() == 1);
   CHECK(running.sqlite_commits == 1);
   CHECK(running.stored() == "100");
 }
@@ -126,7 +128,7 @@ TEST_CASE("one commit of a group that the database does not accept fails alone a
   gate.set_value();
   running.control.run_until([&] { return answers.size() == 3; });
   CHECK(answers == std::vector<bool>{true, false, true});
-  CHECK(running.store->transactions() == 1);
+  CHECK(running.store->commits().transactions() == 1);
   CHECK(query(running.file, "SELECT port FROM streams") ==
         std::vector<std::string>{"9000", "9002"});
 }
@@ -148,6 +150,27 @@ TEST_CASE("that something was recorded is told behind the answers, once for comm
   running.store->commit(created(9001), note);
   running.control.run_until([&] { return !told.empty() && told.back() == "recorded"; });
   CHECK(std::count(told.begin(), told.end(), "recorded") == 1);
+}
+
+TEST_CASE("transactions are told with how long they took, what waits with its number") {
+  Running running;
+  auto gate = running.hold();
+  while (running.store->queued() > 1) std::this_thread::yield();  // it is done, and not counted off
+  int answers = 0;
+  for (std::uint16_t port = 9000; port < 9003; ++port)
+    running.store->commit(created(port), [&](Result<void>) { ++answers; });
+  CHECK(running.store->queued() == 4);  // and what holds it up
+  const base::Instant began = std::chrono::steady_clock::now();
+  gate.set_value();
+  running.control.run_until([&] { return answers == 3; });
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  CHECK(running.store->queued() == 0);
+  const core::Histogram times = running.store->commits().times();
+  REQUIRE(times.counts.size() == times.bounds.size() + 1);
+  CHECK(std::accumulate(times.counts.begin(), times.counts.end(), std::uint64_t{0}) == 1);
+  CHECK(times.sum > 0);
+  CHECK(times.sum < took.count());
+  CHECK(running.store->commits().failures() == 0);
 }
 
 TEST_CASE("a function is run on the store's thread, in its turn") {
@@ -205,7 +228,7 @@ TEST_CASE("a callback may commit again") {
   };
   next();
   running.control.run_until([&] { return left == 0; });
-  CHECK(running.store->transactions() == 5);
+  CHECK(running.store->commits().transactions() == 5);
   CHECK(running.stored() == "5");
 }
 

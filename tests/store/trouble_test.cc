@@ -164,8 +164,10 @@ TEST_CASE("a lock that outlasts the patience fails the commit with the reason") 
     CHECK(troubled.commit(created(9000)) ==
           "unavailable: the database did not take it: another program holds a lock on the"
           " database (database is locked)");
+    CHECK(troubled.store->commits().failures() == 1);
   }
   CHECK(troubled.commit(created(9000)) == "saved");
+  CHECK(troubled.store->commits().failures() == 1);
 }
 
 }  // namespace
