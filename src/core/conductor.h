@@ -96,6 +96,11 @@ class Conductor {
   // As an operator sees them: with what they carry; those that were removed or disabled are
   // `draining` while sessions of theirs run. By port.
   std::vector<StreamView> views() { return ledger_.views(); }
+  // Of these the first `most`, from the port on: for who takes them in parts, as others change
+  // them.
+  std::vector<StreamView> views_from(std::uint16_t port, std::size_t most) {
+    return ledger_.views_from(port, most);
+  }
   std::optional<StreamView> view(std::uint16_t port) { return ledger_.view(port); }
 
   // The first port of the range that no stream has, that `may_change` (if any) lets through, and

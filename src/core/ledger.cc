@@ -105,6 +105,19 @@ std::vector<StreamView> Ledger::views() {
   return out;
 }
 
+std::vector<StreamView> Ledger::views_from(std::uint16_t port, std::size_t most) {
+  std::vector<StreamView> out;
+  auto stream = streams_.lower_bound(port);
+  auto leaving = leaving_.lower_bound(port);
+  while (out.size() < most && (stream != streams_.end() || leaving != leaving_.end())) {
+    const bool is_leaving =
+        stream == streams_.end() || (leaving != leaving_.end() && leaving->first < stream->first);
+    const std::uint16_t next = is_leaving ? (leaving++)->first : (stream++)->first;
+    if (auto shown = view(next)) out.push_back(std::move(*shown));  // may forget one that leaves
+  }
+  return out;
+}
+
 void Ledger::open(Stream& stream) {
   const bool was_failed = stream.state == StreamState::failed;
   if (auto listener = plane.prepare(stream.spec)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -59,6 +60,8 @@ class Ledger {
   // It is gone; if its sessions still run, it is shown as draining until they have ended.
   void let_go(std::uint16_t port);
   std::vector<StreamView> views();
+  // Of these the first `most`, from the port on.
+  std::vector<StreamView> views_from(std::uint16_t port, std::size_t most);
   std::optional<StreamView> view(std::uint16_t port);
 
   // prepare + activate of a kept stream; sets its state and reason.

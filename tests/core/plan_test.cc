@@ -368,5 +368,26 @@ TEST_CASE_METHOD(PlanFixture, "a removed stream is shown as draining while its s
   CHECK(conductor.views().empty());
 }
 
+TEST_CASE_METHOD(PlanFixture, "streams are shown in parts, those that leave among them") {
+  for (std::uint16_t port = 9000; port < 9003; ++port) create_now(spec(port));
+  plane.carried[9001].sessions_active = 1;
+  conductor.remove(9001, {"tester", {}}, std::chrono::milliseconds{30'000}, {},
+                   [](const base::Result<void>&) {});
+  store.answer_all();
+  plane.finish_closing();
+  const auto ports = [&](std::uint16_t from, std::size_t most) {
+    std::vector<int> out;
+    for (const core::StreamView& view : conductor.views_from(from, most))
+      out.push_back(view.stream.spec.port);
+    return out;
+  };
+  CHECK(ports(0, 2) == std::vector<int>{9000, 9001});
+  CHECK(ports(9001, 2) == std::vector<int>{9001, 9002});
+  CHECK(ports(9002, 9) == std::vector<int>{9002});
+  CHECK(ports(9003, 9).empty());
+  plane.carried.clear();  // it has gone
+  CHECK(ports(0, 2) == std::vector<int>{9000, 9002});
+}
+
 }  // namespace
 }  // namespace sc::test
