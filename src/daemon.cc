@@ -140,6 +140,8 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
       token_book_(*store_, clock),
       later_(loop_),
+      metering_(plane_, *store_, server_, [this] { return facts(); }),
+      metrics_(metering_.services(conductor_, later_)),
       routes_(server_options().error_body),
       gate_(
           auth_options(options_.configuration.settings), clock, token_book_,
@@ -177,6 +179,7 @@ void Daemon::add_routes() {
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
                                [this](std::optional<milliseconds> timeout,
                                       const core::Actor& actor) { drain(timeout, actor); }});
+  metrics_.add_to(routes_);
 }
 
 void Daemon::listen_to_signals() {

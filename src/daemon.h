@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/gate.h"
+#include "api/metrics_endpoint.h"
 #include "api/routes.h"
 #include "api/service_facts.h"
 #include "api/token_book.h"
@@ -25,6 +26,7 @@
 #include "loop/signal.h"
 #include "loop/timer.h"
 #include "loop/wakeup.h"
+#include "metering.h"
 #include "net/address.h"
 #include "relay/worker_pool.h"
 #include "store/sqlite_store.h"
@@ -128,6 +130,8 @@ class Daemon {
   loop::Timer expiry_timer_;
   api::TokenBook token_book_;
   loop::Later later_;
+  Metering metering_;
+  api::MetricsEndpoint metrics_;
   api::Routes routes_;
   api::Gate gate_;
   http::Server server_;

@@ -13,65 +13,102 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kSpoken{"application/json", "application/problem+json"};
 
-// `0`, `0.5`, `1.000` (RFC 9110 section 12.4.2): only whether it is 0 matters. Nothing: no weight.
-std::optional<bool> is_zero_weight(std::string_view text) {
+// In thousandths: `0`, `0.5`, `1.000` (RFC 9110 section 12.4.2). Nothing: no weight.
+std::optional<int> parse_weight(std::string_view text) {
   if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
   if (text.size() > 1 && text[1] != '.') return std::nullopt;
   const std::string_view digits = text.substr(std::min<std::size_t>(text.size(), 2));
   if (digits.find_first_not_of(text[0] == '1' ? "0" : "0123456789") != std::string_view::npos)
     return std::nullopt;
-  return text[0] == '0' && digits.find_first_not_of('0') == std::string_view::npos;
+  int weight = text[0] == '1' ? 1 : 0;
+  for (std::size_t i = 0; i < 3; ++i)
+    weight = weight * 10 + (i < digits.size() ? digits[i] - '0' : 0);
+  return weight;
 }
 
 struct MediaRange {
-  std::string type;  // in lower case, `*/*` and `application/*` too
-  bool is_excluded = false;
+  std::string type;     // in lower case, `*/*` and `application/*` too
+  std::string version;  // empty: any
+  int weight = 1000;    // 0: it is excluded
 };
 
-// One element of Accept; nothing when it is none. Of its parameters only the weight counts: ours
-// have no parameter that could differ.
+// One element of Accept; nothing when it is none. Of its parameters only weight and version count:
+// ours have no other that could differ.
 std::optional<MediaRange> read_range(std::string_view text) {
   const auto parts = split_quoted(text, ';');
   if (!parts || parts->empty()) return std::nullopt;
   MediaRange range{base::to_lower(parts->front())};
   for (std::size_t i = 1; i < parts->size(); ++i) {
     const std::string parameter = base::to_lower((*parts)[i]);
+    if (parameter.starts_with("version=")) range.version = parameter.substr(8);
     if (!parameter.starts_with("q=")) continue;
-    const auto zero = is_zero_weight(std::string_view(parameter).substr(2));
-    if (!zero) return std::nullopt;
-    range.is_excluded = *zero;
+    const auto weight = parse_weight(std::string_view(parameter).substr(2));
+    if (!weight) return std::nullopt;
+    range.weight = *weight;
   }
   return range;
 }
 
-// The most specific range that fits decides (RFC 9110 section 12.5.1).
-bool is_accepted(std::string_view type, const std::vector<MediaRange>& ranges) {
-  const std::string group = std::string(type.substr(0, type.find('/'))) + "/*";
-  for (const std::string_view form : {type, std::string_view(group), std::string_view("*/*")}) {
-    const auto found = std::find_if(ranges.begin(), ranges.end(),
-                                    [&](const MediaRange& range) { return range.type == form; });
-    if (found != ranges.end()) return !found->is_excluded;
+// Of the most specific range that fits (RFC 9110 section 12.5.1); 0: none does.
+int weight_of(const OfferedType& offered, const std::vector<MediaRange>& ranges) {
+  const std::string group = std::string(offered.type.substr(0, offered.type.find('/'))) + "/*";
+  for (const std::string_view form :
+       {offered.type, std::string_view(group), std::string_view("*/*")}) {
+    const auto found = std::find_if(ranges.begin(), ranges.end(), [&](const MediaRange& range) {
+      return range.type == form &&
+             (range.version.empty() || offered.version.empty() || range.version == offered.version);
+    });
+    if (found != ranges.end()) return found->weight;
   }
-  return false;
+  return 0;
+}
+
+// Nothing: Accept says nothing.
+std::optional<std::vector<MediaRange>> read_accept(const http::Request& request) {
+  if (request.header("Accept") == nullptr) return std::nullopt;
+  std::vector<MediaRange> ranges;
+  if (const auto elements = header_list(request, "Accept")) {
+    if (elements->empty()) return std::nullopt;
+    for (const std::string_view element : *elements)
+      if (auto range = read_range(element)) ranges.push_back(std::move(*range));
+  }
+  return ranges;
+}
+
+Problem not_acceptable(const std::string& offered) {
+  return {ProblemType::not_acceptable,
+          "Accept leaves nothing that can be answered here: " + offered,
+          {},
+          {}};
 }
 
 }  // namespace
 
 std::optional<Problem> check_accept(const http::Request& request) {
-  if (request.header("Accept") == nullptr) return std::nullopt;
-  std::vector<MediaRange> ranges;
-  if (const auto elements = header_list(request, "Accept")) {
-    if (elements->empty()) return std::nullopt;  // says nothing, as none at all
-    for (const std::string_view element : *elements)
-      if (auto range = read_range(element)) ranges.push_back(std::move(*range));
-  }
-  if (std::any_of(kSpoken.begin(), kSpoken.end(),
-                  [&](std::string_view type) { return is_accepted(type, ranges); }))
+  const auto ranges = read_accept(request);
+  if (!ranges || std::any_of(kSpoken.begin(), kSpoken.end(), [&](std::string_view type) {
+        return weight_of({type, {}}, *ranges) > 0;
+      }))
     return std::nullopt;
-  return Problem{ProblemType::not_acceptable,
-                 "Accept leaves nothing that can be answered here: application/json",
-                 {},
-                 {}};
+  return not_acceptable("application/json");
+}
+
+Outcome<std::size_t> choose_type(const http::Request& request,
+                                 std::span<const OfferedType> offered) {
+  const auto ranges = read_accept(request);
+  if (!ranges) return std::size_t{0};
+  std::optional<std::size_t> best;
+  int best_weight = 0;
+  std::string all;
+  for (std::size_t i = 0; i < offered.size(); ++i) {
+    all.append(all.empty() ? "" : ", ").append(offered[i].type);
+    const int weight = weight_of(offered[i], *ranges);
+    if (weight <= best_weight) continue;
+    best = i;
+    best_weight = weight;
+  }
+  if (!best) return not_acceptable(all);
+  return *best;
 }
 
 std::optional<Problem> check_content_type(const http::Request& request,

@@ -62,6 +62,45 @@ TEST_CASE("the most specific range of Accept decides, and a weight of 0 excludes
   CHECK_FALSE(check_accept(with({{"Accept", "text/html"}, {"Accept", "application/json"}})));
 }
 
+TEST_CASE("of several types the one that Accept likes best is chosen, its version looked at") {
+  static constexpr std::array<OfferedType, 2> kOffered{
+      {{"text/plain", "0.0.4"}, {"application/openmetrics-text", "1.0.0"}}};
+  struct Row {
+    const char* accept;
+    int chosen;  // -1: none
+  };
+  const Row rows[] = {
+      {"*/*", 0},
+      {"", 0},
+      {"text/plain", 0},
+      {"text/*", 0},
+      {"application/openmetrics-text", 1},
+      {"application/openmetrics-text;q=0.5, text/plain;q=0.4", 1},
+      {"application/openmetrics-text;q=0.4, text/plain;q=0.5", 0},
+      {"application/openmetrics-text;q=0.5, */*;q=0.5", 0},
+      // As Prometheus 2 and 3 ask.
+      {"application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;"
+       "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+       1},
+      {"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+       "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;"
+       "escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+       1},
+      {"application/openmetrics-text;version=0.0.1, text/plain;version=0.0.4;q=0.5", 0},
+      {"application/openmetrics-text;version=2.0.0", -1},
+      {"text/plain;version=1.0.0", -1},
+      {"application/json", -1},
+      {"*/*;q=0", -1},
+  };
+  for (const Row& row : rows) {
+    INFO(row.accept);
+    const auto chosen = choose_type(with({{"Accept", row.accept}}), kOffered);
+    CHECK((chosen ? static_cast<int>(*chosen) : -1) == row.chosen);
+    if (!chosen) CHECK(chosen.error().type == ProblemType::not_acceptable);
+  }
+  CHECK(*choose_type(with({}), kOffered) == 0);
+}
+
 TEST_CASE("a body is JSON in UTF-8, and says so") {
   static constexpr std::array<std::string_view, 1> kJson{"application/json"};
   for (const char* good : {"application/json", "Application/JSON", "application/json;charset=UTF-8",

@@ -92,7 +92,8 @@ class Description:
             return
         media_type = reply.headers["Content-Type"]
         assert media_type in content, f"{media_type} is not in {list(content)}"
-        self.validate(content[media_type]["schema"], json.loads(reply.body))
+        self.validate(content[media_type]["schema"],
+                      json.loads(reply.body) if "json" in media_type else reply.body.decode())
 
     def check_request(self, template, operation, target, body, headers):
         """What the service took has to be what the document allows."""
@@ -221,7 +222,8 @@ class OpenApi(V1Test):
         self.drive(200, "POST", f"/v1/streams:restore?as_of={when}")
 
     def drive_service(self):
-        for path in ("/v1/status", "/healthz", "/openapi.json", "/readyz"):
+        self.drive(200, "GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+        for path in ("/v1/status", "/healthz", "/openapi.json", "/readyz", "/metrics"):
             reply = self.drive(200, "GET", path)
             self.drive_refusals("GET", path)
         tag = self.drive(200, "GET", "/openapi.json").headers["ETag"]
