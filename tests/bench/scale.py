@@ -1,14 +1,16 @@
 """Many streams and many sessions at once in one stream-conductor: tools/scale.
 
-Creates the streams, kills the service and starts it again, sends bytes through each stream, opens the
-sessions through a handful of them, and removes all again. What went wrong ends it with 1; a
+Creates the streams, kills the service and starts it again, sends bytes through each stream, scrapes
+/metrics, opens the sessions through a handful of them, and removes all again. What went wrong ends it with 1; a
 limit that was missed is said in the table alone.
 """
 
 import argparse
 import select
 import socket
+import statistics
 import sys
+import threading
 import time
 
 import building
@@ -33,6 +35,8 @@ PATIENCE = 60  # seconds
 
 MOST_BOOT_SECONDS = 3
 MOST_BYTES = 2000  # resident, for each stream
+SCRAPES = 20
+MOST_SCRAPE_MS = 100
 FLAT = 1.5  # the last streams may take so much longer than the first
 
 
@@ -180,6 +184,39 @@ class Scale:
         self.add("streams that brought right bytes", f"{self.chosen.streams:,}",
                  f"{self.chosen.streams:,}", True)
 
+    def scrape(self):
+        """All streams, each with counters that are not 0, while somebody else asks the API too."""
+        waits, times, over = [], [], threading.Event()
+
+        def ask():
+            while not over.is_set():
+                waits.append(self.timed("/healthz")[0])
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        try:
+            for _ in range(SCRAPES):
+                seconds, reply = self.timed("/metrics")
+                times.append(seconds)
+        finally:
+            over.set()
+            asker.join()
+        lines = reply.body.count(b"\nstream_conductor_sessions_accepted_total{")
+        if lines != self.chosen.streams:
+            raise launch.Failed(f"/metrics tells of {lines} streams")
+        self.add(f"/metrics, {len(reply.body):,} bytes: p50 of {SCRAPES}",
+                 f"{statistics.median(times) * 1000:,.0f} ms")
+        self.add_most("the slowest of them", max(times) * 1000, MOST_SCRAPE_MS, "ms")
+        self.add(f"/healthz meanwhile, {len(waits):,} times: p50, the slowest",
+                 f"{statistics.median(waits) * 1000:,.1f}, {max(waits) * 1000:,.1f} ms")
+
+    def timed(self, path):
+        began = time.monotonic()
+        reply = self.service.get(path)
+        if reply.status != 200:
+            raise launch.Failed(f"{path}: {reply.status}")
+        return time.monotonic() - began, reply
+
     def begin(self, command, **options):
         """The load with its share of the sessions through each of a handful of streams."""
         share, rest = divmod(self.sessions, HANDFUL)
@@ -239,8 +276,8 @@ class Scale:
 
     def run(self):
         try:
-            for step in (self.create, self.start_again, self.use_each_stream, self.hold_sessions,
-                         self.use_sessions, self.remove):
+            for step in (self.create, self.start_again, self.use_each_stream, self.scrape,
+                         self.hold_sessions, self.use_sessions, self.remove):
                 print(step.__name__.replace("_", " "), file=sys.stderr, flush=True)
                 step()
         finally:
