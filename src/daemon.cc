@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/legacy.h"
+#include "api/ui.h"
 #include "api/v1.h"
 #include "base/log.h"
 #include "config/setting_table.h"
@@ -177,6 +178,7 @@ void Daemon::add_routes() {
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
                                [this](std::optional<milliseconds> timeout,
                                       const core::Actor& actor) { drain(timeout, actor); }});
+  api::add_ui_routes(routes_);
 }
 
 void Daemon::listen_to_signals() {
