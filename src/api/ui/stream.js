@@ -5,7 +5,7 @@ import {field, formDialog} from "./dialogs.js";
 import {button, el, keyed, say, setText} from "./dom.js";
 import {Events} from "./events.js";
 import {editStream} from "./form.js";
-import {bytes, count, rate, when} from "./format.js";
+import {bytes, count, plural, rate, when} from "./format.js";
 import {Graph} from "./graph.js";
 import {stateBadge} from "./list.js";
 import {EndsPanel, FailuresPanel, HistoryPanel} from "./past.js";
@@ -29,7 +29,7 @@ const kFacts = [
   ["Ends sessions after", ({lifetime}) => lifetime],
   ["Outlives a restart", ({durable}) => durable],
   ["Carried since it was created", ({sessions_total: total, bytes_in: into, bytes_out: out}) =>
-    `${count(total)} sessions, ${bytes(into)} in, ${bytes(out)} out`],
+    `${plural(total, "session", "sessions")}, ${bytes(into)} in, ${bytes(out)} out`],
   ["Created", ({created_at: at, created_by: by}) => [when(at), by && ` by ${by}`]],
   ["Changed", ({updated_at: at, revision}) => [when(at), `, revision ${revision}`]],
 ];
@@ -40,7 +40,7 @@ async function removeStream(stream, etag, app) {
     "then they are reset; 0: at once; empty: as the service is set");
   const is_done = await formDialog(`Remove the stream at port ${stream.port}?`, {
     content: [el("p", {}, `Port ${stream.port} takes no more clients for ${stream.backend}. ` +
-                          `${count(stream.sessions_active)} sessions run.`), drain.element],
+                          `Sessions that run: ${count(stream.sessions_active)}.`), drain.element],
     action: "Remove it",
     danger: true,
     work: () => ask("DELETE", `/v1/streams/${stream.port}${query({drain: drain.input.value.trim()})}`,
@@ -86,14 +86,13 @@ export class StreamView {
       this.actions, check.element,
       el("section", {class: "graphs", "aria-label": "Traffic"},
          this.graphs.map(({element}) => element)),
-      el("section", {class: "about", "aria-label": "About"}, this.facts, ends.element),
-      sessions.element);
+      el("section", {class: "about", "aria-label": "About"}, this.facts, ends.element));
     this.missing = el("div", {class: "missing", hidden: true},
       el("p", {}, `Port ${this.port} has no stream.`),
       button("New stream here …", () => this.create(), {class: "primary"}));
     this.element = el("div", {class: "stream"},
       el("nav", {"aria-label": "Way back"}, el("a", {href: "#/"}, "← All streams")),
-      this.heading, this.missing, this.alive,
+      this.heading, this.missing, this.alive, sessions.element,
       el("div", {class: "two"}, failures.element, history.element));
   }
 
@@ -105,7 +104,8 @@ export class StreamView {
     }, trouble);
     this.polls = [
       new Poll(kTurn, (signal) => this.load(signal), trouble),
-      new Poll(kSessionsTurn, (signal) => this.stream && sessions.load(signal), trouble),
+      // Those of a stream that is not there any more may still run.
+      new Poll(kSessionsTurn, (signal) => sessions.load(signal), trouble),
       past,
     ];
     this.events = new Events(`/v1/events${query({port: this.port, types: "stream,failure"})}`, {
@@ -152,10 +152,7 @@ export class StreamView {
       this.etag = etag;
       this.stream = json;
       this.show(json);
-      if (is_first) {
-        this.polls[1].now();
-        this.panels.failures.load(signal).catch((error) => this.app.trouble(error));
-      }
+      if (is_first) this.panels.failures.load().catch((error) => this.app.trouble(error));
     } catch (error) {
       if (error.status !== 404) throw error;
       this.stream = null;
