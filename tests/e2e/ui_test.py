@@ -117,6 +117,20 @@ class Streams(ui_case.Ui):
         page.wait_text(HOSTILE, ".facts")
         self.assertEqual(page.eval("document.querySelectorAll('main img, main script').length"), 0)
 
+    def test_numbers_are_said_in_words_of_three_digits_at_most(self):
+        page = self.open(self.start_service())
+
+        def said(function, *values):
+            return page.eval(f"import('/ui/format.js').then(({{{function}}}) => "
+                             f"{json.dumps(values)}.map((value) => {function}(value)))")
+
+        self.assertEqual(said("bytes", 0, 999, 1000, 9949, 9950, 99999, 999499, 999500, 12e9, None),
+                         ["0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "100 kB", "999 kB", "1.0 MB",
+                          "12 GB", "–"])
+        self.assertEqual(said("duration", 0.3, 9.9, 41.7, 2500, 59999, 185000, 7380000, 2e8, None),
+                         ["0.3 ms", "9.9 ms", "41 ms", "2.5 s", "59.9 s", "3 min 5 s", "2 h 3 min",
+                          "2 d 7 h", "–"])
+
     def test_many_streams_come_in_pages_and_are_found(self):
         service = self.start_service(120)
         streams = [{"port": port, "backend": f"backend{port}.example:1", "enabled": port % 2 == 0}

@@ -19,12 +19,12 @@ export const rate = (number) => `${bytes(number)}/s`;
 export const count = (number) =>
   number === null || number === undefined ? "–" : number.toLocaleString("en-GB");
 
-// As the service says durations: 0.3 ms, 41 ms, 2.5 s, 3 min 5 s, 2 h 3 min.
+// As the service says durations (core/session.cc), and days.
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 10) return `${Number(ms.toFixed(ms < 1 ? 2 : 1))} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60e3) return `${(ms / 1e3).toFixed(ms < 10e3 ? 1 : 0)} s`;
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.floor(ms)} ms`;
+  if (ms < 60e3) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60e3);
   if (minutes < 60) return `${minutes} min ${Math.floor(ms / 1e3) % 60} s`;
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
