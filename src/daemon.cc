@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/legacy.h"
+#include "api/ui.h"
 #include "api/v1.h"
 #include "base/log.h"
 #include "config/setting_table.h"
@@ -180,6 +181,7 @@ void Daemon::add_routes() {
                                [this](std::optional<milliseconds> timeout,
                                       const core::Actor& actor) { drain(timeout, actor); }});
   metrics_.add_to(routes_);
+  api::add_ui_routes(routes_);
 }
 
 void Daemon::listen_to_signals() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "api/ui.h"
 #include "api/unix_peer.h"
 #include "base/text.h"
 
@@ -82,7 +83,14 @@ base::Result<void> check_page(const http::Request& request) {
     return Error{Errc::forbidden, "a web page of another site may not use this API"};
   const std::string* origin = request.header("Origin");
   const std::string* host = request.header("Host");
-  if (origin != nullptr && (host == nullptr || *origin != "http://" + *host))
+  // Behind a proxy that speaks TLS our own page has the other scheme. That it is ours is then said
+  // by the browser itself, as to TLS all of them mark.
+  const bool is_ours =
+      origin == nullptr ||
+      (host != nullptr &&
+       (*origin == "http://" + *host ||
+        (site != nullptr && *site == "same-origin" && *origin == "https://" + *host)));
+  if (!is_ours)
     return Error{Errc::forbidden,
                  "a web page of the origin " + base::quoted(*origin) + " may not use this API"};
   return {};
@@ -101,7 +109,7 @@ std::optional<std::string> presented_token(const http::Request& request) {
 }
 
 bool is_for_everybody(const http::Request& request) {
-  return request.path == "/healthz" || request.path == "/openapi.json";
+  return request.path == "/healthz" || request.path == "/openapi.json" || is_ui_path(request.path);
 }
 
 base::Result<Caller> judge_without_token(const http::Request& request, const AuthOptions& options) {

@@ -36,7 +36,8 @@ base::Result<void> check_page(const http::Request& request);
 std::optional<std::string> presented_token(const http::Request& request);
 
 // What tells nothing of the streams: a balancer that asks for /healthz has no token, and the API's
-// description is in every copy of the service.
+// description and the page's files are in every copy of the service. What the page shows it asks
+// for as everybody does.
 bool is_for_everybody(const http::Request& request);
 
 // Who asks without a token. unauthorized: has to show one. forbidden: the Host is one under which a

@@ -173,6 +173,9 @@ TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
       {"127.0.0.1", "localhost:5000", "http://evil.example", ""},
       {"127.0.0.1", "localhost:5000", "null", ""},
       {"127.0.0.1", "localhost:5000", "https://localhost:5000", ""},
+      {"127.0.0.1", "localhost:5000", "https://localhost:5000", "same-site"},
+      {"127.0.0.1", "localhost:5000", "https://evil.example", "same-origin"},
+      {"127.0.0.1", "", "https://", "same-origin"},
   };
   for (const Asker& page : pages) {
     INFO(page.origin << page.site);
@@ -189,6 +192,12 @@ TEST_CASE("what the user types into the browser's address line, and our own page
   CHECK(
       authorize(request_of({"127.0.0.1", "localhost:5000", "http://localhost:5000", "same-origin"}),
                 kRemote));
+}
+
+TEST_CASE("our own page behind a proxy that speaks TLS may, as the browser says that it is ours") {
+  CHECK(check_page(request_of({"127.0.0.1", "edge7", "https://edge7", "same-origin"})));
+  CHECK_FALSE(check_page(request_of({"127.0.0.1", "edge7:5000", "https://edge7", "same-origin"})));
+  CHECK_FALSE(check_page(request_of({"192.0.2.1", "edge7", "https://edge7", ""})));
 }
 
 TEST_CASE("from loopback only a Host counts under which browsers mark what a page asks") {

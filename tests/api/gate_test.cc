@@ -75,15 +75,16 @@ TEST_CASE("who shows a token is let in from anywhere, under any Host, by its nam
   CHECK(gated.ask(Gated::bearer("good")).body == "token ci");
 }
 
-TEST_CASE("health and the description are for everybody but web pages, all else is not") {
+TEST_CASE("health, description and page are for everybody but other pages, all else is not") {
   Gated gated(Trust::always);
   gated.peer = "192.0.2.1";
-  for (const char* path : {"/healthz", "/openapi.json"}) {
+  for (const char* path : {"/healthz", "/openapi.json", "/", "/ui", "/ui/app.js"}) {
     CHECK(gated.ask("", "GET", path).body == "nobody");
     CHECK(gated.ask("Sec-Fetch-Site: cross-site\r\n", "GET", path).status == 403);
     CHECK(gated.ask(Gated::bearer("bad"), "GET", path).status == 401);
   }
-  for (const char* path : {"/healthz/", "/%68ealthz", "//healthz", "/readyz", "/v1/status"})
+  for (const char* path : {"/healthz/", "/%68ealthz", "//healthz", "/readyz", "/v1/status", "//",
+                           "/ui/", "/ui/none.js", "/ui/../v1/status", "/ui/app.js/", "/%75i"})
     CHECK(gated.ask("", "GET", path).status == 401);
 }
 

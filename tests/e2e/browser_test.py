@@ -2,19 +2,16 @@
 """A web page in a real browser tries to use the API in every way that a page has, and cannot."""
 
 import http.server
-import os
-import shutil
-import signal
 import socketserver
 import subprocess
 import threading
 import unittest
 
+import chromium
 import harness
 import peers
-from waiting import SLOWNESS, wait_until
+from waiting import wait_until
 
-CHROMIUM = shutil.which("chromium")
 REBOUND = "rebound.test"  # a name of the page's owner, which leads to this host by now
 
 # Everything that sends without asking the other side first, and what asks first as well. `target` is
@@ -106,7 +103,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@unittest.skipUnless(CHROMIUM, "chromium is not installed")
+@unittest.skipUnless(chromium.PROGRAM, "chromium is not installed")
 class Browser(harness.EndToEnd):
     def setUp(self):
         super().setUp()
@@ -118,25 +115,13 @@ class Browser(harness.EndToEnd):
         return server
 
     def browse(self, url):
-        profile = self.dir / "profile"
         process = subprocess.Popen(
-            [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-             "--no-first-run", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", f"--user-data-dir={profile}", "--remote-debugging-port=0",
+            [chromium.PROGRAM, *chromium.flags(self.dir / "profile"), "--remote-debugging-port=0",
              f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1", url],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env=harness.clean_environment(HOME=str(self.dir)), start_new_session=True)
-        self.addCleanup(self.end_group, process)
+        self.addCleanup(chromium.end_group, process)
         return process
-
-    @staticmethod
-    def end_group(process):
-        """The browser's own processes too: it is the leader of a session of its own."""
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait(timeout=20 * SLOWNESS)
 
     def attack(self, service, page_host, targets):
         """Opens a page for each of the API's origins; all of them run to their end."""
@@ -152,7 +137,7 @@ class Browser(harness.EndToEnd):
         wait_until(lambda: mine.beacons == set(targets) or process.poll() is not None, 60,
                    "the pages' ends")
         self.assertEqual(mine.beacons, set(targets), "the pages did not run")
-        self.end_group(process)
+        chromium.end_group(process)
 
     def assert_unchanged(self, service, gone):
         self.assertEqual(service.streams(), {gone: self.echo.address})

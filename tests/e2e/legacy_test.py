@@ -146,7 +146,7 @@ class Http(harness.EndToEnd):
         self.assertEqual(self.service.streams(), {})
 
     def test_what_is_not_there_is_a_404_problem(self):
-        for path in ("/", "/nothing", "/createstream/9000", "/status/", "/removestream/x"):
+        for path in ("//", "/nothing", "/createstream/9000", "/status/", "/removestream/x"):
             with self.subTest(path=path):
                 reply = self.service.get(path)
                 self.assertEqual((reply.status, reply.json["status"]), (404, 404))

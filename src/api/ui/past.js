@@ -1,0 +1,132 @@
+// What happened at a port: sessions that failed, and changes of the stream.
+import {get, query} from "./api.js";
+import {button, el, keyed, setClass, setText} from "./dom.js";
+import {bytes, duration, faultWords, when} from "./format.js";
+
+const kMostFailures = 100;
+const kPage = 25;
+
+// `ENETUNREACH after 0.3 ms` for each address that was tried.
+export function triedList(tried) {
+  return el("ul", {class: "tried"}, (tried ?? []).map(({address, result, error, took_ms}) =>
+    el("li", {class: result}, el("code", {}, address), ` ${result}`,
+       error ? ` (${error})` : "", ` after ${duration(took_ms)}`)));
+}
+
+function makeFailure(ended) {
+  const facts = [`in phase ${ended.phase}`, `after ${duration(ended.ended_after_ms)}`,
+                 `${bytes(ended.bytes_in)} in`, `${bytes(ended.bytes_out)} out`];
+  const element = el("li", {class: "failure"},
+    el("p", {class: "head"}, when(ended.accepted_at), " ", el("code", {}, ended.reason), " ",
+       el("b", {class: `fault ${ended.fault}`}, faultWords(ended.fault))),
+    el("p", {}, ended.message),
+    el("p", {class: "hint"}, "client ", el("code", {}, ended.client), `, ${facts.join(", ")}`),
+    (ended.tried ?? []).length > 1 &&
+      el("details", {}, el("summary", {}, "addresses tried"), triedList(ended.tried)));
+  return {element, update() {}};
+}
+
+export class FailuresPanel {
+  constructor(port) {
+    this.port = port;
+    this.failures = [];
+    this.list = el("ul", {class: "entries"});
+    this.empty = el("p", {class: "empty"}, "No session has failed.");
+    this.element = el("section", {class: "failures", "aria-labelledby": "failures-title"},
+                      el("h2", {id: "failures-title"}, "Failures"), this.empty, this.list);
+  }
+
+  async load(signal) {
+    const page = await get(`/v1/streams/${this.port}/failures`, signal);
+    this.show(page.failures);
+  }
+
+  add(ended) {
+    if (this.failures.some(({id}) => id === ended.id)) return;
+    this.show([ended, ...this.failures].slice(0, kMostFailures));
+  }
+
+  show(failures) {
+    this.failures = failures;
+    keyed(this.list, failures, ({id, accepted_at: at}) => `${id} ${at}`, makeFailure);
+    this.empty.hidden = failures.length > 0;
+  }
+}
+
+function changeWords({action, backend_before: before, backend_after: after}) {
+  if (before && after && before !== after) return `${before} → ${after}`;
+  return action === "removed" ? before ?? "" : after ?? before ?? "";
+}
+
+function makeEvent(event) {
+  const words = changeWords(event);
+  const element = el("li", {},
+    el("p", {class: "head"}, when(event.at), " ", el("b", {}, event.action),
+       words && [" ", el("code", {}, words)]),
+    event.detail && el("p", {}, event.detail),
+    event.actor && el("p", {class: "hint"}, `by ${event.actor}`,
+                      event.request_id && `, request ${event.request_id}`));
+  return {element, update() {}};
+}
+
+export class HistoryPanel {
+  constructor(port, app) {
+    this.port = port;
+    this.events = [];
+    this.cursor = null;
+    this.list = el("ol", {class: "entries"});
+    this.empty = el("p", {class: "empty"}, "Nothing is known.");
+    this.older = button("Older", () => this.loadOlder().catch((error) => app.trouble(error)),
+                        {class: "quiet"});
+    this.element = el("section", {class: "history", "aria-labelledby": "history-title"},
+      el("h2", {id: "history-title"}, "History"), this.empty, this.list, this.older);
+    this.show();
+  }
+
+  page(cursor, signal) {
+    return get(`/v1/history${query({port: this.port, limit: kPage, cursor})}`, signal);
+  }
+
+  async load(signal) {
+    const {events, next_cursor: cursor} = await this.page(null, signal);
+    const last = events.at(-1)?.id ?? 0;
+    const meets = this.events.length > 0 && last <= this.events[0].id;
+    // What was asked for stays, unless there is a gap before it.
+    const older = meets ? this.events.filter(({id}) => id < last) : [];
+    if (older.length === 0) this.cursor = cursor;
+    this.events = [...events, ...older];
+    this.show();
+  }
+
+  async loadOlder() {
+    const {events, next_cursor: cursor} = await this.page(this.cursor);
+    this.cursor = cursor;
+    this.events = [...this.events, ...events];
+    this.show();
+  }
+
+  show() {
+    keyed(this.list, this.events, ({id}) => id, makeEvent);
+    this.empty.hidden = this.events.length > 0;
+    this.older.hidden = !this.cursor;
+  }
+}
+
+// How ended sessions ended: `finished 312`, `backend_refused 2`.
+export class EndsPanel {
+  constructor() {
+    this.list = el("ul", {class: "ends"});
+    this.element = el("div", {class: "ended"}, el("h3", {}, "How sessions ended"), this.list);
+  }
+
+  show(ended) {
+    const entries = Object.entries(ended ?? {}).sort((a, b) => b[1] - a[1]);
+    this.element.hidden = entries.length === 0;
+    keyed(this.list, entries, ([reason]) => reason, ([reason]) => {
+      const number = el("b", {});
+      const element = el("li", {}, el("code", {}, reason), " ", number);
+      setClass(element, "good", reason === "finished");
+      return {element, update: ([, now]) => setText(number, now.toLocaleString("en-GB"))};
+    });
+  }
+}

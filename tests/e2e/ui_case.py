@@ -1,0 +1,57 @@
+"""What the tests of the page share: a browser with the page, which has to behave whatever is done to it."""
+
+import json
+import re
+import unittest
+
+import chromium
+import harness
+import peers
+
+# What the page is refused is the browser's to log, whatever the page makes of it.
+REFUSED = re.compile(r"^Failed to load resource: the server responded with a status of (\d+)")
+STORED = """(async () => [document.cookie, localStorage.length, sessionStorage.length,
+  (await indexedDB.databases()).length, (await caches.keys()).length])()"""
+NOTHING_STORED = ["", 0, 0, 0, 0]
+
+
+@unittest.skipUnless(chromium.PROGRAM, "chromium is not installed")
+class Ui(harness.EndToEnd):
+    """After each test: nothing was complained of, asked of another host, or stored."""
+
+    host = "127.0.0.1"
+
+    def setUp(self):
+        super().setUp()
+        self.expected = set()  # statuses that a test provokes
+        self.origin = None
+
+    def open(self, service, view="#/", origin=None, flags=()):
+        self.origin = origin or f"http://{self.host}:{service.api_port}"
+        browser = chromium.Browser(self.dir, *flags)
+        self.addCleanup(browser.close)
+        page = browser.page()
+        self.addCleanup(self.check_page, page)
+        page.set_view(1280, 800)
+        page.go(f"{self.origin}/{view}")
+        return page
+
+    def check_page(self, page):
+        for complaint in page.complaints:
+            refused = REFUSED.match(complaint)
+            self.assertTrue(refused and int(refused[1]) in self.expected, complaint)
+        for url in page.urls:
+            self.assertTrue(url.startswith((f"{self.origin}/", "data:image/")), url)
+        self.assertEqual(page.eval(STORED), NOTHING_STORED)
+
+    def stream(self, service, **fields):
+        """A stream by v1; its port."""
+        port = fields.setdefault("port", service.ports[0])
+        reply = service.get(f"/v1/streams/{port}", "PUT", {"Content-Type": "application/json"},
+                            json.dumps(fields))
+        self.assertIn(reply.status, (200, 201), reply)
+        return port
+
+    def say(self, client, text=b"hello"):
+        client.sendall(text)
+        self.assertEqual(peers.read_exactly(client, len(text)), text)
