@@ -159,16 +159,22 @@ void Keeper::forget(Kept& kept) {
   if (!is_leaving_ && !is_adopting_ && !eager_) settle(capsule);
 }
 
+// Most of what lives in one that has just become full is young and soon gone by itself: it rests
+// until the next one is full.
 void Keeper::seal_current() {
   Capsule& full = *std::exchange(current_, nullptr);
   full.inner.reset();
   SC_KILL_POINT("sealed");
+  if (eager_) return settle(full);
+  Capsule* former = std::exchange(resting_, &full);
   settle(full);
+  if (former != nullptr) settle(*former);
 }
 
 // The current one is left alone as long as it takes records: it is given up when it is full.
 void Keeper::settle(Capsule& capsule, std::size_t least) {
   if (&capsule == current_ && !(eager_ && capsule.living.size() < capsule.total)) return;
+  if (&capsule == resting_ && !capsule.living.empty()) return;
   const std::size_t living = capsule.living.size();
   // By the name of a strange one the next process would look for a session with one worker, and for
   // its pipes, which we make, with another.
@@ -194,6 +200,7 @@ bool Keeper::move_on(Capsule& capsule) {
 void Keeper::remove(Capsule& capsule) {
   link_.remove(capsule.name);
   SC_KILL_POINT("removed");
+  if (&capsule == resting_) resting_ = nullptr;
   std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });
 }
 
@@ -209,6 +216,7 @@ void Keeper::on_refused(Capsule& capsule) {
   }
   calls_to_skip_ = kRefusedCalls;
   if (&capsule == current_) current_ = nullptr;
+  if (&capsule == resting_) resting_ = nullptr;
   std::erase_if(capsules_, [&](const auto& each) { return each.get() == &capsule; });
 }
 

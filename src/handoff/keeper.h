@@ -128,6 +128,7 @@ class Keeper {
   unsigned calls_to_skip_ = 0;
   std::vector<std::unique_ptr<Capsule>> capsules_;
   Capsule* current_ = nullptr;  // takes records
+  Capsule* resting_ = nullptr;  // the last one that became full
 };
 
 }  // namespace sc::handoff

@@ -78,18 +78,41 @@ TEST_CASE_METHOD(KeeperFixture, "a capsule in which nothing lives is given up on
 }
 
 TEST_CASE_METHOD(KeeperFixture, "of a capsule that is mostly dead the living ones move on") {
-  Held held = keep_many(0, Keeper::kMostRecords + 1);
-  while (held.size() > 33) held.erase(held.begin());
-  CHECK(manager.capsules() == 2);
-  CHECK(stored().size() == Keeper::kMostRecords + 1);
+  Held held = keep_many(0, Keeper::kMostRecords);
+  const Held later = keep_many(1000, Keeper::kMostRecords + 1);
+  while (held.size() > 32) held.erase(held.begin());
+  CHECK(manager.capsules() == 3);
+  CHECK(stored().size() == 2 * Keeper::kMostRecords + 1);
   held.erase(held.begin());  // fewer than a quarter live
-  CHECK(manager.names() == std::vector<std::string>{"c0-2"});
+  CHECK(manager.names() == std::vector<std::string>{"c0-2", "c0-3"});
   const auto slots = stored();
-  CHECK(slots.size() == 32);
+  CHECK(slots.size() == later.size() + 31);
   for (const auto& [slot, kept] : held) {
     CHECK(kept->is_held());
     CHECK(slots.count(slot) == 1);
   }
+}
+
+TEST_CASE_METHOD(KeeperFixture, "what lives in a capsule that has just become full may end there") {
+  Held held = keep_many(0, Keeper::kMostRecords);
+  const Held later = keep_many(1000, 1);
+  while (held.size() > 1) held.erase(held.begin());
+  CHECK(manager.capsules() == 2);
+  CHECK(stored().size() == Keeper::kMostRecords + 1);
+  held.clear();
+  CHECK(manager.names() == std::vector<std::string>{"c0-2"});
+  CHECK(stored() == std::multiset<std::uint32_t>{1000});
+}
+
+TEST_CASE_METHOD(KeeperFixture, "what has not ended when the next capsule is full moves on") {
+  Held held = keep_many(0, Keeper::kMostRecords);
+  while (held.size() > 1) held.erase(held.begin());
+  const Held later = keep_many(1000, Keeper::kMostRecords);
+  CHECK(manager.capsules() == 2);
+  const Held last = keep_many(2000, 1);
+  CHECK(manager.names() == std::vector<std::string>{"c0-2", "c0-3"});
+  CHECK(held.begin()->second->is_held());
+  CHECK(stored().count(held.begin()->first) == 1);
 }
 
 TEST_CASE_METHOD(KeeperFixture, "however much comes and goes, few capsules hold what lives") {

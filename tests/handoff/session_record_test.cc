@@ -104,6 +104,9 @@ TEST_CASE_METHOD(RecordFixture, "a session's slot is free before its copy goes")
   const std::array<int, 1> fds{pipe.get()};
   for (std::size_t i = 0; i < handoff::Keeper::kMostRecords; ++i)
     others.push_back(keeper.keep({0, RecordKind::listener, 1, 0, 0}, fds));
+  std::vector<std::unique_ptr<handoff::Kept>> later;  // the second capsule is full as well
+  for (std::size_t i = 0; i < handoff::Keeper::kMostRecords; ++i)
+    later.push_back(keeper.keep({0, RecordKind::listener, 1, 0, 0}, fds));
   // A quarter lives in the first capsule: with one less it is given up.
   others.erase(others.begin(), others.end() - handoff::Keeper::kMostRecords / 4);
   std::optional<std::uint64_t> generation;

@@ -224,8 +224,9 @@ TEST_CASE_METHOD(VaultFixture, "what an interrupted move has put into two capsul
   kept->claim(record->owner(Direction::up));
   const base::Fd filler = make_pipe();
   const std::array<int, 1> fds{filler.get()};
+  // Two capsules become full, so that the first is given up as soon as little lives in it.
   std::vector<std::unique_ptr<handoff::Kept>> fillers;
-  for (std::size_t i = 0; i < handoff::Keeper::kMostRecords; ++i)
+  for (std::size_t i = 0; i < 2 * handoff::Keeper::kMostRecords; ++i)
     fillers.push_back(keeper().keep({0, RecordKind::listener, 1, 0, 0}, fds));
   fillers.clear();
   leave();
