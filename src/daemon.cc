@@ -386,14 +386,17 @@ void Daemon::leave() {
   loop_.stop();
 }
 
-// The log level, the credential file's tokens, and the streams as the database has them now. Other
-// settings need a restart.
+// What of the log can be set, the credential file's tokens, and the streams as the database has
+// them now. Other settings need a restart.
 void Daemon::on_reload() {
   if (phase_ != Phase::serving) return;
   notifier_.reloading();
   base::log::info("reloading");
-  if (const auto settings = options_.reread ? options_.reread() : std::nullopt)
+  if (const auto settings = options_.reread ? options_.reread() : std::nullopt) {
     base::log::set_level(settings->log_level);
+    base::log::set_format(settings->log_format);
+    plane_.set_logged_sessions(settings->log_sessions);
+  }
   if (auto tokens = options_.reread_tokens ? options_.reread_tokens() : std::nullopt)
     token_book_.set_file_tokens(std::move(*tokens));
   if (drain_.state() != Drain::State::none) {

@@ -99,6 +99,7 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
   raise_descriptor_limit();
   widen_resolver();
+  sc::base::log::set_format(serve.configuration.settings.log_format);
   sc::systemd::log_to_journal_if_connected();
   auto passed = sc::systemd::take_passed_fds();
   if (!passed) return fail(passed.error().message);

@@ -57,6 +57,7 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
       options.session.denied_ports.push_back(port);
   options.workers = worker_count(settings);
   options.session.durable_after = settings.durable_after;
+  options.logged_sessions = settings.log_sessions;
   options.session.connect_timeout = settings.connect_timeout;
   options.session.idle_timeout = settings.idle_timeout;
   options.session.keepalive.idle =

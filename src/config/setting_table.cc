@@ -109,6 +109,20 @@ bool parse_log_level(std::string_view text, Settings& into) {
   return true;
 }
 
+bool parse_log_format(std::string_view text, Settings& into) {
+  const auto format = base::log::parse_format(text);
+  if (!format) return false;
+  into.log_format = *format;
+  return true;
+}
+
+bool parse_log_sessions(std::string_view text, Settings& into) {
+  const auto which = core::parse_logged_sessions(text);
+  if (!which) return false;
+  into.log_sessions = *which;
+  return true;
+}
+
 bool parse_api_auth(std::string_view text, Settings& into) {
   for (const ApiAuth auth : {ApiAuth::remote, ApiAuth::always, ApiAuth::off}) {
     if (text != to_string(auth)) continue;
@@ -156,7 +170,7 @@ bool parse_insecure(std::string_view text, Settings& into) {
   return true;
 }
 
-constexpr std::array<Setting, 19> kTable{{
+constexpr std::array<Setting, 21> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -219,6 +233,13 @@ constexpr std::array<Setting, 19> kTable{{
     {"log_level", "LEVEL", "debug, info, warning or error", "log lines below this are dropped",
      parse_log_level,
      [](const Settings& from) { return std::string(base::log::to_string(from.log_level)); }},
+    {"log_format", "FORMAT", "text or json", "how lines read on stderr, not in the journal",
+     parse_log_format,
+     [](const Settings& from) { return std::string(base::log::to_string(from.log_format)); }},
+    {"log_sessions", "WHICH",
+     "all, failed, which is all that ended otherwise than finished, or none",
+     "which sessions have a log line when they end", parse_log_sessions,
+     [](const Settings& from) { return std::string(core::to_string(from.log_sessions)); }},
     {"api_auth", "WHO",
      "remote, which is everybody who is not on this host, always, which is everybody but peers of "
      "the unix socket, or off, which is nobody",

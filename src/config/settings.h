@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "core/port_range.h"
+#include "core/session.h"
 
 namespace sc::config {
 
@@ -41,6 +42,8 @@ struct Settings {
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds durable_after{1000};  // 0: from the start
   base::log::Level log_level = base::log::Level::info;
+  base::log::Format log_format = base::log::Format::text;
+  core::LoggedSessions log_sessions = core::LoggedSessions::failed;
   ApiAuth api_auth = ApiAuth::remote;
   std::vector<std::string> api_hosts;  // in lower case: names that the API is asked by
   std::string api_admin_group;         // name or number of one of this host's; empty: none

@@ -14,6 +14,8 @@ namespace {
 
 using std::chrono::microseconds;
 
+constexpr std::array<std::string_view, 3> kLogged{"all", "failed", "none"};
+
 // `connection refused (ECONNREFUSED)`
 std::string describe(int error) {
   std::string text = base::describe_errno("", error).substr(2);
@@ -135,6 +137,16 @@ std::string_view to_string(DialAttempt::Result result) {
   static constexpr std::array<std::string_view, 4> kNames{"connected", "failed", "denied",
                                                           "abandoned"};
   return kNames.at(static_cast<std::size_t>(result));
+}
+
+std::string_view to_string(LoggedSessions which) {
+  return kLogged.at(static_cast<std::size_t>(which));
+}
+
+std::optional<LoggedSessions> parse_logged_sessions(std::string_view text) {
+  for (std::size_t i = 0; i < kLogged.size(); ++i)
+    if (kLogged.at(i) == text) return static_cast<LoggedSessions>(i);
+  return std::nullopt;
 }
 
 std::string_view to_string(RunningSession::State state) {

@@ -144,6 +144,16 @@ struct CheckReport {
   std::chrono::microseconds took{0};
 };
 
+// Which sessions get a line of the log as they end.
+enum class LoggedSessions : unsigned char {
+  all,
+  failed,  // otherwise than `finished`
+  none,
+};
+
+std::string_view to_string(LoggedSessions which);
+std::optional<LoggedSessions> parse_logged_sessions(std::string_view text);
+
 // What a stream's latest failures are kept of.
 constexpr std::size_t kMostFailures = 100;
 

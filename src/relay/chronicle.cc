@@ -2,21 +2,10 @@
 
 #include <utility>
 
-#include "base/log.h"
-
 namespace sc::relay {
 namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
-
-void log(const SessionEnd& end) {
-  if (!base::log::enabled(base::log::Level::debug)) return;
-  const core::EndedSession told = to_told(end);
-  base::log::debug("session ended", {{"port", std::to_string(told.port)},
-                                     {"reason", std::string(core::to_string(told.reason))},
-                                     {"client", told.client},
-                                     {"message", core::in_words(told)}});
-}
 
 }  // namespace
 
@@ -26,8 +15,10 @@ void Chronicle::began(const Session& session) {
 
 void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
   latencies_.add(end);
-  log(end);
   const bool is_failure = end.reason != core::EndReason::finished;
+  const core::LoggedSessions logged = records_.logged.load(kRelaxed);
+  if (is_failure ? logged != core::LoggedSessions::none : logged == core::LoggedSessions::all)
+    log_.ended(end);
   if (is_failure ? records_.feed.wants_failures() : records_.feed.wants_all())
     records_.feed.add(to_told(end));
   if (!is_failure) {

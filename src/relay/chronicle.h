@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "relay/counters.h"
@@ -8,32 +9,36 @@
 #include "relay/session.h"
 #include "relay/session_end.h"
 #include "relay/session_feed.h"
+#include "relay/session_log.h"
 
 namespace sc::relay {
 
 // Where all workers write down what becomes of sessions. Any thread.
 struct Records {
   SessionFeed feed;
+  std::atomic<core::LoggedSessions> logged{core::LoggedSessions::none};  // relaxed
   std::shared_ptr<FailureBudget> failures = std::make_shared<FailureBudget>();
 };
 
-// What a worker writes down of its sessions: counts by reason, latencies, the stream's failures and
-// what watchers are told. Of a session that finished it costs little. Worker's thread, but for
-// latencies().
+// What a worker writes down of its sessions: counts by reason, latencies, the stream's
+// failures, what watchers are told, the log. Of a session that finished it costs little. Worker's
+// thread, but for latencies().
 class Chronicle {
  public:
-  explicit Chronicle(Records& records) : records_(records) {}
+  Chronicle(loop::Loop& loop, Records& records) : records_(records), log_(loop) {}
   Chronicle(const Chronicle&) = delete;
   Chronicle& operator=(const Chronicle&) = delete;
 
   void began(const Session& session);
   void ended(StreamCounters& counters, SessionEnd end);
+  void flush() { log_.flush(); }  // before the thread ends
 
   const Latencies& latencies() const { return latencies_; }  // any thread
 
  private:
   Records& records_;
   Latencies latencies_;
+  SessionLog log_;
 };
 
 }  // namespace sc::relay

@@ -52,7 +52,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
                  [this](const StreamContext& stream, net::Accepted client) {
                    place(stream, std::move(client));
                  }),
-      chronicle_(common.records),
+      chronicle_(loop_, common.records),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
       pipes_due_(loop_, [this] { on_pipes_due(); }),
@@ -335,6 +335,7 @@ void Worker::handle(const Shutdown&) {
   durable_due_.stop();
   keepalive_due_.stop();
   pipes_due_.stop();
+  chronicle_.flush();
   loop_.stop();
 }
 

@@ -43,6 +43,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
             },
             event);
       }) {
+  set_logged_sessions(options_.logged_sessions);
   assert(options_.workers > 0 && options_.workers <= Worker::kMost);
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(

@@ -31,6 +31,7 @@ struct WorkerPoolOptions {
   // no IPv6.
   std::optional<net::Address> listen_address;
   AdmissionLimits limits;
+  core::LoggedSessions logged_sessions = core::LoggedSessions::none;
   // What keeps sessions and listeners for the next process, if anything does; outlives the pool,
   // and is for as many workers.
   handoff::Vault* vault = nullptr;
@@ -95,6 +96,9 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
   WorkerProbe& probe() { return probe_; }
   const Admission& admission() const { return admission_; }
+  void set_logged_sessions(core::LoggedSessions which) {
+    common_.records.logged.store(which, std::memory_order_relaxed);
+  }
   SessionLatencies latencies() const;
   // Sessions of all workers.
   std::size_t sessions() const;

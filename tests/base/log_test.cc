@@ -135,6 +135,24 @@ TEST_CASE("without a sink a line goes to stderr with its time in UTC and its lev
   CHECK(std::regex_match(written, form));
 }
 
+TEST_CASE("a line goes to stderr as a JSON object where that is asked for, and back") {
+  log::set_format(log::Format::json);
+  const std::string written = stderr_of([] { log::error("went {} wrong", {{"port", "9000"}}); });
+  log::set_format(log::Format::text);
+  const std::regex form(R"re(\{"time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","level":"error",)re"
+                        R"re("message":"went \{\} wrong","fields":\{"port":"9000"\}\}\n)re");
+  CAPTURE(written);
+  CHECK(std::regex_match(written, form));
+  CHECK(stderr_of([] { log::error("text again"); }).find(" error text again\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("a format's word is read back as the format") {
+  for (const log::Format format : {log::Format::text, log::Format::json})
+    CHECK(log::parse_format(log::to_string(format)) == format);
+  for (const char* bad : {"", "JSON", "logfmt"}) CHECK_FALSE(log::parse_format(bad));
+}
+
 TEST_CASE("braces in a line are not taken for a format") {
   const std::string written = stderr_of([] { log::error("a {} b {0:d} c", {{"k", "{}"}}); });
   CHECK(written.find("a {} b {0:d} c k={}\n") != std::string::npos);

@@ -115,6 +115,8 @@ TEST_CASE("--print-config shows each setting and its source") {
         "drain_timeout = \"10s\"  # default\n"
         "durable_after = \"1s\"  # default\n"
         "log_level = \"info\"  # default\n"
+        "log_format = \"text\"  # default\n"
+        "log_sessions = \"failed\"  # default\n"
         "api_auth = \"remote\"  # default\n"
         "api_hosts = \"\"  # default\n"
         "api_admin_group = \"\"  # default\n"

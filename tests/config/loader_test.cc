@@ -28,6 +28,8 @@ const std::vector<Values>& values_of_settings() {
       {"drain_timeout", "1s", "0", "3s"},
       {"durable_after", "2s", "0", "3s"},
       {"log_level", "debug", "warning", "error"},
+      {"log_format", "json", "text", "json"},
+      {"log_sessions", "all", "none", "failed"},
       {"api_auth", "off", "remote", "always"},
       {"api_hosts", "a", "b,c", "::1"},
       {"api_admin_group", "1", "2", "3"},

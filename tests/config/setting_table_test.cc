@@ -43,6 +43,8 @@ const std::vector<Text>& texts() {
       {"drain_timeout", {"0", "1ms", "10s", "1d"}, {"", "2d", "25h", "10", "-1s"}},
       {"durable_after", {"0", "1ms", "1s", "1h"}, {"", "61m", "1d", "1", "never"}},
       {"log_level", {"debug", "info", "warning", "error"}, {"", "warn", "INFO", "trace", "1"}},
+      {"log_format", {"text", "json"}, {"", "JSON", "logfmt"}},
+      {"log_sessions", {"all", "failed", "none"}, {"", "ALL", "finished", "true"}},
       {"api_auth", {"remote", "always", "off"}, {"", "on", "OFF", "none", "true"}},
       {"api_hosts",
        {"", "edge", "edge.example", "edge.example,10.0.0.1,::1"},
@@ -111,6 +113,8 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.drain_timeout == 10s);
   CHECK(defaults.durable_after == 1s);
   CHECK(defaults.log_level == base::log::Level::info);
+  CHECK(defaults.log_format == base::log::Format::text);
+  CHECK(defaults.log_sessions == core::LoggedSessions::failed);
   CHECK(defaults.api_auth == ApiAuth::remote);
   CHECK(defaults.api_hosts.empty());
   CHECK(defaults.api_admin_group.empty());

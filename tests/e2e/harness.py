@@ -44,7 +44,10 @@ def clean_environment(**more):
 
 
 def parse_line(text):
-    """`2026-11-23T10:00:00.123Z info API listens address=127.0.0.1:41234` in its parts."""
+    """`2026-11-23T10:00:00.123Z info API listens address=127.0.0.1:41234`, or as JSON, in its parts."""
+    if text.startswith("{"):
+        line = json.loads(text)
+        return Line(line["level"], line["message"], line["fields"], text)
     parts = text.split(" ", 2)
     if len(parts) < 3:
         return Line("", text, {}, text)

@@ -45,7 +45,7 @@ def visit(port):
 
 
 class RelayTest(harness.EndToEnd):
-    flags = {"log-level": "debug"}
+    flags = {"log-sessions": "all"}
 
     def through(self, serve, flags=None):
         """A service with one stream to such a backend; sets service, port and peer."""

@@ -102,14 +102,27 @@ class Reloading(harness.EndToEnd):
         self.service.wait_for_line("reloaded", after=after)
         return after
 
-    def test_sighup_takes_the_log_level_from_the_changed_file(self):
+    def test_sighup_takes_from_the_changed_file_what_is_logged_and_how(self):
         self.assert_says(self.port, b"hello")
         self.service.wait_no_sessions()
-        after = self.reload('log_level = "debug"\n')
+        after = self.reload('log_sessions = "all"\nlog_format = "json"\n')
         self.assertNotIn("session ended", self.service.log())
         self.assert_says(self.port, b"hello")
         line = self.service.wait_for_line("session ended", after=after, port=str(self.port))
-        self.assertEqual((line.level, line.fields["reason"]), ("debug", "finished"))
+        self.assertEqual((line.level, line.fields["reason"]), ("info", "finished"))
+        self.assertTrue(line.text.startswith("{"))
+
+    def test_sighup_takes_the_log_level_from_the_changed_file(self):
+        after = len(self.service.lines)
+        self.service.config.write_text('log_level = "warning"\nlog_sessions = "all"\n',
+                                       encoding="utf-8")
+        self.service.kill(signal.SIGHUP)
+        self.service.wait_for_line("reloading", after=after)
+        self.service.get("/getstreams")  # answered after that
+        self.assert_says(self.port, b"hello")
+        self.service.wait_no_sessions()
+        self.reload('log_level = "info"\n')
+        self.assertNotIn("session ended", self.service.log())
 
     def test_a_wrong_file_at_sighup_is_reported_and_changes_nothing(self):
         after = self.reload('log_level = "loud"\n')
@@ -117,7 +130,7 @@ class Reloading(harness.EndToEnd):
             "configuration is wrong now, the present one stays", after=after)
         self.assertIn("loud", line.text)
         self.assert_says(self.port, b"hello")
-        self.reload('log_level = "debug"\n')
+        self.reload('log_sessions = "all"\n')
         self.assert_says(self.port, b"hello")
         self.service.wait_for_line("session ended", after=after)
 
