@@ -207,6 +207,26 @@ class Systemd(box.BoxTest):
         self.assertEqual(failed["PRIORITY"], "4")
         self.assertIn("EADDRINUSE", failed["SC_REASON"])
 
+    def test_a_session_that_fails_is_in_the_journal_with_its_documented_fields(self):
+        before = self.box.now()
+        self.start()
+        self.create(9000, "127.0.0.1:7009")
+        with self.assertRaises(ConnectionError), peers.connect(9000) as client:
+            client.recv(1)
+        entry = self.box.wait_for_entry("session ended", "-u", "stream-conductor", "SC_PORT=9000",
+                                        "SC_FAULT=backend", after=before)
+        self.assertEqual(
+            {key: entry[key] for key in ("PRIORITY", "SC_REASON", "SC_PHASE", "SC_ERROR",
+                                         "SC_BACKEND", "SC_BYTES_IN", "SC_BYTES_OUT")},
+            {"PRIORITY": "4", "SC_REASON": "backend_refused", "SC_PHASE": "connect",
+             "SC_ERROR": "ECONNREFUSED", "SC_BACKEND": "127.0.0.1:7009", "SC_BYTES_IN": "0",
+             "SC_BYTES_OUT": "0"})
+        self.assertRegex(entry["SC_MESSAGE"], r"^backend 127\.0\.0\.1:7009 refused the connection")
+        self.assertRegex(entry["SC_DURATION_MS"], r"^\d+\.\d{3}$")
+        self.assertRegex(entry["SC_CLIENT"], r"^[\d.]+:\d+$")
+        self.assertRegex(entry["SC_SESSION"], r"^\d+$")
+        self.assertFalse({"SC_ADDRESS", "SC_CONNECT_MS", "SC_FIRST_BYTE_MS"} & entry.keys())
+
 
 if __name__ == "__main__":
     box.main()
