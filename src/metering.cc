@@ -59,6 +59,10 @@ api::ServiceMetrics Metering::read() const {
        {relay::Room::no_session, relay::Room::stream_full, relay::Room::no_descriptor})
     out.waits.emplace_back(to_string(missing), admission.refusals(missing));
   out.descriptors = admission.descriptors();
+  relay::SessionLatencies latencies = plane_.latencies();
+  out.connect = std::move(latencies.connect);
+  out.first_byte = std::move(latencies.first_byte);
+  out.duration = std::move(latencies.duration);
   out.workers = workers();
   out.store = {store_.commits().times(), store_.commits().failures(), store_.queued()};
   out.api = {server_.answers().all(), server_.evicted(), server_.turned_away(),

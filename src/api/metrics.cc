@@ -96,13 +96,13 @@ void MetricsPage::append_sessions(const ServiceMetrics& service) {
     append(std::move(lines));
   };
   histogram("session_connect_seconds",
-            "From a client's accept until its backend was reached, of all streams together.",
+            "From a client's accept until its backend was reached; of all sessions that ended.",
             service.connect);
   histogram("session_first_byte_seconds",
-            "From a client's accept until the backend's first byte, of all streams together.",
+            "From reaching the backend until its first byte; of all sessions that ended.",
             service.first_byte);
   histogram("session_duration_seconds",
-            "From a client's accept until its session ended, of all streams together.",
+            "From a client's accept until its session ended; of all sessions that ended.",
             service.duration);
 }
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import time
 import urllib.error
@@ -104,6 +105,32 @@ class Told(MetricsTest):
         sock.close()
         self.wait_for(0, "stream_conductor_sessions_active", port=self.port)
         self.wait_for(0, "stream_conductor_sessions")
+
+    def test_sessions_are_told_by_the_reason_of_their_end_and_how_long_they_took(self):
+        backend = self.backend(peers.echo)
+        closed, refused = self.ports[1], self.ports[2]
+        held = self.listener()
+        nobody = held.getsockname()[1]
+        held.close()
+        self.put_ok(closed, backend.address)
+        self.put_ok(refused, f"127.0.0.1:{nobody}")
+        for _ in range(2):
+            with peers.connect(closed) as sock:
+                sock.sendall(b"x")
+                sock.shutdown(socket.SHUT_WR)
+                self.assertEqual(peers.read_all(sock), b"x")
+        with peers.connect(refused) as sock, self.assertRaises(ConnectionResetError):
+            peers.read_all(sock)
+        ended = "stream_conductor_sessions_ended_total"
+        self.wait_for(2, ended, port=closed, reason="finished")
+        self.wait_for(1, ended, port=refused, reason="backend_refused")
+        now = self.scrape()
+        self.assertEqual(len([name for name, _ in now.samples if name == ended]), 2)
+        for metric, count in (("connect", 2), ("first_byte", 2), ("duration", 3)):
+            name = f"stream_conductor_session_{metric}_seconds"
+            self.assertEqual(now(name + "_count"), count)
+            self.assertEqual(now(name + "_bucket", le="+Inf"), count)
+            self.assertGreater(now(name + "_sum"), 0)
 
     def test_states_of_streams_and_readiness_are_told(self):
         taken = self.ports[5]

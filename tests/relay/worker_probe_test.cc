@@ -1,6 +1,5 @@
 #include "relay/worker_probe.h"
 
-#include <atomic>
 #include <chrono>
 #include <vector>
 
@@ -20,7 +19,7 @@ struct Workers {
   Workers() {
     for (std::size_t i = 0; i < 2; ++i)
       all.push_back(std::make_unique<relay::Worker>(
-          i, relay::SessionOptions{2s, 0ms, {}}, admission, nullptr, unkept, all,
+          i, relay::SessionOptions{2s, 0ms, {}}, common, nullptr, all,
           [this](relay::WorkerEvent event) { inbox.send(std::move(event)); }));
   }
   ~Workers() {
@@ -30,7 +29,7 @@ struct Workers {
 
   loop::Loop control;
   relay::Admission admission{{}, [] {}};
-  std::atomic<std::uint64_t> unkept{0};
+  relay::Common common{admission};
   std::vector<Probed> answers;
   std::vector<std::unique_ptr<relay::Worker>> all;
   relay::WorkerProbe probe{all};
