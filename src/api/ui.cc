@@ -1,12 +1,14 @@
 #include "api/ui.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "api/etag.h"
 #include "api/problem.h"
+#include "base/text.h"
 
 namespace sc::api {
 namespace {
@@ -43,20 +45,29 @@ http::Response answer_with(const UiFile& file, const std::string& tag, bool is_k
   return response;
 }
 
-Routes::Handler serving(const UiFile& file) {
-  return [&file, tag = tag_of(file.content)](const http::Request& request, const http::Params&,
-                                             const core::Caller&, http::Responder responder) {
-    const auto conditions = Conditions::read(request);
-    if (!conditions) {
-      Problem refused = conditions.error();
-      refused.request_id = request.id;
-      responder.respond(answer(refused));
-    } else if (auto fits = conditions->check_match(tag); !fits) {
-      responder.respond(problem(fits.error(), request.id));
-    } else {
-      responder.respond(answer_with(file, tag, conditions->is_known(tag)));
-    }
-  };
+struct Served {
+  const UiFile* file;
+  std::string tag;
+};
+
+void serve(const Served& served, const http::Request& request, http::Responder responder) {
+  const auto conditions = Conditions::read(request);
+  if (!conditions) {
+    Problem refused = conditions.error();
+    refused.request_id = request.id;
+    responder.respond(answer(refused));
+  } else if (auto fits = conditions->check_match(served.tag); !fits) {
+    responder.respond(problem(fits.error(), request.id));
+  } else {
+    responder.respond(answer_with(*served.file, served.tag, conditions->is_known(served.tag)));
+  }
+}
+
+const UiFile* find(std::string_view name) {
+  const auto files = ui_files();
+  const auto found =
+      std::find_if(files.begin(), files.end(), [&](const auto& file) { return file.name == name; });
+  return found == files.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -65,20 +76,35 @@ bool is_ui_path(std::string_view path) {
   if (path == "/" || path == "/ui") return true;
   if (!path.starts_with(kFolder)) return false;
   path.remove_prefix(kFolder.size());
-  const auto files = ui_files();
-  return std::any_of(files.begin(), files.end(),
-                     [&](const UiFile& file) { return file.name == path && path != kIndex; });
+  return path != kIndex && find(path) != nullptr;
 }
 
 void add_ui_routes(Routes& routes) {
-  for (const UiFile& file : ui_files()) {
-    if (file.name == kIndex) {
-      routes.handle("GET", "/", serving(file));
-      routes.handle("GET", "/ui", serving(file));
-    } else {
-      routes.handle("GET", std::string(kFolder).append(file.name), serving(file));
-    }
+  using http::Params;
+  using http::Request;
+  using http::Responder;
+  for (const char* path : {"/", "/ui"}) {
+    const UiFile* index = find(kIndex);
+    routes.handle("GET", path,
+                  [served = Served{index, tag_of(index->content)}](
+                      const Request& request, const Params&, const core::Caller&,
+                      Responder responder) { serve(served, request, std::move(responder)); });
   }
+  std::map<std::string, Served, std::less<>> others;
+  for (const UiFile& file : ui_files())
+    if (file.name != kIndex) others.emplace(file.name, Served{&file, tag_of(file.content)});
+  // One route for all of them, as requests are counted by their route.
+  routes.handle("GET", "/ui/{file}",
+                [others = std::move(others)](const Request& request, const Params& params,
+                                             const core::Caller&, Responder responder) {
+                  const auto found = others.find(params["file"]);
+                  if (found == others.end()) {
+                    responder.respond(problem(
+                        404, "the page has no file " + base::quoted(params["file"]), request.id));
+                  } else {
+                    serve(found->second, request, std::move(responder));
+                  }
+                });
 }
 
 }  // namespace sc::api

@@ -21,7 +21,7 @@ std::span<const UiFile> ui_files();
 // Is it one of the page's own paths, whole and as they are written?
 bool is_ui_path(std::string_view path);
 
-// Any thread, as nothing changes; the handlers run on the control thread.
+// Control thread.
 void add_ui_routes(Routes& routes);
 
 }  // namespace sc::api

@@ -6,7 +6,7 @@ const kMostWait = 30000;
 
 // One event of a text/event-stream (WHATWG HTML section 9.2.6) from its lines.
 function parse(lines) {
-  const event = {type: "message", data: [], id: null};
+  const event = {type: "message", data: []};
   for (const line of lines) {
     const colon = line.indexOf(":");
     if (colon === 0) continue;  // a comment, which keeps the connection alive
@@ -14,7 +14,6 @@ function parse(lines) {
     const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
     if (name === "event") event.type = value;
     if (name === "data") event.data.push(value);
-    if (name === "id") event.id = value;
   }
   return {...event, data: event.data.join("\n")};
 }
@@ -37,21 +36,20 @@ const rest = (ms, signal) => new Promise((resolve) => {
 });
 
 // Follows until `stop()`, through restarts of the service, but only while the page is visible.
-// `onEvent(type, data)`; `onOpen()` each time that it begins, as what was before may be missing.
+// `onEvent(type, data)`; `onOpen()` each time that it begins: what happened before is asked for then,
+// so no event has to be sent again.
 export class Events {
   constructor(path, {onEvent, onOpen}) {
     this.path = path;
     this.onEvent = onEvent;
     this.onOpen = onOpen;
-    this.last_id = null;
     this.abort = null;
+    this.is_open = false;
     this.onVisibility = () => {
       this.abort?.abort();
       if (!document.hidden) this.follow();
     };
   }
-
-  get is_open() { return this.opened === true; }
 
   start() {
     document.addEventListener("visibilitychange", this.onVisibility);
@@ -79,20 +77,17 @@ export class Events {
   }
 
   async read(signal, onBegin) {
-    const headers = {Accept: "text/event-stream"};
-    if (this.last_id !== null) headers["Last-Event-ID"] = this.last_id;
-    const response = await open(this.path, headers, signal);
-    this.opened = true;
+    const response = await open(this.path, {Accept: "text/event-stream"}, signal);
+    this.is_open = true;
     try {
       onBegin();
       this.onOpen();
       for await (const event of eventsOf(response.body)) {
-        if (event.id !== null) this.last_id = event.id;
         if (event.type !== "missed" && !event.data) continue;
         this.onEvent(event.type, event.data ? JSON.parse(event.data) : null);
       }
     } finally {
-      if (this.abort?.signal === signal) this.opened = false;
+      if (this.abort?.signal === signal) this.is_open = false;
     }
   }
 }

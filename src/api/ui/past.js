@@ -13,6 +13,9 @@ export function triedList(tried) {
        error ? ` (${error})` : "", ` after ${duration(took_ms)}`)));
 }
 
+// The next process may give the same id.
+const keyOf = ({id, accepted_at: at}) => `${id} ${at}`;
+
 function makeFailure(ended) {
   const facts = [`in phase ${ended.phase}`, `after ${duration(ended.ended_after_ms)}`,
                  `${bytes(ended.bytes_in)} in`, `${bytes(ended.bytes_out)} out`];
@@ -42,13 +45,13 @@ export class FailuresPanel {
   }
 
   add(ended) {
-    if (this.failures.some(({id}) => id === ended.id)) return;
+    if (this.failures.some((each) => keyOf(each) === keyOf(ended))) return;
     this.show([ended, ...this.failures].slice(0, kMostFailures));
   }
 
   show(failures) {
     this.failures = failures;
-    keyed(this.list, failures, ({id, accepted_at: at}) => `${id} ${at}`, makeFailure);
+    keyed(this.list, failures, keyOf, makeFailure);
     this.empty.hidden = failures.length > 0;
   }
 }
