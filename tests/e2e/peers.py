@@ -1,5 +1,6 @@
 """The two ends of a stream: TCP backends that run a function, and what a client does."""
 
+import os
 import queue
 import random
 import socket
@@ -163,6 +164,8 @@ def has_ipv6_loopback():
         return False
 
 
+LANES = 4  # of 1,000 ports at least
+_lanes = {}  # by network namespace
 _given = set()
 _random = random.Random()
 
@@ -184,11 +187,38 @@ def _is_free(port):
     return True
 
 
+def _lane():
+    """A part of the ports which no other program of the tests takes while this one runs.
+
+    None where all are taken. A network namespace has lanes of its own.
+    """
+    network = os.stat("/proc/thread-self/ns/net").st_ino
+    if network not in _lanes:
+        for lane in range(LANES):
+            holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                holder.bind(f"\0stream-conductor-tests-ports-{lane}")
+            except OSError:
+                holder.close()
+            else:
+                _lanes[network] = lane, holder  # until the program ends
+                break
+        else:
+            _lanes[network] = None, None
+    return _lanes[network][0]
+
+
 def free_ports(count):
     """The first of `count` consecutive ports that nobody has, below the ephemeral range."""
     # Many small ranges would leave no gap for a large one.
-    low, high = (20000, 27000) if count < 500 else (27000, 30000)
-    for _ in range(1000):
+    low, high = (10000, 27000) if count < 500 else (27000, 32700)
+    lane = _lane()
+    if lane is not None:
+        part = (high - low) // LANES
+        low, high = low + lane * part, low + (lane + 1) * part
+    for attempt in range(2000):
+        if attempt == 1000:
+            _given.clear()  # those that are in use are seen to be
         first = _random.randrange(low, high - count)
         ports = range(first, first + count)
         if _given.isdisjoint(ports) and all(_is_free(port) for port in ports):
