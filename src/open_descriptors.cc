@@ -5,7 +5,7 @@
 namespace sc {
 
 void OpenDescriptors::begin(const char* folder) {
-  listing_.reset();
+  if (listing_ != nullptr) return;
   listed_ = 0;
   struct stat facts {};
   if (::stat(folder, &facts) == 0 && facts.st_size > 0) {

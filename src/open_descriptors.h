@@ -14,7 +14,7 @@ class OpenDescriptors {
  public:
   static constexpr int kStep = 1000;
 
-  // `folder` is that of some process.
+  // A count that is under way goes on. `folder` is that of some process.
   void begin(const char* folder = "/proc/self/fd");
   // Goes on; true: all are counted.
   bool step();

@@ -52,8 +52,9 @@ struct ServiceMetrics {
   ServiceFacts facts;
   std::vector<std::pair<std::string_view, std::uint64_t>> waits;  // for a session's place, by limit
   std::uint64_t descriptors = 0;  // that streams and their sessions have open
-  // Of the sessions of all streams together, those that have ended. A histogram for each of 9,000 streams would be 400,000
-  // lines, some 30 MB a scrape; which stream is slow, its sessions and failures tell.
+  // Of the sessions of all streams together, those that have ended. A histogram for each of 9,000
+  // streams would be 400,000 lines, some 30 MB a scrape; which stream is slow, its sessions and
+  // failures tell.
   core::Histogram connect;
   core::Histogram first_byte;
   core::Histogram duration;

@@ -20,14 +20,16 @@ std::string problem_named(const std::string& name) {
   return "urn:stream-conductor:problem:" + name;
 }
 
-TEST_CASE("the document describes each endpoint, and no other one but the older six") {
+TEST_CASE(
+    "the document describes each endpoint, and no other one but the older six and the metrics") {
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
   for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}}))
     served.emplace(each.pattern, base::to_lower(each.method));
-  for (const char* legacy : {"/status", "/getstreams", "/createstream/{port}/{backend}",
-                             "/removestream/{port}", "/hasstream/{port}", "/getfreeport"})
-    served.emplace(legacy, "get");
+  for (const char* other :
+       {"/status", "/getstreams", "/createstream/{port}/{backend}", "/removestream/{port}",
+        "/hasstream/{port}", "/getfreeport", "/metrics"})  // it is no JSON
+    served.emplace(other, "get");
   std::set<std::pair<std::string, std::string>> described;
   const json document = json::parse(api::openapi_document());
   for (const auto& [path, item] : document["paths"].items())
