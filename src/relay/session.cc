@@ -94,7 +94,6 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)) {
   StreamCounters& counters = *stream_.counters;
-  counters.sessions_total.fetch_add(1, kRelaxed);
   counters.sessions_active.fetch_add(1, kRelaxed);
   start();
   if (!kept.backend) {
@@ -104,8 +103,6 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
     return;
   }
   address_ = net::PackedAddress(net::peer_address(kept.backend.get()));
-  counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
-  counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
   state_ = State::relaying;
   try {
     relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,

@@ -54,7 +54,8 @@ class Session {
   Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);
-  // Goes on where a former process's was.
+  // Goes on where a former process's was; whether it counts for sessions_total, and what it has
+  // carried so far for the bytes, is the caller's.
   Session(loop::Loop& loop, core::SessionId id, StreamContext stream, handoff::KeptSession kept,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);

@@ -112,6 +112,41 @@ TEST_CASE_METHOD(PoolFixture,
   CHECK(talks(pair));
 }
 
+TEST_CASE_METHOD(PoolFixture, "what a stream carried stays with it when its port is closed") {
+  const std::uint16_t port = open(port_of(backend));
+  const auto reopen = [&] {
+    close(port, 60s);
+    auto listener = pool.prepare(at(port));
+    REQUIRE(listener);
+    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
+  };
+  const Pair first = connect(port);
+  reopen();
+  const Pair second = connect(port);
+  CHECK(pool.traffic(port).sessions_total == 2);
+  CHECK(pool.traffic(port).sessions_active == 2);  // that of before runs still
+  CHECK(talks(first));
+  turn_until([&] { return pool.traffic(port).bytes_in == 5; });
+  reopen();
+  CHECK(pool.traffic(port).sessions_total == 2);
+  CHECK(pool.traffic(port).bytes_in == 5);
+  SECTION("a removed one's is told until the next one comes, which begins at 0") {
+    pool.forget(port);
+    CHECK(pool.traffic(port).sessions_total == 2);
+    reopen();
+    CHECK(pool.traffic(port) == core::Traffic{});
+  }
+  SECTION("what a former process told is added") {
+    core::Traffic carried;
+    carried.bytes_in = 100;
+    carried.ended.at(3) = 2;
+    pool.restore(port, carried);
+    CHECK(pool.traffic(port).bytes_in == 105);
+    CHECK(pool.traffic(port).ended.at(3) == 2);
+    CHECK(pool.traffic(port).sessions_total == 2);
+  }
+}
+
 TEST_CASE_METHOD(PoolFixture, "a changed backend serves new sessions, running ones stay") {
   const base::Fd other = listen_on_loopback();
   const auto port = open(port_of(backend));
