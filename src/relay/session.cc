@@ -115,12 +115,12 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
 }
 
 void Session::start() {
-  const auto& lifetime = stream_.spec->lifetime;
-  if (!lifetime) return;
+  const std::chrono::milliseconds lifetime = stream_.spec->lifetime.value_or(options_.lifetime);
+  if (lifetime.count() == 0) return;
   lifetime_due_ = std::make_unique<loop::Timer>(loop_, [this] { cut(core::EndReason::lifetime); });
   // The loop's clock counts whole milliseconds, and may be one behind.
   constexpr std::chrono::milliseconds kLate{1};
-  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(*lifetime - age()) + kLate);
+  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(lifetime - age()) + kLate);
 }
 
 void Session::start_dialing() {

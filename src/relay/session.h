@@ -32,6 +32,7 @@ struct SessionOptions {
   // Sessions that are older are kept for the next process; zero: from the start.
   std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
+  std::chrono::milliseconds lifetime{0};    // how old one may get; zero: as it likes
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.

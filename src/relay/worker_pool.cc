@@ -126,7 +126,7 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::Wa
   active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
       SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable,
-                  created_at.time_since_epoch().count()});
+                  created_at.time_since_epoch().count(), spec.lifetime});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
