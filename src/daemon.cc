@@ -180,7 +180,8 @@ void Daemon::add_routes() {
   api::add_legacy_routes(routes_, conductor_);
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
                                [this](std::optional<milliseconds> timeout,
-                                      const core::Actor& actor) { drain(timeout, actor); }});
+                                      const core::Actor& actor) { drain(timeout, actor); },
+                               plane_});
   metrics_.add_to(routes_);
   api::add_ui_routes(routes_);
 }

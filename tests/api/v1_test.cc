@@ -20,13 +20,15 @@ std::string problem_named(const std::string& name) {
   return "urn:stream-conductor:problem:" + name;
 }
 
-TEST_CASE("the document describes each endpoint, and no other one but the older six") {
+TEST_CASE("the document describes each endpoint, and no other one but the older six and metrics") {
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
-  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}}))
+  for (const api::Endpoint& each :
+       api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}, v1.sessions}))
     served.emplace(each.pattern, base::to_lower(each.method));
-  for (const char* legacy : {"/status", "/getstreams", "/createstream/{port}/{backend}",
-                             "/removestream/{port}", "/hasstream/{port}", "/getfreeport"})
+  for (const char* legacy :
+       {"/status", "/getstreams", "/createstream/{port}/{backend}", "/removestream/{port}",
+        "/hasstream/{port}", "/getfreeport", "/metrics"})
     served.emplace(legacy, "get");
   std::set<std::pair<std::string, std::string>> described;
   const json document = json::parse(api::openapi_document());
