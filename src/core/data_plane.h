@@ -49,7 +49,8 @@ class DataPlane {
   virtual void close(std::uint16_t port, std::chrono::milliseconds drain,
                      base::Callback<void()> on_free) = 0;
 
-  // What the stream at the port had carried in a former process. Before it is opened, if it is.
+  // What the stream at the port had carried in a former process, or nothing of a new one that is
+  // not opened. Before it is opened, if it is.
   virtual void restore(std::uint16_t port, const Traffic& carried) = 0;
 
   // The stream at the port is gone: what it carried is not the next one's. Before it is closed, if

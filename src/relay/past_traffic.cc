@@ -15,7 +15,7 @@ core::Traffic traffic_of(const StreamCounters& counters) {
 }
 
 void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
-  ports_[port].carried = carried;
+  ports_.insert_or_assign(port, Past{carried, {}, {}, false});
 }
 
 void PastTraffic::open(std::uint16_t port) {

@@ -25,6 +25,7 @@ class PastTraffic {
   PastTraffic(const PastTraffic&) = delete;
   PastTraffic& operator=(const PastTraffic&) = delete;
 
+  // Whatever was there before is forgotten.
   void restore(std::uint16_t port, const core::Traffic& carried);
   // Opened: if the stream of before is gone, this is another one.
   void open(std::uint16_t port);

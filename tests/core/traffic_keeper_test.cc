@@ -139,6 +139,16 @@ TEST_CASE_METHOD(KeeperFixture, "a stream that is created again begins at nothin
   CHECK(store.traffic.at(9000).since == clock.wall());
 }
 
+TEST_CASE_METHOD(KeeperFixture, "one that is created disabled has nothing of the former one's") {
+  plane.carried[9000] = carried(3, 100);  // its sessions run
+  core::StreamSpec disabled = spec(9000);
+  disabled.enabled = false;
+  conductor.put(disabled, {"tester", {}}, {}, [](const auto&) {});
+  store.answer_all();
+  CHECK(plane.traffic(9000) == Traffic{});
+  CHECK(keeper.unsaved().empty());
+}
+
 TEST_CASE_METHOD(KeeperFixture, "a save that comes after its stream was removed writes nothing") {
   create_now(spec(9000));
   plane.carried[9000] = carried(3, 100);
