@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <future>
 #include <thread>
 #include <utility>
 
@@ -136,9 +135,11 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       conductor_({options_.configuration.settings.port_range,
                   options_.configuration.settings.drain_timeout},
                  *store_, plane_, clock),
+      traffic_keeper_(conductor_.list(), *store_, plane_, clock),
       drain_(loop_, conductor_, plane_, clock, [this] { notifier_.status(status_line()); }),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
+      traffic_timer_(loop_, [this] { on_traffic_due(); }),
       token_book_(*store_, clock),
       later_(loop_),
       metering_(plane_, *store_, server_, [this] { return facts(); }),
@@ -179,7 +180,8 @@ void Daemon::add_routes() {
   api::add_legacy_routes(routes_, conductor_);
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
                                [this](std::optional<milliseconds> timeout,
-                                      const core::Actor& actor) { drain(timeout, actor); }});
+                                      const core::Actor& actor) { drain(timeout, actor); },
+                               plane_});
   metrics_.add_to(routes_);
   api::add_ui_routes(routes_);
 }
@@ -201,10 +203,10 @@ base::Result<void> Daemon::run() {
   if (auto started = start_streams(); !started) return started.error();
   loop_.run();
   plane_.shutdown();
-  // What was asked of the store before is done when it comes to this.
-  std::promise<void> flushed;
-  store_->run([&] { flushed.set_value(); });
-  flushed.get_future().wait();
+  // Nothing moves any more. What was asked of the store before is done when it has come to this.
+  if (auto saved = store_->commit_now(traffic_keeper_.unsaved()); !saved)
+    base::log::error("what streams have carried was not written to the database",
+                     {{"reason", saved.error().message}});
   return {};
 }
 
@@ -212,7 +214,8 @@ base::Result<void> Daemon::start_streams() {
   const base::Instant started_at = clock_.steady();
   auto stored = store_->load_now();
   if (!stored) return stored.error();
-  plane_.inherit(stored->streams, clock_.wall());
+  traffic_keeper_.start(*stored);
+  plane_.inherit(*stored, clock_);
   conductor_.boot(*stored, [this, started_at](const core::BootReport& report) {
     on_booted(report, started_at);
   });
@@ -223,6 +226,7 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
   if (phase_ != Phase::starting) return;  // told to stop meanwhile
   phase_ = Phase::serving;
   plane_.settle();
+  traffic_timer_.start(core::TrafficKeeper::kEvery);
   // What thousands of rows took while they were read and written lies between what is kept: back to
   // the kernel, once the store has let go of its part.
   store_->release_memory();
@@ -414,6 +418,11 @@ void Daemon::on_reload() {
     }
     if (phase_ == Phase::serving) notifier_.ready(status_line());
   });
+}
+
+void Daemon::on_traffic_due() {
+  traffic_keeper_.save();
+  traffic_timer_.start(core::TrafficKeeper::kEvery);
 }
 
 void Daemon::schedule_retry(std::optional<base::Instant> at) {

@@ -17,6 +17,7 @@
 #include "config/command_line.h"
 #include "core/conductor.h"
 #include "core/token.h"
+#include "core/traffic_keeper.h"
 #include "drain.h"
 #include "handoff/vault.h"
 #include "http/server.h"
@@ -100,6 +101,7 @@ class Daemon {
   void on_drained();
   void on_answer_tick();
   void on_reload();
+  void on_traffic_due();
   void schedule_retry(std::optional<base::Instant> at);
   void schedule_expiry(std::optional<base::WallTime> at);
   std::string status_line() const;
@@ -125,9 +127,11 @@ class Daemon {
   std::unique_ptr<handoff::Vault> vault_;  // null: nobody keeps anything for the next process
   relay::WorkerPool plane_;
   core::Conductor conductor_;
+  core::TrafficKeeper traffic_keeper_;
   Drain drain_;
   loop::Timer retry_timer_;
   loop::Timer expiry_timer_;
+  loop::Timer traffic_timer_;
   api::TokenBook token_book_;
   loop::Later later_;
   Metering metering_;

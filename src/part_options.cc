@@ -60,6 +60,7 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
   options.logged_sessions = settings.log_sessions;
   options.session.connect_timeout = settings.connect_timeout;
   options.session.idle_timeout = settings.idle_timeout;
+  options.session.lifetime = settings.session_lifetime;
   options.session.keepalive.idle =
       std::chrono::duration_cast<std::chrono::seconds>(settings.keepalive);
   if (auto address = net::Address::parse_ip(settings.stream_address, 0))

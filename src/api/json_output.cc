@@ -53,6 +53,20 @@ void append_spec_fields(JsonWriter& out, const StreamSpec& spec) {
   out.key("durable").string(core::to_string(spec.durable));
 }
 
+// Those that there were.
+void append_ended(JsonWriter& out, const Traffic* traffic) {
+  out.key("ended");
+  if (traffic == nullptr) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  for (std::size_t i = 0; i < core::kEndReasons; ++i)
+    if (const std::uint64_t count = traffic->ended.at(i); count > 0)
+      out.key(core::to_string(static_cast<core::EndReason>(i))).number(count);
+  out.end_object();
+}
+
 void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic) {
   out.begin_object();
   append_spec_fields(out, stream.spec);
@@ -70,6 +84,7 @@ void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic
   count("sessions_total", &Traffic::sessions_total);
   count("bytes_in", &Traffic::bytes_in);
   count("bytes_out", &Traffic::bytes_out);
+  append_ended(out, traffic);
   out.end_object();
 }
 

@@ -12,7 +12,8 @@ namespace sc::api {
 
 std::vector<Endpoint> v1_endpoints(const V1Services& on) {
   std::vector<Endpoint> all = stream_endpoints(on);
-  for (std::vector<Endpoint>& part : std::array{bulk_endpoints(on), service_endpoints(on)})
+  for (std::vector<Endpoint>& part :
+       std::array{bulk_endpoints(on), session_endpoints(on), service_endpoints(on)})
     std::move(part.begin(), part.end(), std::back_inserter(all));
   return all;
 }

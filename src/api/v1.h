@@ -8,6 +8,7 @@
 #include "api/service_facts.h"
 #include "base/clock.h"
 #include "core/conductor.h"
+#include "core/session_book.h"
 
 namespace sc::api {
 
@@ -16,6 +17,7 @@ struct V1Services {
   const base::Clock& clock;
   FactsSource facts;
   Drainer drain;
+  core::SessionBook& sessions;
 };
 
 struct Endpoint {

@@ -82,6 +82,7 @@ std::vector<http::Header> next_page(std::string_view path, const Query& query,
 
 std::vector<Endpoint> stream_endpoints(const V1Services& on);
 std::vector<Endpoint> bulk_endpoints(const V1Services& on);
+std::vector<Endpoint> session_endpoints(const V1Services& on);
 std::vector<Endpoint> service_endpoints(const V1Services& on);
 
 }  // namespace sc::api

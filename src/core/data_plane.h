@@ -49,8 +49,16 @@ class DataPlane {
   virtual void close(std::uint16_t port, std::chrono::milliseconds drain,
                      base::Callback<void()> on_free) = 0;
 
-  // Of the stream that is active at the port, else of the one that was closed there last, as long
-  // as sessions of it run. Else nothing but zeros.
+  // What the stream at the port had carried in a former process, or nothing of a new one that is
+  // not opened. Before it is opened, if it is.
+  virtual void restore(std::uint16_t port, const Traffic& carried) = 0;
+
+  // The stream at the port is gone: what it carried is not the next one's. Before it is closed, if
+  // it is.
+  virtual void forget(std::uint16_t port) = 0;
+
+  // Of the stream at the port, open or not; of one that is gone as long as sessions of it run, and
+  // there is no other. Else nothing but zeros.
   virtual Traffic traffic(std::uint16_t port) const = 0;
 };
 

@@ -65,6 +65,7 @@ void Ledger::let_go(std::uint16_t port) {
   expiries_.set(port, std::nullopt);
   retries_.forget(port);
   unreadable.erase(port);  // its row has gone with it
+  plane.forget(port);
   gone.state = StreamState::draining;
   gone.reason.clear();
   leaving_.insert_or_assign(port, std::move(gone));

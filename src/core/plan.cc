@@ -285,6 +285,7 @@ void PlanRunner::activate(Held plan) {
       ledger_.let_go(port);
       continue;
     }
+    if (!step.before && !shall_listen(step)) ledger_.plane.restore(port, {});
     if (!step.before)
       log_change("stream created", named, plan->actor);
     else if (!is_same_spec(step))

@@ -36,7 +36,9 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
   for (const Stream& stream : stored.streams) {
     ports.push_back(stream.spec.port);
     ledger_.queue.enter(stream.spec.port, [] {});  // held until the store has answered
-    boot_one(stream, writes, report);
+    const auto carried = stored.traffic.find(stream.spec.port);
+    boot_one(stream, carried == stored.traffic.end() ? nullptr : &carried->second.traffic, writes,
+             report);
   }
   ledger_.tell_retry_at();
   ledger_.tell_expiry_at();
@@ -50,7 +52,8 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
   });
 }
 
-void StoreFollower::boot_one(Stream stream, std::vector<StoreWrite>& writes, BootReport& report) {
+void StoreFollower::boot_one(Stream stream, const Traffic* carried, std::vector<StoreWrite>& writes,
+                             BootReport& report) {
   if (stream.spec.expires_at && *stream.spec.expires_at <= ledger_.clock.wall()) {
     log_change("stream expired while the service did not run", stream, service_actor());
     writes.emplace_back(EraseStream{stream.spec.port});
@@ -63,6 +66,7 @@ void StoreFollower::boot_one(Stream stream, std::vector<StoreWrite>& writes, Boo
         "stream is outside of the range for new ones, opened all the same",
         {{"port", port_text(stream.spec.port)}, {"range", ledger_.options.ports.to_string()}});
   stream.reason.clear();
+  if (carried != nullptr) ledger_.plane.restore(stream.spec.port, *carried);
   if (stream.spec.enabled) {
     ledger_.open(stream);
     const bool opened = stream.state == StreamState::listening;

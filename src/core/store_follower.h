@@ -39,7 +39,8 @@ class StoreFollower {
   void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
 
  private:
-  void boot_one(Stream stream, std::vector<StoreWrite>& writes, BootReport& report);
+  void boot_one(Stream stream, const Traffic* carried, std::vector<StoreWrite>& writes,
+                BootReport& report);
   void note_unreadable(const std::vector<UnreadableRow>& rows);
   // A reload's change, at its port, which it leaves in the end. `seen`: what ran when it was
   // decided.

@@ -63,6 +63,15 @@ std::optional<StreamState> parse_stream_state(std::string_view text) {
   return std::nullopt;
 }
 
+Traffic& Traffic::operator+=(const Traffic& other) {
+  sessions_active += other.sessions_active;
+  sessions_total += other.sessions_total;
+  bytes_in += other.bytes_in;
+  bytes_out += other.bytes_out;
+  for (std::size_t i = 0; i < ended.size(); ++i) ended.at(i) += other.ended.at(i);
+  return *this;
+}
+
 base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backend) {
   const auto number = base::parse_port(port);
   if (!number)

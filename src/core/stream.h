@@ -103,7 +103,7 @@ struct Stream {
 
 using StreamMap = std::map<std::uint16_t, Stream>;  // by port
 
-// What a stream has carried since its port was opened last.
+// What a stream has carried since it was created, whichever process carried it.
 struct Traffic {
   std::uint64_t sessions_active = 0;
   std::uint64_t sessions_total = 0;
@@ -111,6 +111,7 @@ struct Traffic {
   std::uint64_t bytes_out = 0;                     // from the backend, taken by clients
   std::array<std::uint64_t, kEndReasons> ended{};  // sessions, by EndReason
   bool operator==(const Traffic&) const = default;
+  Traffic& operator+=(const Traffic& other);
 };
 
 // From the texts of a request. invalid: says what is wrong with which.

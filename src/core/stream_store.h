@@ -36,7 +36,21 @@ struct EraseStream {
 struct AppendEvent {
   Event event;
 };
-using StoreWrite = std::variant<AddStream, ReplaceStream, NoteStream, EraseStream, AppendEvent>;
+// What a stream had carried when that was saved last.
+struct StoredTraffic {
+  base::WallTime since{};     // nobody counted before; not before the stream was created
+  base::WallTime saved_at{};  // it has not what came after
+  Traffic traffic;            // without sessions_active
+  bool operator==(const StoredTraffic&) const = default;
+};
+// Written if there is a stream at the port, not a later one than `since` says: else it is gone, and
+// that is all right.
+struct SaveTraffic {
+  std::uint16_t port = 0;
+  StoredTraffic stored;
+};
+using StoreWrite =
+    std::variant<AddStream, ReplaceStream, NoteStream, EraseStream, AppendEvent, SaveTraffic>;
 
 // A row that cannot be taken as a stream, because somebody wrote it by hand.
 struct UnreadableRow {
@@ -50,6 +64,8 @@ struct StoredStreams {
   std::vector<UnreadableRow> unreadable;
   // How the last event of each port left it; none for a port whose stream is gone.
   std::map<std::uint16_t, StreamSpec> recorded;
+  // None for one that has carried nothing yet.
+  std::map<std::uint16_t, StoredTraffic> traffic;
 };
 
 // Where mappings and their history are kept. Called from the control thread; its answers come there

@@ -26,8 +26,16 @@ std::vector<std::string_view> split(std::string_view path) {
   }
 }
 
-bool is_param(std::string_view segment) {
-  return segment.size() > 2 && segment.front() == '{' && segment.back() == '}';
+// A segment of a pattern: `{name}end`, or a text that is all end.
+struct Wanted {
+  std::string_view name;
+  std::string_view end;
+};
+
+Wanted parse_segment(std::string_view segment) {
+  const std::size_t close = segment.starts_with('{') ? segment.find('}') : std::string_view::npos;
+  if (close == std::string_view::npos || close < 2) return {{}, segment};
+  return {segment.substr(1, close - 1), segment.substr(close + 1)};
 }
 
 void add_allowed(std::vector<std::string>& allowed, const std::string& method) {
@@ -65,7 +73,11 @@ void Router::handle(std::string method, std::string_view pattern, RouteHandler h
   assert(pattern.starts_with('/'));
   assert(std::find(kKnownMethods.begin(), kKnownMethods.end(), method) != kKnownMethods.end());
   Route route{{std::move(method), std::string(pattern)}, {}, std::move(handler)};
-  for (const std::string_view segment : split(pattern)) route.segments.emplace_back(segment);
+  for (const std::string_view segment : split(pattern)) {
+    route.segments.emplace_back(segment);
+    const Wanted wanted = parse_segment(segment);
+    route.has_end = route.has_end || (!wanted.name.empty() && !wanted.end.empty());
+  }
   routes_.push_back(std::move(route));
 }
 
@@ -73,13 +85,14 @@ std::optional<Params> Router::match(const Route& route, const std::vector<std::s
   if (route.segments.size() != segments.size()) return std::nullopt;
   Params params;
   for (std::size_t i = 0; i < segments.size(); ++i) {
-    const std::string& wanted = route.segments[i];
-    if (!is_param(wanted)) {
-      if (wanted != segments[i]) return std::nullopt;
-    } else if (segments[i].empty()) {
+    const Wanted wanted = parse_segment(route.segments[i]);
+    const std::string& segment = segments[i];
+    if (wanted.name.empty()) {
+      if (wanted.end != segment) return std::nullopt;
+    } else if (segment.size() <= wanted.end.size() || !segment.ends_with(wanted.end)) {
       return std::nullopt;
     } else {
-      params.add(wanted.substr(1, wanted.size() - 2), segments[i]);
+      params.add(std::string(wanted.name), segment.substr(0, segment.size() - wanted.end.size()));
     }
   }
   return params;
@@ -106,14 +119,20 @@ void Router::route(const Request& request, Responder responder) const {
     }
     segments.push_back(std::move(*segment));
   }
+  std::vector<std::pair<const Route*, Params>> fitting;
+  for (const Route& candidate : routes_)
+    if (auto params = match(candidate, segments))
+      fitting.emplace_back(&candidate, std::move(*params));
+  // `/streams/9000:check` is not meant by `/streams/{port}`.
+  const auto has_end = [](const auto& each) { return each.first->has_end; };
+  if (std::any_of(fitting.begin(), fitting.end(), has_end))
+    std::erase_if(fitting, [&](const auto& each) { return !has_end(each); });
   std::vector<std::string> allowed;
-  for (const Route& candidate : routes_) {
-    const auto params = match(candidate, segments);
-    if (!params) continue;
-    const std::string& method = candidate.name.method;
+  for (const auto& [candidate, params] : fitting) {
+    const std::string& method = candidate->name.method;
     if (method == request.method || (request.method == "HEAD" && method == "GET")) {
-      responder.set_route(candidate.name);
-      candidate.handler(request, *params, std::move(responder));
+      responder.set_route(candidate->name);
+      candidate->handler(request, params, std::move(responder));
       return;
     }
     add_allowed(allowed, method);

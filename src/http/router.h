@@ -34,8 +34,9 @@ class Router {
 
   explicit Router(ErrorBody error_body = plain_error) : error_body_(std::move(error_body)) {}
 
-  // `/createstream/{port}/{backend}`: a `{name}` stands for one segment. GET answers HEAD too.
-  // The first pattern that fits a path and method wins.
+  // `/createstream/{port}/{backend}`: a `{name}` stands for one segment, or for one but its end:
+  // `/streams/{port}:check`. GET answers HEAD too. The first pattern that fits a path and method
+  // wins; one with such an end goes before all without.
   void handle(std::string method, std::string_view pattern, RouteHandler handler);
 
   // A server's Handler.
@@ -46,6 +47,7 @@ class Router {
     RouteName name;
     std::vector<std::string> segments;  // of the pattern
     RouteHandler handler;
+    bool has_end = false;
   };
 
   static std::optional<Params> match(const Route& route, const std::vector<std::string>& segments);

@@ -94,7 +94,6 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)) {
   StreamCounters& counters = *stream_.counters;
-  counters.sessions_total.fetch_add(1, kRelaxed);
   counters.sessions_active.fetch_add(1, kRelaxed);
   start();
   if (!kept.backend) {
@@ -104,8 +103,6 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
     return;
   }
   address_ = net::PackedAddress(net::peer_address(kept.backend.get()));
-  counters.bytes_in.fetch_add(kept.record->facts().bytes_in, kRelaxed);
-  counters.bytes_out.fetch_add(kept.record->facts().bytes_out, kRelaxed);
   state_ = State::relaying;
   try {
     relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
@@ -118,12 +115,12 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
 }
 
 void Session::start() {
-  const auto& lifetime = stream_.spec->lifetime;
-  if (!lifetime) return;
+  const std::chrono::milliseconds lifetime = stream_.spec->lifetime.value_or(options_.lifetime);
+  if (lifetime.count() == 0) return;
   lifetime_due_ = std::make_unique<loop::Timer>(loop_, [this] { cut(core::EndReason::lifetime); });
   // The loop's clock counts whole milliseconds, and may be one behind.
   constexpr std::chrono::milliseconds kLate{1};
-  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(*lifetime - age()) + kLate);
+  lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(lifetime - age()) + kLate);
 }
 
 void Session::start_dialing() {

@@ -32,6 +32,7 @@ struct SessionOptions {
   // Sessions that are older are kept for the next process; zero: from the start.
   std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
+  std::chrono::milliseconds lifetime{0};    // how old one may get; zero: as it likes
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.
@@ -54,7 +55,8 @@ class Session {
   Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);
-  // Goes on where a former process's was.
+  // Goes on where a former process's was; whether it counts for sessions_total, and what it has
+  // carried so far for the bytes, is the caller's.
   Session(loop::Loop& loop, core::SessionId id, StreamContext stream, handoff::KeptSession kept,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);

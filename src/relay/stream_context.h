@@ -20,7 +20,7 @@ struct SessionSpec {
   std::optional<std::chrono::milliseconds> idle_timeout;     // likewise; 0: none
   core::Durability durable = core::Durability::established;
   std::int64_t created_at = 0;                        // of the stream, ms since 1970
-  std::optional<std::chrono::milliseconds> lifetime;  // of a session; nothing: no end is set
+  std::optional<std::chrono::milliseconds> lifetime;  // as idle_timeout
 };
 
 // A stream as the workers see it. The spec is replaced as a whole when the stream changes; sessions

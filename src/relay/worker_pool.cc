@@ -99,7 +99,7 @@ std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describ
 WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
   const auto known = active_.find(port);
   if (known != active_.end()) return known->second;
-  gone_.erase(port);
+  past_.open(port);
   Active fresh;
   fresh.id = next_id_++;
   fresh.home = next_home_++ % workers_.size();
@@ -127,7 +127,7 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::Wa
   active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
       SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable,
-                  created_at.time_since_epoch().count()});
+                  created_at.time_since_epoch().count(), spec.lifetime});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
@@ -156,7 +156,7 @@ void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
   Active active = std::move(found->second);
   active_.erase(found);
   active.kept.reset();  // before the worker closes what it names
-  gone_.insert_or_assign(port, active.counters);
+  past_.close(port, active.counters);
   closing_.emplace(active.id, Closing{drain, !active.is_released, std::move(on_free), port});
   workers_[active.home]->send(CloseListener{active.id});
 }
@@ -170,19 +170,16 @@ void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
   workers_[active.home]->send(CloseListener{active.id});
 }
 
-std::shared_ptr<const StreamCounters> WorkerPool::latest_counters(std::uint16_t port) const {
-  if (auto carried = counters(port)) return carried;
-  const auto gone = gone_.find(port);
-  return gone == gone_.end() ? nullptr : gone->second;
+void WorkerPool::restore(std::uint16_t port, const core::Traffic& carried) {
+  past_.restore(port, carried);
 }
 
+void WorkerPool::forget(std::uint16_t port) { past_.forget(port, active_.contains(port)); }
+
 core::Traffic WorkerPool::traffic(std::uint16_t port) const {
-  const auto carried = latest_counters(port);
-  if (!carried) return {};
-  return {carried->sessions_active.load(std::memory_order_relaxed),
-          carried->sessions_total.load(std::memory_order_relaxed),
-          carried->bytes_in.load(std::memory_order_relaxed),
-          carried->bytes_out.load(std::memory_order_relaxed), carried->ended()};
+  core::Traffic sum = past_.traffic(port);
+  if (const auto now = counters(port)) sum += traffic_of(*now);
+  return sum;
 }
 
 void WorkerPool::sessions(const core::SessionQuery& query,
@@ -201,9 +198,7 @@ void WorkerPool::kill(core::SessionId id,
 }
 
 std::vector<core::EndedSession> WorkerPool::failures(std::uint16_t port) const {
-  const auto carried = latest_counters(port);
-  const StreamFailures* failed = carried ? carried->failures() : nullptr;
-  return failed != nullptr ? failed->log.told() : std::vector<core::EndedSession>();
+  return past_.failures(port, counters(port).get());
 }
 
 void WorkerPool::watch(Watch what) { common_.records.feed.watch(what); }
@@ -239,10 +234,12 @@ void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std:
   for (const auto& worker : workers_) worker->send(StopAccepting{});
 }
 
-void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTime now) {
+void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& clock) {
   if (options_.vault == nullptr) return;
+  const base::WallTime now = clock.wall();
+  const SavedSessions saved(stored.traffic, clock);
   std::map<std::uint16_t, const core::Stream*> by_port;
-  for (const core::Stream& stream : streams)
+  for (const core::Stream& stream : stored.streams)
     if (stream.spec.enabled && !(stream.spec.expires_at && *stream.spec.expires_at <= now))
       by_port.emplace(stream.spec.port, &stream);
   std::size_t ended = 0;
@@ -258,6 +255,11 @@ void WorkerPool::inherit(const std::vector<core::Stream>& streams, base::WallTim
     }
     Active& active = find_or_add(facts.port);
     if (!active.spec) set_spec(active, found->second->spec, found->second->created_at);
+    if (!saved.has(facts)) {
+      active.counters->sessions_total.fetch_add(1);
+      active.counters->bytes_in.fetch_add(facts.bytes_in);
+      active.counters->bytes_out.fetch_add(facts.bytes_out);
+    }
     worker.send(
         ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});
   }
@@ -344,8 +346,7 @@ void WorkerPool::handle(const ListenerClosed& event) {
   if (closed.drain) {
     for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
     // Every session that was accepted has its place already.
-    const auto gone = gone_.find(closed.port);
-    if (gone != gone_.end() && gone->second->sessions_admitted.load() == 0) gone_.erase(gone);
+    past_.sum_up(closed.port);
   }
   if (options_.vault == nullptr) {
     closing.mapped().on_free();

@@ -11,13 +11,16 @@
 #include <vector>
 
 #include "base/callback.h"
+#include "base/clock.h"
 #include "core/data_plane.h"
 #include "core/session_book.h"
+#include "core/stream_store.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "net/address.h"
 #include "relay/backend_check.h"
+#include "relay/past_traffic.h"
 #include "relay/session_inquiries.h"
 #include "relay/worker.h"
 #include "relay/worker_probe.h"
@@ -63,6 +66,8 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void release(std::uint16_t port, base::Callback<void()> on_free) override;
   void close(std::uint16_t port, std::chrono::milliseconds drain,
              base::Callback<void()> on_free) override;
+  void restore(std::uint16_t port, const core::Traffic& carried) override;
+  void forget(std::uint16_t port) override;
   core::Traffic traffic(std::uint16_t port) const override;
 
   void sessions(const core::SessionQuery& query,
@@ -82,7 +87,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t cut)> on_done);
   // What a former process left: sessions of these streams go on, of all others they end. Before the
   // streams are opened; settle() when all are.
-  void inherit(const std::vector<core::Stream>& streams, base::WallTime now);
+  void inherit(const core::StoredStreams& stored, const base::Clock& clock);
   void settle();
   // Keeps for the next process what can be kept, cuts the rest, moves no byte any more. Only with a
   // vault, and instead of drain(), or after it has begun. Once.
@@ -126,8 +131,6 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void on_copies_due();
   static void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
   Active& find_or_add(std::uint16_t port);
-  // As counters(), else of the stream that was closed there last.
-  std::shared_ptr<const StreamCounters> latest_counters(std::uint16_t port) const;
   base::Result<base::Fd> listen(const core::StreamSpec& spec);
   std::optional<base::Fd> take_kept_listener(const core::StreamSpec& spec);
   bool is_wanted(const core::StreamSpec& spec, const net::Address& address) const;
@@ -143,8 +146,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
   std::map<std::uint16_t, Active> active_;
-  // Of streams that were closed while sessions of theirs ran, by port.
-  std::map<std::uint16_t, std::shared_ptr<const StreamCounters>> gone_;
+  PastTraffic past_;
   std::map<std::uint64_t, Closing> closing_;  // by stream id
   // Whose listeners are closed, but for the copies that the manager holds: of all that closed in a
   // turn these go together.

@@ -24,6 +24,7 @@ std::string columns(std::string_view before, std::string_view after) {
 
 StreamTable::StreamTable(SQLite::Database& connection)
     : events_(connection),
+      traffic_(connection),
       add_(connection, columns("INSERT INTO streams (port, backend, state, reason, created_at,"
                                " updated_at, created_by, revision, ",
                                ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -53,6 +54,8 @@ base::Result<void> StreamTable::write(const core::StoreWrite& write) {
     erase_.exec();
   } else if (const auto* append = std::get_if<core::AppendEvent>(&write)) {
     events_.append(append->event);
+  } else if (const auto* save = std::get_if<core::SaveTraffic>(&write)) {
+    traffic_.save(*save);
   }
   return {};
 }
@@ -125,6 +128,7 @@ core::StoredStreams StreamTable::read() {
   const Use use(select_);
   core::StoredStreams out;
   out.recorded = events_.recorded();
+  out.traffic = traffic_.read();
   constexpr int kRest = 2 + kSpecColumnCount;
   while (select_.executeStep()) {
     const std::string port = select_.getColumn(0).getString();

@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "store/event_table.h"
+#include "store/traffic_table.h"
 
 namespace SQLite {
 class Database;
@@ -12,9 +13,9 @@ class Database;
 
 namespace sc::store {
 
-// The rows of `streams` <-> core's values, by statements that are prepared once; writes of events
-// go on to their own table. Throws SQLite::Exception. The thread that has the connection, which
-// outlives this.
+// The rows of `streams` <-> core's values, by statements that are prepared once; writes of
+// events and traffic go on to their own tables. Throws SQLite::Exception. The thread that has the
+// connection, which outlives this.
 class StreamTable {
  public:
   explicit StreamTable(SQLite::Database& connection);
@@ -30,6 +31,7 @@ class StreamTable {
   void note(const core::Stream& stream);
 
   EventTable events_;
+  TrafficTable traffic_;
   SQLite::Statement add_;
   SQLite::Statement replace_;
   SQLite::Statement note_;

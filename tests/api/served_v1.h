@@ -12,6 +12,7 @@
 #include "api/v1.h"
 #include "core/conductor_fixture.h"
 #include "http/client.h"
+#include "support/fake_session_book.h"
 
 namespace sc::test {
 
@@ -24,7 +25,7 @@ struct ServedV1 {
       drains.emplace_back(timeout, actor.name);
       on.conductor.drain();
     };
-    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }, drain});
+    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }, drain, sessions});
     served.handler = [this](const http::Request& request, http::Responder responder) {
       routes.route(request, caller, std::move(responder));
       while (on.store.waiting() > 0 || !on.plane.closing.empty()) {
@@ -56,6 +57,7 @@ struct ServedV1 {
   api::ServiceFacts facts;
   // What was asked for: its time-out, and by whom.
   std::vector<std::pair<std::optional<std::chrono::milliseconds>, std::string>> drains;
+  FakeSessionBook sessions;
   core::Caller caller{"tester", core::Role::admin, {}};
   api::Routes routes{
       [](int status, const std::string& detail) { return api::problem(status, detail); }};

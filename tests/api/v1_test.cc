@@ -24,7 +24,8 @@ TEST_CASE(
     "the document describes each endpoint, and no other one but the older six and the metrics") {
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
-  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}}))
+  for (const api::Endpoint& each :
+       api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}, v1.sessions}))
     served.emplace(each.pattern, base::to_lower(each.method));
   for (const char* other :
        {"/status", "/getstreams", "/createstream/{port}/{backend}", "/removestream/{port}",

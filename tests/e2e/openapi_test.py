@@ -8,6 +8,7 @@ import urllib.parse
 import warnings
 
 import harness
+import peers
 from v1_client import V1Test
 
 with warnings.catch_warnings():
@@ -57,14 +58,15 @@ class Description:
                     yield path, verb, item[verb]
 
     def find(self, method, target):
-        """The operation of a request; a literal path goes before one with parameters."""
+        """The operation of a request; a literal path goes before one with parameters, and of
+        these `{port}:check` before `{port}`."""
         path = target.partition("?")[0]
         fits = []
         for template, verb, operation in self.operations():
             pattern = re.sub(r"\{[^}]+\}", "[^/]+", re.sub(r"([.:])", r"\\\1", template))
             if verb == method.lower() and re.fullmatch(pattern, path):
                 fits.append((template.count("{"), template, operation))
-        return min(fits, key=lambda fit: fit[:2])[1:] if fits else None
+        return min(fits, key=lambda fit: (fit[0], -len(fit[1])))[1:] if fits else None
 
     def parameters(self, template, operation):
         listed = self.document["paths"][template].get("parameters", []) + operation.get(
@@ -221,6 +223,41 @@ class OpenApi(V1Test):
         self.service.start()
         self.drive(200, "POST", f"/v1/streams:restore?as_of={when}")
 
+    def drive_sessions(self):
+        port = self.ports[5]
+        self.put_ok(port, self.backend(peers.echo).address)
+        client = self.client(port)
+        client.sendall(b"hello")
+        self.assertEqual(peers.read_exactly(client, 5), b"hello")
+        self.client(port)
+        reply = self.drive(200, "GET", f"/v1/sessions?port={port}&client=127.0.0.1&min_age=0&"
+                                       "min_bytes=5&limit=10")
+        one = f"/v1/sessions/{reply.json['sessions'][0]['id']}"
+        page = self.drive(200, "GET", "/v1/sessions?limit=1").json
+        self.drive(200, "GET", f"/v1/sessions?cursor={page['next_cursor']}")
+        self.drive_refusals("GET", "/v1/sessions")
+        self.drive(200, "GET", one)
+        self.drive_refusals("GET", one)
+        self.drive_refusals("DELETE", one)
+        self.drive(200, "DELETE", one)
+        for method in ("GET", "DELETE"):
+            self.drive(404, method, one)
+            self.drive(404, method, "/v1/sessions/x")
+        self.drive_failures(port)
+
+    def drive_failures(self, port):
+        failures = self.stream(port) + "/failures"
+        self.assertEqual(self.drive(200, "GET", failures).json["failures"][0]["reason"], "killed")
+        self.drive(404, "GET", self.stream(self.ports[9]) + "/failures")
+        self.drive_refusals("GET", failures)
+        check = self.stream(port) + ":check"
+        self.drive(200, "POST", check)
+        self.drive(404, "POST", self.stream(self.ports[9]) + ":check")
+        self.drive_refusals("POST", check)
+        self.put_ok(port, f"127.0.0.1:{peers.free_port()}")
+        self.assertFalse(self.drive(200, "POST", check).json["reachable"])
+        self.drive(204, "DELETE", self.stream(port) + "?drain=0")
+
     def drive_service(self):
         self.drive(200, "GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
         for path in ("/v1/status", "/healthz", "/openapi.json", "/readyz", "/metrics"):
@@ -264,6 +301,7 @@ class OpenApi(V1Test):
     def test_every_operation_answers_as_the_document_says(self):
         self.drive_streams()
         self.drive_sets()
+        self.drive_sessions()
         self.drive_service()
         self.drive_legacy()
         self.drive_drain()
@@ -280,12 +318,16 @@ class OpenApi(V1Test):
             if entry[2] not in self.description.document["paths"][entry[0]][entry[1]]["responses"]}
         self.assertEqual((missing, undescribed), (set(), set()))
 
+    def filled(self, template):
+        return (template.replace("{port}", str(self.port)).replace("{backend}", "a:1")
+                .replace("{id}", "1"))
+
     def test_whoever_may_not_is_answered_as_the_document_says(self):
         def drive_all(status, headers, but=()):
             for template, verb, _ in self.description.operations():
                 if template in but:
                     continue
-                path = template.replace("{port}", str(self.port)).replace("{backend}", "a:1")
+                path = self.filled(template)
                 with self.subTest(path=path, verb=verb, status=status):
                     reply = self.service.get(path, verb.upper(), headers)
                     self.assertEqual(reply.status, status, reply.body)
@@ -299,7 +341,7 @@ class OpenApi(V1Test):
 
     def test_the_paths_have_the_methods_that_the_document_says(self):
         for template, item in DOCUMENT["paths"].items():
-            path = template.replace("{port}", str(self.port)).replace("{backend}", "a:1")
+            path = self.filled(template)
             with self.subTest(path=path):
                 allow = self.service.get(path, "OPTIONS").headers["Allow"].split(", ")
                 self.assertEqual(set(allow) - ROUTER_METHODS,

@@ -299,7 +299,7 @@ class FullDisk(harness.EndToEnd):
     def test_a_file_that_may_not_grow_fails_the_create_with_a_reason_and_streams_go_on(self):
         hello = self.backend(peers.says(b"hello"))
         service = self.make_service(10)
-        service.prefix = ["prlimit", "--fsize=200000", "--"]
+        service.prefix = ["prlimit", "--fsize=400000", "--"]
         # SIGXFSZ must not be what ends it; the service has to get by with EFBIG.
         service.start()
         self.assertNotEqual(self.fill_up(service, hello), "")

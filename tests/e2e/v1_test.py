@@ -48,7 +48,8 @@ class Streams(V1Test):
             "port", "listen_address", "backend", "label", "note", "owner", "enabled", "expires_at",
             "max_sessions", "connect_timeout", "idle_timeout", "lifetime", "durable", "state",
             "reason", "created_at", "updated_at", "created_by", "revision", "sessions_active",
-            "sessions_total", "bytes_in", "bytes_out"])
+            "sessions_total", "bytes_in", "bytes_out", "ended"])
+        self.assertEqual(stream["ended"], {})
         for name in ("listen_address", "label", "note", "owner", "expires_at", "max_sessions",
                      "connect_timeout", "idle_timeout", "lifetime", "reason"):
             self.assertIsNone(stream[name], name)
@@ -101,6 +102,7 @@ class Streams(V1Test):
         wait_until(lambda: self.ask("GET", self.stream(self.port)).json["sessions_active"] == 0)
         reply = self.ask("GET", self.stream(self.port))
         self.assertEqual((reply.json["sessions_total"], reply.json["bytes_out"]), (1, 5))
+        self.assertEqual(reply.json["ended"], {"finished": 1})
         self.assertEqual(reply.headers["ETag"], tag)  # counters do not count
 
     def test_post_takes_a_free_port_and_keeps_it(self):

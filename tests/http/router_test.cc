@@ -110,6 +110,27 @@ TEST_CASE("a method that nothing here will ever have is 501") {
   CHECK(served.ask("BREW", "/status").status == 501);
 }
 
+TEST_CASE("a parameter may have an end, and such a path is none of the others'") {
+  Routed served;
+  const auto answer = [](const std::string& name) {
+    return [name](const http::Request&, const http::Params& params, http::Responder responder) {
+      responder.respond(Served::text(name + " " + params["port"]));
+    };
+  };
+  served.router.handle("GET", "/of/{port}", answer("get"));
+  served.router.handle("POST", "/of/{port}:check", answer("check"));
+  served.router.handle("GET", "/of/{port}:check/more", answer("more"));
+  CHECK(served.ask("POST", "/of/9000:check").body == "check 9000");
+  CHECK(served.ask("POST", "/of/9000%3Acheck").body == "check 9000");
+  CHECK(served.ask("GET", "/of/9000").body == "get 9000");
+  CHECK(served.ask("GET", "/of/a:1").body == "get a:1");
+  CHECK(served.ask("GET", "/of/:check").body == "get :check");
+  CHECK(served.ask("GET", "/of/9000:check/more").body == "more 9000");
+  const Answer refused = served.ask("GET", "/of/9000:check");
+  CHECK(refused.status == 405);
+  CHECK(refused.header_or_none("allow") == "POST");
+}
+
 TEST_CASE("the body of a router's refusal can be replaced") {
   Routed served;
   served.router = http::Router([](int status, std::string detail) {

@@ -186,8 +186,13 @@ TEST_CASE_METHOD(EndedFixture, "idle_timeout: no byte moved for too long") {
 }
 
 TEST_CASE_METHOD(EndedFixture, "lifetime: a session ends, by a reset, when it is so old") {
-  spec.lifetime = 60ms;
   const bool is_reached = GENERATE(true, false);
+  if (is_reached) {
+    options.lifetime = 1h;
+    spec.lifetime = 60ms;
+  } else {
+    options.lifetime = 60ms;
+  }
   if (is_reached) {
     relay();
     send_all(client, "still busy");
@@ -203,6 +208,14 @@ TEST_CASE_METHOD(EndedFixture, "lifetime: a session ends, by a reset, when it is
   CHECK(end.ended_after >= 60ms);
   CHECK(client_is_reset());
   check_begins(end, "it was as old as lifetime allows: ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "a stream that sets no lifetime for its sessions has its way") {
+  options.lifetime = 10ms;
+  options.idle_timeout = 60ms;
+  spec.lifetime = 0ms;
+  relay();
+  CHECK(ended().reason == EndReason::idle_timeout);
 }
 
 TEST_CASE_METHOD(EndedFixture, "denied: nobody is led to where the service is controlled") {

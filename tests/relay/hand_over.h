@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -13,6 +14,12 @@
 namespace sc::test {
 
 inline constexpr base::WallTime kNow{std::chrono::milliseconds{1'793'541'780'000}};
+
+// It is kNow whenever it is asked; what sessions are old by goes on.
+struct StoppedClock final : base::Clock {
+  base::WallTime wall() const override { return kNow; }
+  base::Instant steady() const override { return std::chrono::steady_clock::now(); }
+};
 
 // One life of the service: its vault and its pool, with the store's descriptors to begin with.
 struct Process {
@@ -55,7 +62,9 @@ struct HandOverFixture {
                                    {std::chrono::seconds(2), {}, {}, std::chrono::milliseconds(0)},
                                    *net::Address::parse_ip("127.0.0.1", 0)};
   base::Fd backend = listen_on_loopback();
+  StoppedClock clock;
   std::vector<core::Stream> rows;
+  std::map<std::uint16_t, core::StoredTraffic> saved_traffic;
   std::optional<Process> process;
 
   HandOverFixture() { process.emplace(manager, options); }
@@ -101,9 +110,10 @@ struct HandOverFixture {
   }
   void begin_process() {
     process.emplace(manager, options);
-    process->pool->inherit(rows, kNow);
+    process->pool->inherit({rows, {}, {}, saved_traffic}, clock);
   }
   void open_streams() {
+    for (const auto& [port, saved] : saved_traffic) process->pool->restore(port, saved.traffic);
     for (const core::Stream& stream : rows) {
       auto listener = process->pool->prepare(stream.spec);
       REQUIRE(listener);

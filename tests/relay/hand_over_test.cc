@@ -140,6 +140,42 @@ TEST_CASE_METHOD(HandOverFixture, "what a session has carried and its place come
   CHECK(pool().sessions() == 0);
 }
 
+TEST_CASE_METHOD(HandOverFixture, "what a kept session had carried when it was saved counts once") {
+  const std::uint16_t port = open().spec.port;
+  const Pair pair = connect_and_talk(port);
+  const Pair ended = connect_and_talk(port);
+  process->turn_until([&] { return pool().traffic(port).bytes_out == 6; });
+  ::shutdown(ended.client.get(), SHUT_WR);
+  ::shutdown(ended.backend.get(), SHUT_WR);
+  process->turn_until([&] { return pool().sessions() == 1; });
+  process->hand_over();
+  saved_traffic[port] = {kNow, kNow, pool().traffic(port)};
+  CHECK(saved_traffic[port].traffic.sessions_total == 2);
+  process.reset();
+  begin_process();
+  open_streams();
+  talk(pair);
+  process->turn_until([&] { return pool().traffic(port).bytes_out == 9; });
+  CHECK(pool().traffic(port).bytes_in == 15);
+  CHECK(pool().traffic(port).sessions_total == 2);
+  CHECK(pool().traffic(port).sessions_active == 1);
+}
+
+TEST_CASE_METHOD(HandOverFixture,
+                 "a kept session that came after the last save is counted with it") {
+  const std::uint16_t port = open().spec.port;
+  const Pair pair = connect_and_talk(port);
+  process->turn_until([&] { return pool().traffic(port).bytes_out == 3; });
+  core::Traffic carried;
+  carried.sessions_total = 7;
+  carried.bytes_in = 1000;
+  saved_traffic[port] = {kNow - 1h, kNow - 1min, carried};
+  restart();
+  CHECK(pool().traffic(port).sessions_total == 8);
+  CHECK(pool().traffic(port).bytes_in == 1005);
+  CHECK(pool().traffic(port).bytes_out == 3);
+}
+
 TEST_CASE_METHOD(HandOverFixture,
                  "at the limit of sessions those that are there go on, more wait") {
   const std::uint16_t port = open().spec.port;
@@ -275,7 +311,7 @@ TEST_CASE_METHOD(HandOverFixture,
   rows.pop_back();
   FakeHost host;
   host.refuse_poll_after(0);
-  pool().inherit(rows, kNow);
+  pool().inherit({rows, {}, {}, {}}, clock);
   CHECK(is_reset(pair.client));
   CHECK(is_reset(pair.backend));
   process->turn_until([&] { return pool().admission().sessions() == 1; });

@@ -112,6 +112,47 @@ TEST_CASE_METHOD(PoolFixture,
   CHECK(talks(pair));
 }
 
+TEST_CASE_METHOD(PoolFixture, "what a stream carried stays with it when its port is closed") {
+  const std::uint16_t port = open(port_of(backend));
+  const auto reopen = [&] {
+    close(port, 60s);
+    auto listener = pool.prepare(at(port));
+    REQUIRE(listener);
+    pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
+  };
+  const Pair first = connect(port);
+  reopen();
+  const Pair second = connect(port);
+  CHECK(pool.traffic(port).sessions_total == 2);
+  CHECK(pool.traffic(port).sessions_active == 2);  // that of before runs still
+  CHECK(talks(first));
+  turn_until([&] { return pool.traffic(port).bytes_in == 5; });
+  reopen();
+  CHECK(pool.traffic(port).sessions_total == 2);
+  CHECK(pool.traffic(port).bytes_in == 5);
+  pool.forget(port);
+  CHECK(pool.traffic(port).sessions_total == 2);  // until the next one comes
+  reopen();
+  CHECK(pool.traffic(port) == core::Traffic{});
+}
+
+TEST_CASE_METHOD(PoolFixture, "what a stream had carried in a former process is where it begins") {
+  core::Traffic carried;
+  carried.bytes_in = 100;
+  carried.ended.at(3) = 2;
+  const std::uint16_t port = open(port_of(backend));
+  pool.restore(port, carried);
+  const Pair pair = connect(port);
+  CHECK(talks(pair));
+  turn_until([&] { return pool.traffic(port).bytes_in == 105; });
+  CHECK(pool.traffic(port).ended == carried.ended);
+  CHECK(pool.traffic(port).sessions_total == 1);
+  close(port, 60s);
+  pool.restore(port, {});  // a new stream has the port, and is not opened
+  CHECK(pool.traffic(port) == core::Traffic{});
+  CHECK(talks(pair));
+}
+
 TEST_CASE_METHOD(PoolFixture, "a changed backend serves new sessions, running ones stay") {
   const base::Fd other = listen_on_loopback();
   const auto port = open(port_of(backend));

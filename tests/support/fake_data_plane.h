@@ -56,6 +56,10 @@ class FakeDataPlane final : public core::DataPlane {
     calls.push_back("release " + std::to_string(port));
     closing.emplace_back(port, std::move(on_free));
   }
+  void restore(std::uint16_t port, const core::Traffic& traffic) override {
+    carried.insert_or_assign(port, traffic);
+  }
+  void forget(std::uint16_t port) override { forgotten.push_back(port); }
   core::Traffic traffic(std::uint16_t port) const override {
     const auto found = carried.find(port);
     return found == carried.end() ? core::Traffic{} : found->second;
@@ -86,6 +90,7 @@ class FakeDataPlane final : public core::DataPlane {
   }
   std::set<std::uint16_t> taken;  // by another program
   std::map<std::uint16_t, core::Traffic> carried;
+  std::vector<std::uint16_t> forgotten;
   std::map<std::uint16_t, core::StreamSpec> open;
   std::map<std::uint16_t, base::Fd> listeners;
   std::vector<std::string> calls;

@@ -40,6 +40,7 @@ class FakeStore final : public core::StreamStore {
       core::StoredStreams stored;
       for (const auto& [port, stream] : rows) stored.streams.push_back(stream);
       stored.unreadable = unreadable;
+      stored.traffic = traffic;
       done(std::move(stored));
     });
   }
@@ -106,6 +107,7 @@ class FakeStore final : public core::StreamStore {
 
   std::map<std::uint16_t, core::Stream> rows;
   std::vector<core::Event> events;
+  std::map<std::uint16_t, core::StoredTraffic> traffic;
   std::vector<core::UnreadableRow> unreadable;
   std::optional<base::Error> failure;  // what every call is answered with
 
@@ -144,8 +146,13 @@ class FakeStore final : public core::StreamStore {
       if (row != rows.end() && row->second.spec == note->stream.spec) row->second = note->stream;
     } else if (auto* erase = std::get_if<core::EraseStream>(&write)) {
       rows.erase(erase->port);
+      traffic.erase(erase->port);
     } else if (auto* append = std::get_if<core::AppendEvent>(&write)) {
       events.push_back(append->event);
+    } else if (auto* save = std::get_if<core::SaveTraffic>(&write)) {
+      const auto row = rows.find(save->port);
+      if (row != rows.end() && row->second.created_at <= save->stored.since)
+        traffic.insert_or_assign(save->port, save->stored);
     }
   }
 

@@ -1,0 +1,173 @@
+#include "api/json_session.h"
+
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "core/end_reason.h"
+
+namespace sc::api {
+namespace {
+
+void text_or_null(JsonWriter& out, std::string_view name, std::string_view text) {
+  out.key(name);
+  text.empty() ? out.null() : out.string(text);
+}
+
+// `ECONNREFUSED`; empty: none is known.
+std::string_view name_of_errno(int number) {
+  const char* name = number == 0 ? nullptr : ::strerrorname_np(number);
+  return name == nullptr ? "" : name;
+}
+
+void milliseconds_or_null(JsonWriter& out, std::string_view name,
+                          std::optional<std::chrono::microseconds> duration) {
+  out.key(name);
+  duration ? out.milliseconds(*duration) : out.null();
+}
+
+void append_attempts(JsonWriter& out, const std::vector<core::DialAttempt>& tried) {
+  out.key("tried").begin_array();
+  for (const core::DialAttempt& attempt : tried) {
+    out.begin_object();
+    out.key("address").string(attempt.address);
+    out.key("result").string(core::to_string(attempt.result));
+    text_or_null(out, "error", name_of_errno(attempt.error));
+    out.key("took_ms").milliseconds(attempt.took);
+    out.end_object();
+  }
+  out.end_array();
+}
+
+void append_socket(JsonWriter& out, std::string_view name,
+                   const std::optional<core::SocketFacts>& socket) {
+  out.key(name);
+  if (!socket) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  out.key("local").string(socket->local);
+  out.key("state").string(socket->state);
+  out.key("rtt_ms").milliseconds(socket->rtt);
+  out.key("rttvar_ms").milliseconds(socket->rttvar);
+  out.key("retransmits").number(socket->retransmits);
+  out.key("lost").number(socket->lost);
+  out.key("congestion_window").number(socket->congestion_window);
+  out.key("mss").number(socket->mss);
+  out.key("unread").number(socket->unread);
+  out.key("unsent").number(socket->unsent);
+  out.key("unacknowledged").number(socket->unacknowledged);
+  out.end_object();
+}
+
+}  // namespace
+
+void append_session_fields(JsonWriter& out, const core::RunningSession& session) {
+  out.key("id").string(std::to_string(session.id));
+  out.key("port").number(session.port);
+  out.key("state").string(core::to_string(session.state));
+  out.key("client").string(session.client);
+  out.key("backend").string(base::to_string(session.backend));
+  text_or_null(out, "address", session.address);
+  out.key("accepted_at").string(base::to_iso8601(session.accepted_at));
+  out.key("age_ms").integer(session.age.count());
+  out.key("idle_ms").integer(session.idle.count());
+  milliseconds_or_null(out, "connected_after_ms", session.connected_after);
+  milliseconds_or_null(out, "first_byte_after_ms", session.first_byte_after);
+  out.key("bytes_in").number(session.bytes_in);
+  out.key("bytes_out").number(session.bytes_out);
+  out.key("durable").boolean(session.is_kept);
+}
+
+void append_session_fields(JsonWriter& out, const core::EndedSession& session) {
+  out.key("id").string(std::to_string(session.id));
+  out.key("port").number(session.port);
+  out.key("client").string(session.client);
+  out.key("backend").string(base::to_string(session.backend));
+  text_or_null(out, "address", session.address);
+  out.key("reason").string(core::to_string(session.reason));
+  out.key("fault").string(core::to_string(core::fault_of(session.reason)));
+  out.key("phase").string(core::to_string(session.phase));
+  text_or_null(out, "error", name_of_errno(session.error));
+  out.key("message").string(core::in_words(session));
+  out.key("accepted_at").string(base::to_iso8601(session.accepted_at));
+  milliseconds_or_null(out, "resolved_after_ms", session.resolved_after);
+  milliseconds_or_null(out, "connected_after_ms", session.connected_after);
+  milliseconds_or_null(out, "first_byte_after_ms", session.first_byte_after);
+  out.key("ended_after_ms").milliseconds(session.ended_after);
+  out.key("bytes_in").number(session.bytes_in);
+  out.key("bytes_out").number(session.bytes_out);
+  append_attempts(out, session.tried);
+}
+
+std::string session_list_json(std::span<const core::RunningSession> sessions,
+                              const std::string& cursor) {
+  JsonWriter out;
+  out.begin_object().key("sessions").begin_array();
+  for (const core::RunningSession& session : sessions) {
+    out.begin_object();
+    append_session_fields(out, session);
+    out.end_object();
+  }
+  out.end_array();
+  text_or_null(out, "next_cursor", cursor);
+  return std::move(out.end_object()).take();
+}
+
+std::string session_json(const core::SessionDetails& details) {
+  JsonWriter out;
+  out.begin_object();
+  append_session_fields(out, details.session);
+  append_socket(out, "client_socket", details.client);
+  append_socket(out, "backend_socket", details.backend);
+  append_attempts(out, details.tried);
+  return std::move(out.end_object()).take();
+}
+
+std::string ended_session_json(const core::EndedSession& session) {
+  JsonWriter out;
+  out.begin_object();
+  append_session_fields(out, session);
+  return std::move(out.end_object()).take();
+}
+
+std::string failures_json(std::uint16_t port, std::span<const core::EndedSession> failures) {
+  JsonWriter out;
+  out.begin_object();
+  out.key("port").number(port);
+  out.key("failures").begin_array();
+  for (const core::EndedSession& session : failures) {
+    out.begin_object();
+    append_session_fields(out, session);
+    out.end_object();
+  }
+  out.end_array();
+  return std::move(out.end_object()).take();
+}
+
+std::string check_json(const core::StreamSpec& spec, const core::CheckReport& report) {
+  JsonWriter out;
+  out.begin_object();
+  out.key("port").number(spec.port);
+  out.key("backend").string(base::to_string(spec.backend));
+  out.key("reachable").boolean(report.is_reachable);
+  text_or_null(out, "reason", report.is_reachable ? "" : core::to_string(report.reason));
+  out.key("message").string(report.trouble);
+  text_or_null(out, "address", report.address);
+  milliseconds_or_null(out, "resolved_after_ms", report.resolved_after);
+  out.key("addresses").begin_array();
+  for (const std::string& address : report.addresses) out.string(address);
+  out.end_array();
+  append_attempts(out, report.tried);
+  out.key("took_ms").milliseconds(report.took);
+  return std::move(out.end_object()).take();
+}
+
+}  // namespace sc::api

@@ -1,0 +1,99 @@
+#include "relay/past_traffic.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "relay/failure_log.h"
+
+namespace sc::relay {
+
+core::Traffic traffic_of(const StreamCounters& counters) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  return {counters.sessions_active.load(kRelaxed), counters.sessions_total.load(kRelaxed),
+          counters.bytes_in.load(kRelaxed), counters.bytes_out.load(kRelaxed), counters.ended()};
+}
+
+void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
+  ports_.insert_or_assign(port, Past{carried, {}, {}, false});
+}
+
+void PastTraffic::open(std::uint16_t port) {
+  const auto found = ports_.find(port);
+  if (found == ports_.end()) return;
+  if (found->second.is_gone) {
+    ports_.erase(found);
+  } else {
+    sum_up(port);
+  }
+}
+
+void PastTraffic::close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters) {
+  Past& past = ports_[port];
+  past.latest = counters;
+  past.running.push_back(std::move(counters));
+}
+
+void PastTraffic::forget(std::uint16_t port, bool is_open) {
+  if (is_open) {
+    ports_[port].is_gone = true;
+  } else if (const auto found = ports_.find(port); found != ports_.end()) {
+    found->second.is_gone = true;
+    sum_up(port);
+  }
+}
+
+void PastTraffic::sum_up(std::uint16_t port) {
+  const auto found = ports_.find(port);
+  if (found == ports_.end()) return;
+  Past& past = found->second;
+  std::erase_if(past.running, [&past](const Counters& counters) {
+    if (counters->sessions_admitted.load() > 0 || counters->sessions_active.load() > 0)
+      return false;
+    past.carried += traffic_of(*counters);
+    return true;
+  });
+  if (past.is_gone && past.running.empty()) ports_.erase(found);
+}
+
+core::Traffic PastTraffic::traffic(std::uint16_t port) const {
+  const auto found = ports_.find(port);
+  if (found == ports_.end()) return {};
+  core::Traffic sum = found->second.carried;
+  for (const Counters& running : found->second.running) sum += traffic_of(*running);
+  return sum;
+}
+
+std::vector<core::EndedSession> PastTraffic::failures(std::uint16_t port,
+                                                      const StreamCounters* now) const {
+  std::vector<core::EndedSession> told;
+  const auto add = [&told](const StreamCounters* counters) {
+    const StreamFailures* failed = counters != nullptr ? counters->failures() : nullptr;
+    if (failed == nullptr) return;
+    auto more = failed->log.told();
+    std::move(more.begin(), more.end(), std::back_inserter(told));
+  };
+  add(now);
+  if (const auto found = ports_.find(port); found != ports_.end()) add(found->second.latest.get());
+  // Those of before may have ended since.
+  std::stable_sort(told.begin(), told.end(), [](const auto& one, const auto& other) {
+    return one.accepted_at + one.ended_after > other.accepted_at + other.ended_after;
+  });
+  if (told.size() > core::kMostFailures) told.resize(core::kMostFailures);
+  return told;
+}
+
+SavedSessions::SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
+                             const base::Clock& clock)
+    : saved_(saved),
+      monotonic_zero_(
+          clock.wall().time_since_epoch() -
+          std::chrono::floor<std::chrono::milliseconds>(clock.steady().time_since_epoch())) {}
+
+bool SavedSessions::has(const handoff::SessionFacts& session) const {
+  const auto saved = saved_.find(session.port);
+  const base::WallTime accepted_at{std::chrono::milliseconds(session.started_at) + monotonic_zero_};
+  return saved != saved_.end() && accepted_at < saved->second.saved_at + kSlack;
+}
+
+}  // namespace sc::relay

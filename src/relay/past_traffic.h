@@ -1,0 +1,73 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "core/session.h"
+#include "core/stream.h"
+#include "core/stream_store.h"
+#include "handoff/session_record.h"
+#include "relay/counters.h"
+
+namespace sc::relay {
+
+core::Traffic traffic_of(const StreamCounters& counters);
+
+// What the stream at each port carried before its port was opened last: in former processes, and
+// with the counters that it had then, whose sessions may run still. Control thread only.
+class PastTraffic {
+ public:
+  PastTraffic() = default;
+  PastTraffic(const PastTraffic&) = delete;
+  PastTraffic& operator=(const PastTraffic&) = delete;
+
+  // Whatever was there before is forgotten.
+  void restore(std::uint16_t port, const core::Traffic& carried);
+  // Opened: if the stream of before is gone, this is another one.
+  void open(std::uint16_t port);
+  void close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters);
+  // The stream is gone. If it is open, close() follows.
+  void forget(std::uint16_t port, bool is_open);
+  // What has come to its end is only a number from now on.
+  void sum_up(std::uint16_t port);
+
+  core::Traffic traffic(std::uint16_t port) const;
+  // With those of `now`, if it is not null; the latest first, at most core::kMostFailures.
+  std::vector<core::EndedSession> failures(std::uint16_t port, const StreamCounters* now) const;
+
+ private:
+  using Counters = std::shared_ptr<const StreamCounters>;
+  struct Past {
+    core::Traffic carried;          // all but what the next ones count
+    std::vector<Counters> running;  // sessions of then may run
+    Counters latest;                // for its failures
+    bool is_gone = false;
+  };
+
+  std::map<std::uint16_t, Past> ports_;
+};
+
+// Whether the traffic that was saved has a session that a former process accepted, with what it had
+// carried then. It is about sessions that go on: they are not to be counted twice.
+class SavedSessions {
+ public:
+  // Who was accepted less than so much after a save is taken for one that is in it: more than what
+  // two clocks that go by milliseconds may be apart.
+  static constexpr std::chrono::milliseconds kSlack{100};
+
+  // `saved` outlives this.
+  SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
+                const base::Clock& clock);
+
+  bool has(const handoff::SessionFacts& session) const;
+
+ private:
+  const std::map<std::uint16_t, core::StoredTraffic>& saved_;
+  std::chrono::milliseconds monotonic_zero_;  // in wall time
+};
+
+}  // namespace sc::relay
