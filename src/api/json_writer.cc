@@ -44,6 +44,16 @@ JsonWriter& JsonWriter::number(std::uint64_t value) {
   return *this;
 }
 
+JsonWriter& JsonWriter::milliseconds(std::chrono::microseconds value) {
+  integer(value.count() / 1000);
+  const auto rest = value.count() % 1000;
+  if (rest <= 0) return *this;
+  std::string decimals = std::to_string(1000 + rest).substr(1);
+  while (decimals.back() == '0') decimals.pop_back();
+  out_.append(".").append(decimals);
+  return *this;
+}
+
 JsonWriter& JsonWriter::boolean(bool value) {
   before_value();
   out_ += value ? "true" : "false";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ class JsonWriter {
   JsonWriter& integer(std::int64_t value);
   JsonWriter& number(std::uint64_t value);
   JsonWriter& boolean(bool value);
+  // As a number with three decimals at most: `0.3`, `41`.
+  JsonWriter& milliseconds(std::chrono::microseconds value);
   JsonWriter& null();
 
   // With a line end, for people with curl.

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/event_hub.h"
 #include "api/routes.h"
 #include "api/service_facts.h"
 #include "base/clock.h"
@@ -16,6 +17,7 @@ struct V1Services {
   const base::Clock& clock;
   FactsSource facts;
   Drainer drain;
+  EventHub& events;
 };
 
 struct Endpoint {

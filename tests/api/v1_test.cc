@@ -23,7 +23,8 @@ std::string problem_named(const std::string& name) {
 TEST_CASE("the document describes each endpoint, and no other one but the older six") {
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
-  for (const api::Endpoint& each : api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}}))
+  for (const api::Endpoint& each :
+       api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}, v1.events}))
     served.emplace(each.pattern, base::to_lower(each.method));
   for (const char* legacy : {"/status", "/getstreams", "/createstream/{port}/{backend}",
                              "/removestream/{port}", "/hasstream/{port}", "/getfreeport"})
