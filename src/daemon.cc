@@ -144,6 +144,10 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       later_(loop_),
       metering_(plane_, *store_, server_, [this] { return facts(); }),
       metrics_(metering_.services(conductor_, later_)),
+      events_(*store_, plane_, token_book_, clock,
+              [this](milliseconds delay, base::Callback<void()> function) {
+                later_.after(delay, std::move(function));
+              }),
       routes_(server_options().error_body),
       gate_(
           auth_options(options_.configuration.settings), clock, token_book_,
@@ -181,7 +185,7 @@ void Daemon::add_routes() {
   api::add_v1_routes(routes_, {conductor_, clock_, [this] { return facts(); },
                                [this](std::optional<milliseconds> timeout,
                                       const core::Actor& actor) { drain(timeout, actor); },
-                               plane_});
+                               plane_, events_});
   metrics_.add_to(routes_);
   api::add_ui_routes(routes_);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/event_hub.h"
 #include "api/gate.h"
 #include "api/metrics_endpoint.h"
 #include "api/routes.h"
@@ -136,6 +137,7 @@ class Daemon {
   loop::Later later_;
   Metering metering_;
   api::MetricsEndpoint metrics_;
+  api::EventHub events_;
   api::Routes routes_;
   api::Gate gate_;
   http::Server server_;

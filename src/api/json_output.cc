@@ -243,6 +243,12 @@ std::string history_json(const core::HistoryPage& page, const std::string& curso
   return std::move(out.end_object()).take();
 }
 
+std::string event_json(const core::RecordedEvent& event) {
+  JsonWriter out;
+  append_event(out, event);
+  return std::move(out).take();
+}
+
 std::string status_json(const ServiceFacts& facts, const core::PortRanges& ranges,
                         std::span<const View> views) {
   JsonWriter out;

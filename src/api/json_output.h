@@ -29,6 +29,7 @@ std::string past_stream_list_json(std::span<const core::Stream> streams, const s
 std::string apply_report_json(const core::ApplyReport& report, bool dry_run, bool with_skipped);
 
 std::string history_json(const core::HistoryPage& page, const std::string& cursor);
+std::string event_json(const core::RecordedEvent& event);
 
 std::string status_json(const ServiceFacts& facts, const core::PortRanges& ranges,
                         std::span<const View> views);

@@ -26,6 +26,15 @@ void TokenBook::find(std::string_view secret, OnFound on_found) {
   if (!asked_at_) ask();
 }
 
+void TokenBook::find_again(const std::string& sha256, OnFound on_found) {
+  if (const core::Token* in_file = find_usable(file_tokens_, sha256)) {
+    on_found(std::optional(core::to_caller(*in_file)));
+    return;
+  }
+  waiting_.push_back({sha256, std::move(on_found)});
+  if (!asked_at_) ask();
+}
+
 // All are compared, each in the same time, so that the time says nothing about any of them.
 const core::Token* TokenBook::find_usable(const std::vector<core::Token>& among,
                                           const std::string& sha256) const {

@@ -40,6 +40,9 @@ class TokenBook {
   // from inside when it is known from memory, else later; not at all when this dies first.
   using OnFound = base::Callback<void(base::Result<std::optional<core::Caller>>)>;
   void find(std::string_view secret, OnFound on_found);
+  // Is the token with this digest, which was good before, so still? The store is asked, whatever it
+  // said and when. As find() otherwise.
+  void find_again(const std::string& sha256, OnFound on_found);
 
  private:
   struct Waiting {

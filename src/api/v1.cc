@@ -12,8 +12,8 @@ namespace sc::api {
 
 std::vector<Endpoint> v1_endpoints(const V1Services& on) {
   std::vector<Endpoint> all = stream_endpoints(on);
-  for (std::vector<Endpoint>& part :
-       std::array{bulk_endpoints(on), session_endpoints(on), service_endpoints(on)})
+  for (std::vector<Endpoint>& part : std::array{bulk_endpoints(on), session_endpoints(on),
+                                                event_endpoints(on), service_endpoints(on)})
     std::move(part.begin(), part.end(), std::back_inserter(all));
   return all;
 }
@@ -55,15 +55,21 @@ void Reply::refuse(const base::Error& error, const std::optional<std::string>& t
 }
 
 Endpoint endpoint(std::string method, std::string pattern, V1Handler handler) {
+  return endpoint_of_any_type(std::move(method), std::move(pattern),
+                              [handler = std::move(handler)](const Call& call, Reply& reply) {
+                                auto refused = check_accept(call.request);
+                                return refused ? std::move(refused) : handler(call, reply);
+                              });
+}
+
+Endpoint endpoint_of_any_type(std::string method, std::string pattern, V1Handler handler) {
   Endpoint made{std::move(method), std::move(pattern), {}};
   made.handler = [handler = std::move(handler)](
                      const http::Request& request, const http::Params& params,
                      const core::Caller& caller, http::Responder responder) {
     const Call call{request, params, caller};
     Reply reply(call, std::move(responder));
-    auto refused = check_accept(request);
-    if (!refused) refused = handler(call, reply);
-    if (refused) reply.refuse(std::move(*refused));
+    if (auto refused = handler(call, reply)) reply.refuse(std::move(*refused));
   };
   return made;
 }

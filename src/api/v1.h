@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/event_hub.h"
 #include "api/routes.h"
 #include "api/service_facts.h"
 #include "base/clock.h"
@@ -18,6 +19,7 @@ struct V1Services {
   FactsSource facts;
   Drainer drain;
   core::SessionBook& sessions;
+  EventHub& events;
 };
 
 struct Endpoint {

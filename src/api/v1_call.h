@@ -39,6 +39,8 @@ class Reply {
   void send_tagged(const Conditions& conditions, const std::string& tag, std::string body,
                    std::vector<http::Header> headers = {});
   void refuse(Problem problem, std::vector<http::Header> headers = {});
+  // For an answer that is not sent as one piece; nothing is owed any more.
+  http::Responder take_responder() { return std::move(responder_); }
   // `tag`: of what is there, for who finds that it has changed.
   void refuse(const base::Error& error, const std::optional<std::string>& tag = {});
 
@@ -53,6 +55,8 @@ class Reply {
 using V1Handler = std::function<std::optional<Problem>(const Call& call, Reply& reply)>;
 // Refuses what every endpoint refuses, then asks the handler.
 Endpoint endpoint(std::string method, std::string pattern, V1Handler handler);
+// Where Accept is the handler's to judge.
+Endpoint endpoint_of_any_type(std::string method, std::string pattern, V1Handler handler);
 
 // not_found: the path's `{port}` is no port.
 Outcome<std::uint16_t> port_of(const Call& call);
@@ -83,6 +87,7 @@ std::vector<http::Header> next_page(std::string_view path, const Query& query,
 std::vector<Endpoint> stream_endpoints(const V1Services& on);
 std::vector<Endpoint> bulk_endpoints(const V1Services& on);
 std::vector<Endpoint> session_endpoints(const V1Services& on);
+std::vector<Endpoint> event_endpoints(const V1Services& on);
 std::vector<Endpoint> service_endpoints(const V1Services& on);
 
 }  // namespace sc::api

@@ -25,6 +25,7 @@ struct Caller {
   std::string name;  // the actor, as it stands in history: `token ci`, `127.0.0.1`
   Role role = Role::viewer;
   std::optional<PortRanges> ports;  // whose streams it may change; nullopt: all
+  std::string token_sha256;         // of the token that it showed; empty: it showed none
   bool operator==(const Caller&) const = default;
 };
 

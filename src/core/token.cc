@@ -38,7 +38,9 @@ TokenState state_of(const Token& token, base::WallTime now) {
   return TokenState::active;
 }
 
-Caller to_caller(const Token& token) { return {"token " + token.name, token.role, token.ports}; }
+Caller to_caller(const Token& token) {
+  return {"token " + token.name, token.role, token.ports, token.sha256};
+}
 
 base::Result<void> check_token_name(std::string_view name) {
   if (!name.empty() && name.size() <= kMaxName &&

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/fake_token_store.h"
 #include "api/problem.h"
 #include "api/routes.h"
 #include "api/v1.h"
@@ -25,7 +26,8 @@ struct ServedV1 {
       drains.emplace_back(timeout, actor.name);
       on.conductor.drain();
     };
-    api::add_v1_routes(routes, {on.conductor, on.clock, [this] { return facts; }, drain, sessions});
+    api::add_v1_routes(routes,
+                       {on.conductor, on.clock, [this] { return facts; }, drain, sessions, events});
     served.handler = [this](const http::Request& request, http::Responder responder) {
       routes.route(request, caller, std::move(responder));
       while (on.store.waiting() > 0 || !on.plane.closing.empty()) {
@@ -57,7 +59,15 @@ struct ServedV1 {
   api::ServiceFacts facts;
   // What was asked for: its time-out, and by whom.
   std::vector<std::pair<std::optional<std::chrono::milliseconds>, std::string>> drains;
+  FakeTokenStore token_store;
+  api::TokenBook tokens{token_store, on.clock};
   FakeSessionBook sessions;
+  // What waits for time to pass, and how much.
+  std::vector<std::pair<std::chrono::milliseconds, base::Callback<void()>>> later;
+  api::EventHub events{on.store, sessions, tokens, on.clock,
+                       [this](std::chrono::milliseconds delay, base::Callback<void()> function) {
+                         later.emplace_back(delay, std::move(function));
+                       }};
   core::Caller caller{"tester", core::Role::admin, {}};
   api::Routes routes{
       [](int status, const std::string& detail) { return api::problem(status, detail); }};

@@ -25,7 +25,7 @@ TEST_CASE(
   ServedV1 v1;
   std::set<std::pair<std::string, std::string>> served;
   for (const api::Endpoint& each :
-       api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}, v1.sessions}))
+       api::v1_endpoints({v1.on.conductor, v1.on.clock, {}, {}, v1.sessions, v1.events}))
     served.emplace(each.pattern, base::to_lower(each.method));
   for (const char* other :
        {"/status", "/getstreams", "/createstream/{port}/{backend}", "/removestream/{port}",

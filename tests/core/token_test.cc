@@ -54,7 +54,8 @@ TEST_CASE("who shows a token is called by its name") {
   token.name = "ci";
   token.role = Role::operator_;
   token.ports = *PortRanges::parse("9000");
-  CHECK(to_caller(token) == Caller{"token ci", Role::operator_, *PortRanges::parse("9000")});
+  CHECK(to_caller(token) ==
+        Caller{"token ci", Role::operator_, *PortRanges::parse("9000"), token.sha256});
 }
 
 }  // namespace

@@ -212,6 +212,18 @@ class OpenApi(V1Test):
         self.drive(200, "GET", "/v1/history?limit=2")
         self.drive_refusals("GET", "/v1/history")
 
+    def drive_events(self):
+        """Without an end: as much as comes first is looked at."""
+        path = "/v1/events?last_event_id=0&types=stream,session&port=" + str(self.ports[2])
+        connection = self.connection()
+        connection.request("GET", path, headers={"Last-Event-ID": "0"})
+        answer = connection.getresponse()
+        reply = harness.parse_reply(answer.status, answer.headers, answer.readline())
+        self.assertEqual((reply.status, reply.body), (200, b"retry: 1000\n"))
+        self.description.check("GET", path, None, {"Last-Event-ID": "0"}, reply)
+        connection.close()
+        self.drive_refusals("GET", "/v1/events")
+
     def drive_restore_outside_of_the_range(self, when):
         self.drive(204, "DELETE", self.stream(self.ports[2]))
         self.service.stop()
@@ -302,6 +314,7 @@ class OpenApi(V1Test):
         self.drive_streams()
         self.drive_sets()
         self.drive_sessions()
+        self.drive_events()
         self.drive_service()
         self.drive_legacy()
         self.drive_drain()

@@ -59,6 +59,10 @@ class Client {
     reading_ = false;
     update();
   }
+  void start_reading() {
+    reading_ = true;
+    update();
+  }
   void reset() {
     net::reset_on_close(fd_.get());
     ended = true;
