@@ -16,7 +16,7 @@ MetricsPage::MetricsPage(MetricsForm form)
     : form_(form),
       active_(make(MetricType::gauge, "sessions_active", "Sessions of a stream that run now.")),
       accepted_(make(MetricType::counter, "sessions_accepted",
-                     "Sessions of a stream since its port was opened.")),
+                     "Sessions of a stream that were accepted.")),
       ended_(make(MetricType::counter, "sessions_ended",
                   "Sessions of a stream that ended, by reason; reasons that did not occur are left "
                   "out.")),
