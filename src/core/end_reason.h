@@ -34,7 +34,7 @@ enum class Fault : unsigned char {
   client,     // whoever came
   backend,    // where the stream leads, or the way there, its name among it
   policy,     // a setting of the stream or the service asked for it
-  operator_,  // somebody ended it: `operator`
+  operator_,  // NOLINT: `operator` is C++'s. Somebody ended it
   service,    // this process or its host
 };
 
