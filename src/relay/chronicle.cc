@@ -26,8 +26,9 @@ void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
     return;
   }
   StreamFailures& failures = counters.failures(records_.failures);
-  failures.ended.at(static_cast<std::size_t>(end.reason)).fetch_add(1, kRelaxed);
+  const auto reason = static_cast<std::size_t>(end.reason);
   failures.log.add(std::move(end));
+  failures.ended.at(reason).fetch_add(1, kRelaxed);  // one that is counted can be asked for
 }
 
 }  // namespace sc::relay
