@@ -58,7 +58,7 @@ class Streams(ui_case.Ui):
                             ".split(/[ML]/).filter(Boolean).map((point) => Number(point.split(' ')[1]))")
         self.assertLess(min(heights), 90, heights)
         page.wait_text("1", ".key.sessions b")
-        page.wait_text(f"127.0.0.1:{client.getsockname()[1]}", ".sessions")
+        page.wait_text(f"127.0.0.1:{client.getsockname()[1]}", "section.sessions")
 
         page.click("Remove …")
         page.fill("Running sessions may take", "soon")
@@ -220,10 +220,10 @@ class Sessions(ui_case.Ui):
         self.say(client, b"x" * 1234)
         self.say(other)
         name = f"127.0.0.1:{client.getsockname()[1]}"
-        page.wait_text(name, ".sessions")
-        press = ("[...document.querySelectorAll('.sessions button')].find((each) =>"
+        page.wait_text(name, "section.sessions")
+        press = ("[...document.querySelectorAll('section.sessions button')].find((each) =>"
                  " each.getAttribute('aria-label') === '%s the session of " + name + "').click()")
-        page.wait_text("1.2 kB", ".sessions")
+        page.wait_text("1.2 kB", "section.sessions")
         page.eval(press % "Details of")
         page.wait_text("round trip", "dialog")
         page.wait_text(name, "dialog")
@@ -237,7 +237,7 @@ class Sessions(ui_case.Ui):
         page.wait_text(f"The session of {name} is ended", "#said")
         self.assertRaises(ConnectionError, peers.read_all, client)
         self.say(other)
-        page.wait(f"!document.querySelector('.sessions tbody').innerText.includes('{name}')")
+        page.wait(f"!document.querySelector('section.sessions tbody').innerText.includes('{name}')")
         page.wait_text("killed 1", ".ends")
         page.wait_text("an operator ended it", ".failures")
 
