@@ -9,6 +9,7 @@ import resource
 import socket
 import unittest
 
+import chromium
 import harness
 import peers
 from v1_client import V1Test
@@ -250,11 +251,37 @@ class Reasons(Provoking):
         self.assert_told(self.internal())
 
 
+@unittest.skipUnless(chromium.PROGRAM and SHIM, "no chromium, or beside a sanitizer")
+class Page(Provoking):
+    """All of them one after the other, and then what a person reads at each stream."""
+
+    def test_the_page_says_each_of_them(self):
+        names = [name for name in reasons() if name != "internal" or SHIM]
+        names.sort(key=lambda name: name == "drained")  # it ends all
+        provoked = [getattr(self, name)() for name in names]
+        browser = chromium.Browser(self.dir)
+        self.addCleanup(browser.close)
+        page = browser.page()
+        for expected in provoked:
+            with self.subTest(reason=expected.reason):
+                page.go(f"http://127.0.0.1:{self.service.api_port}/#/streams/{expected.port}")
+                page.wait_text(f"{expected.port} →", "h1")
+                page.wait_text(expected.reason, ".ended")
+                if expected.reason != "finished":
+                    page.wait_text(expected.words, ".failures")
+                    self.assertIn(expected.reason, page.text(".failures"))
+
+
+def reasons():
+    """As the source has them."""
+    source = (harness.ROOT / "src/core/end_reason.h").read_text(encoding="utf-8")
+    body = source.split("enum class EndReason")[1].split("};")[0]
+    return [line.split(",")[0].strip() for line in body.splitlines()[1:] if "," in line.split("//")[0]]
+
+
 class Words(unittest.TestCase):
     def test_every_reason_of_the_source_has_a_test_here(self):
-        source = (harness.ROOT / "src/core/end_reason.h").read_text(encoding="utf-8")
-        body = source.split("enum class EndReason")[1].split("};")[0]
-        names = {line.split(",")[0].strip() for line in body.splitlines()[1:] if "," in line}
+        names = set(reasons())
         self.assertGreater(len(names), 10)
         self.assertEqual({name for name in names if not hasattr(Reasons, f"test_{name}")}, set())
 
