@@ -12,6 +12,7 @@ import tempfile
 
 import building
 import durability
+import insight
 import launch
 import network
 import proxies
@@ -19,7 +20,7 @@ import scenarios
 import tables
 
 SMOKE_SECONDS = 0.05
-ALONE = (scenarios.WORKERS, durability.GROUP)
+ALONE = (scenarios.WORKERS, durability.GROUP, insight.GROUP)
 
 
 def parse_arguments(words):
@@ -28,8 +29,9 @@ def parse_arguments(words):
                         help="what to compare with (default: %(default)s)")
     parser.add_argument("--only", default=",".join(scenarios.GROUPS),
                         help="groups of scenarios (default: %(default)s); for itself is each of "
-                        "`workers`, which compares 1 with 2 of them, and `durability`, which compares "
-                        "sessions that outlive the process with others")
+                        "`workers`, which compares 1 with 2 of them, `durability`, which compares "
+                        "sessions that outlive the process with others, and `insight`, which compares "
+                        "a service that is asked about all it does with one that is not")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--workers", type=int, default=1,
@@ -53,6 +55,7 @@ def parse_arguments(words):
             parser.error(f"--peers: no {name!r}")
     chosen.compares_workers = chosen.only == [scenarios.WORKERS]
     chosen.compares_durability = chosen.only == [durability.GROUP]
+    chosen.compares_insight = chosen.only == [insight.GROUP]
     for name in ALONE:
         if name in chosen.only and chosen.only != [name]:
             parser.error(f"--only: {name} has other services than the rest, and goes with none of it")
@@ -87,6 +90,10 @@ def preface(bench, command):
     if chosen.compares_durability:
         lines.append("- off, established, early: what `durable` of the streams is; after: DURABLE_AFTER. "
                      f"The goal for push and drop is {durability.MOST_PUSH_AND_DROP} µs.")
+    elif chosen.compares_insight:
+        lines.append("- all of it: every session is a line of the log and an event that somebody reads, "
+                     "/metrics is asked every second, what the page shows every two; the reader is on "
+                     "the load's core, whose time it takes.")
     elif not chosen.compares_workers:
         lines.append("- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's "
                      "(sockets, pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside "
@@ -98,7 +105,7 @@ def versions(bench):
     if bench.chosen.compares_workers:
         version = proxies.StreamConductor.version() + building.revision()
         return f"{tables.OURS} {version}, with 1 worker and with 2"
-    if bench.chosen.compares_durability:
+    if bench.chosen.compares_durability or bench.chosen.compares_insight:
         return f"{tables.OURS} {proxies.StreamConductor.version()}{building.revision()}"
     found = [f"{each.name} {each.version()}" for each in bench.classes if each.name != "direct"]
     found[0] += building.revision()
@@ -130,7 +137,7 @@ class Bench:
         proxies.OtherBuild.binary = chosen.compare_binary
         self.classes = self.choose_classes()
         self.results = tables.Results([each.name for each in self.classes])
-        self.scenarios = [each for each in scenarios.make_all() + durability.make_all()
+        self.scenarios = [each for each in scenarios.make_all() + durability.make_all() + insight.make_all()
                           if each.group in chosen.only]
         self.started = 0
         self.running = {}
@@ -142,6 +149,9 @@ class Bench:
         if self.chosen.compares_durability:
             durability.Kept.store_cores = self.cores[1]
             return durability.CLASSES
+        if self.chosen.compares_insight:
+            insight.Observed.observer_cores = self.cores[1]
+            return insight.CLASSES
         names = [tables.OURS]
         if self.chosen.compare_binary:
             names.append(proxies.OtherBuild.name)

@@ -72,6 +72,9 @@ class Smoke(unittest.TestCase):
                    says=["ping-pong 64 B, 100", "bulk down, 16", "connect 64 B", "early, after 0 s / off",
                          "of the store", "both: CPU µs"])
 
+    def test_a_service_that_is_watched_beside_one_that_is_not(self):
+        self.check("--only=insight", says=["ping-pong 64 B, 100", "bulk down, 16", "all of it / off"])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
