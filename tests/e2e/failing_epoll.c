@@ -1,7 +1,6 @@
 // For LD_PRELOAD: epoll_ctl(2) refuses, as where fs.epoll.max_user_watches is used up, to watch a
 // socket whose own port is the one in SC_TEST_FAIL_PORT. So a test sees what nothing else provokes
 // without touching the host's limits.
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
