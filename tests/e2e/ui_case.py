@@ -55,3 +55,9 @@ class Ui(harness.EndToEnd):
     def say(self, client, text=b"hello"):
         client.sendall(text)
         self.assertEqual(peers.read_exactly(client, len(text)), text)
+
+    def fail_to_connect(self, port):
+        """A client whose backend is not reached; on a quick machine it is reset at once."""
+        with self.assertRaises(ConnectionError):
+            with peers.connect(port) as client:
+                peers.read_all(client)

@@ -10,8 +10,8 @@ import time
 import unittest
 
 import chromium
-import harness
 import peers
+import ui_case
 
 VIEWS = [(width, height, scheme) for width, height in ((1280, 800), (360, 740))
          for scheme in ("light", "dark")]
@@ -58,7 +58,7 @@ class Load:
             thread.join(20)
 
 
-class Pictures(harness.EndToEnd):
+class Pictures(ui_case.Ui):
     directory = pathlib.Path(".")
 
     def fill(self, service):
@@ -73,11 +73,7 @@ class Pictures(harness.EndToEnd):
             service.get(f"/v1/streams/{port}", "PUT", {"Content-Type": "application/json"},
                         json.dumps(body))
         for i in (6, 7, 7, 7):
-            with peers.connect(service.ports[i]) as client:
-                try:
-                    peers.read_all(client)
-                except ConnectionError:
-                    pass
+            self.fail_to_connect(service.ports[i])
         load = Load()
         self.addCleanup(load.close)
         for i in range(5):

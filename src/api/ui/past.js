@@ -34,7 +34,7 @@ export class FailuresPanel {
     this.port = port;
     this.failures = [];
     this.list = el("ul", {class: "entries"});
-    this.empty = el("p", {class: "empty"}, "No session has failed.");
+    this.empty = el("p", {class: "empty", hidden: true}, "No session has failed.");
     this.element = el("section", {class: "failures", "aria-labelledby": "failures-title"},
                       el("h2", {id: "failures-title"}, "Failures"), this.empty, this.list);
   }
@@ -78,12 +78,11 @@ export class HistoryPanel {
     this.events = [];
     this.cursor = null;
     this.list = el("ol", {class: "entries"});
-    this.empty = el("p", {class: "empty"}, "Nothing is known.");
+    this.empty = el("p", {class: "empty", hidden: true}, "Nothing is known.");
     this.older = button("Older", () => this.loadOlder().catch((error) => app.trouble(error)),
-                        {class: "quiet"});
+                        {class: "quiet", hidden: true});
     this.element = el("section", {class: "history", "aria-labelledby": "history-title"},
       el("h2", {id: "history-title"}, "History"), this.empty, this.list, this.older);
-    this.show();
   }
 
   page(cursor, signal) {
