@@ -10,7 +10,6 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using core::EndReason;
 using handoff::RecordKind;
 using relay::Session;
 

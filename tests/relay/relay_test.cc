@@ -11,7 +11,6 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using core::EndReason;
 
 net::Dialed dialed(loop::Loop& loop, base::Fd fd) {
   const int number = fd.get();
