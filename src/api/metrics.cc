@@ -128,10 +128,10 @@ void MetricsPage::append_limits(const ServiceMetrics& service) {
 void MetricsPage::append_workers(const std::vector<WorkerMetrics>& workers) {
   MetricLines sessions = make(MetricType::gauge, "worker_sessions", "Sessions of a worker now.");
   MetricLines cpu = make(MetricType::counter, "worker_cpu_seconds", "CPU time of a worker.");
-  MetricLines lag =
-      make(MetricType::gauge, "worker_loop_lag_seconds",
-           "How long a message of this scrape waited until the worker took it, or, if "
-           "it has not, so far.");
+  MetricLines lag = make(
+      MetricType::gauge, "worker_loop_lag_seconds",
+      "How long a message of this scrape waited until the worker took it, or, if it has not, so "
+      "far; or the one before, if that came too late for its scrape and waited longer.");
   MetricLines pipes = make(MetricType::gauge, "worker_pipes",
                            "Pipes of a worker by state: lent to sessions, or at rest.");
   for (std::size_t i = 0; i < workers.size(); ++i) {
