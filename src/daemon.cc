@@ -142,7 +142,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       traffic_timer_(loop_, [this] { on_traffic_due(); }),
       token_book_(*store_, clock),
       later_(loop_),
-      metering_(plane_, *store_, server_, [this] { return facts(); }),
+      metering_(plane_, *store_, server_, events_, [this] { return facts(); }),
       metrics_(metering_.services(conductor_, later_)),
       events_(*store_, plane_, token_book_, clock,
               [this](milliseconds delay, base::Callback<void()> function) {

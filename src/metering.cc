@@ -31,11 +31,15 @@ Memory read_memory() {
 }  // namespace
 
 Metering::Metering(relay::WorkerPool& plane, const store::SqliteStore& store,
-                   const http::Server& server, api::FactsSource facts)
-    : plane_(plane), store_(store), server_(server), facts_(std::move(facts)) {}
+                   const http::Server& server, const api::EventHub& events, api::FactsSource facts)
+    : plane_(plane), store_(store), server_(server), events_(events), facts_(std::move(facts)) {}
 
 api::MetricsServices Metering::services(core::Conductor& conductor, loop::Later& later) {
-  return {conductor, [this] { begin(); }, [this] { return measure(); }, [this] { return read(); },
+  return {conductor,
+          [this] { begin(); },
+          [this] { return measure(); },
+          [this] { return read(); },
+          [this](std::uint16_t port) { return plane_.restored(port); },
           [&later](base::Callback<void()> function) {
             later.after(std::chrono::milliseconds{0}, std::move(function));
           }};
@@ -56,8 +60,10 @@ api::ServiceMetrics Metering::read() const {
   out.facts = facts_();
   const relay::Admission& admission = plane_.admission();
   for (const auto missing :
-       {relay::Room::no_session, relay::Room::stream_full, relay::Room::no_descriptor})
+       {relay::Room::no_session, relay::Room::stream_full, relay::Room::no_descriptor}) {
     out.waits.emplace_back(to_string(missing), admission.refusals(missing));
+    out.waiting.emplace_back(to_string(missing), admission.waiting(missing));
+  }
   out.descriptors = admission.descriptors();
   relay::SessionLatencies latencies = plane_.latencies();
   out.connect = std::move(latencies.connect);
@@ -65,8 +71,9 @@ api::ServiceMetrics Metering::read() const {
   out.duration = std::move(latencies.duration);
   out.workers = workers();
   out.store = {store_.commits().times(), store_.commits().failures(), store_.queued()};
-  out.api = {server_.answers().all(), server_.evicted(), server_.turned_away(),
-             server_.limit_hits()};
+  out.api = {server_.answers().all(), server_.evicted(),      server_.turned_away(),
+             server_.limit_hits(),    server_.slow_readers(), events_.watchers(),
+             events_.notes_missed()};
   out.process = process(out.facts.started_at);
   return out;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "api/event_hub.h"
 #include "api/metrics_endpoint.h"
 #include "api/service_facts.h"
 #include "base/callback.h"
@@ -16,7 +17,7 @@ namespace sc {
 class Metering {
  public:
   Metering(relay::WorkerPool& plane, const store::SqliteStore& store, const http::Server& server,
-           api::FactsSource facts);
+           const api::EventHub& events, api::FactsSource facts);
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
@@ -32,6 +33,7 @@ class Metering {
   relay::WorkerPool& plane_;
   const store::SqliteStore& store_;
   const http::Server& server_;
+  const api::EventHub& events_;
   const api::FactsSource facts_;
   OpenDescriptors descriptors_;
 };

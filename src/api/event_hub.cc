@@ -163,6 +163,7 @@ void EventHub::tell_news() {
   if (watch_ == Watch::nothing) return;
   const core::SessionNews news = sessions_.take_news();
   if (news.notes.empty() && news.missed == 0) return;
+  notes_missed_ += news.missed;
   std::vector<TextsOfNote> texts;
   for (const core::SessionNote& note : news.notes) {
     TextsOfNote made;

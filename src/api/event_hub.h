@@ -55,6 +55,8 @@ class EventHub {
 
   bool is_full() const { return watchers_.size() >= kMostWatchers; }
   std::size_t watchers() const { return watchers_.size(); }
+  // Of sessions, while somebody watched: dropped because too many came at once.
+  std::uint64_t notes_missed() const { return notes_missed_; }
 
   // Answers with events until the client goes, its token is not good any more, history cannot be
   // read, or the server leaves. Not when it is full.
@@ -98,6 +100,7 @@ class EventHub {
 
   WatcherId next_id_ = 1;
   Watch watch_ = Watch::nothing;
+  std::uint64_t notes_missed_ = 0;
   bool waits_for_news_ = false;
   bool waits_to_look_ = false;
   std::map<WatcherId, Watcher> watchers_;

@@ -10,19 +10,32 @@ namespace {
 
 constexpr std::string_view kPrefix = "stream_conductor_";
 
+// A total that was saved is older than what Prometheus saw before a crash: it would take the fall
+// for a reset to 0, and all that is left for new. So counters begin with the process.
+core::Traffic counted_here(core::Traffic traffic, const core::Traffic& restored) {
+  traffic.sessions_total -= restored.sessions_total;
+  traffic.bytes_in -= restored.bytes_in;
+  traffic.bytes_out -= restored.bytes_out;
+  for (std::size_t i = 0; i < traffic.ended.size(); ++i)
+    traffic.ended.at(i) -= restored.ended.at(i);
+  return traffic;
+}
+
 }  // namespace
 
 MetricsPage::MetricsPage(MetricsForm form)
     : form_(form),
       active_(make(MetricType::gauge, "sessions_active", "Sessions of a stream that run now.")),
       accepted_(make(MetricType::counter, "sessions_accepted",
-                     "Sessions of a stream that were accepted.")),
-      ended_(make(MetricType::counter, "sessions_ended",
-                  "Sessions of a stream that ended, by reason; reasons that did not occur are left "
-                  "out.")),
-      bytes_(make(MetricType::counter, "relayed_bytes",
-                  "Bytes of a stream, counted while its sessions run: in, from clients, taken by "
-                  "the backend; out, from the backend, taken by clients.")) {}
+                     "Sessions of a stream that this process accepted.")),
+      ended_(
+          make(MetricType::counter, "sessions_ended",
+               "Sessions of a stream that ended in this process, by reason; reasons that did not "
+               "occur are left out.")),
+      bytes_(
+          make(MetricType::counter, "relayed_bytes",
+               "Bytes of a stream that this process relayed, counted while its sessions run: in, "
+               "from clients, taken by the backend; out, from the backend, taken by clients.")) {}
 
 MetricLines MetricsPage::make(MetricType type, std::string_view name, std::string_view help) const {
   return {form_, type, std::string(kPrefix).append(name), help};
@@ -40,14 +53,14 @@ void MetricsPage::append_total(std::string_view name, std::string_view help, std
   append(std::move(lines));
 }
 
-void MetricsPage::add(const core::StreamView& view) {
+void MetricsPage::add(const core::StreamView& view, const core::Traffic& restored) {
   const core::StreamState state = view.stream.state;
   ++states_.at(static_cast<std::size_t>(state));
   if (view.stream.spec.enabled && state != core::StreamState::listening &&
       state != core::StreamState::draining)
     are_all_open_ = false;
   const std::string port = std::to_string(view.stream.spec.port);
-  const core::Traffic& traffic = view.traffic;
+  const core::Traffic traffic = counted_here(view.traffic, restored);
   active_.add({{"port", port}}, traffic.sessions_active);
   accepted_.add({{"port", port}}, traffic.sessions_total);
   for (std::size_t i = 0; i < traffic.ended.size(); ++i)
@@ -112,6 +125,10 @@ void MetricsPage::append_limits(const ServiceMetrics& service) {
            "Times that clients had to wait in a port's backlog, by what was missing.");
   for (const auto& [limit, times] : service.waits) waits.add({{"limit", limit}}, times);
   append(std::move(waits));
+  MetricLines waiting = make(MetricType::gauge, "listeners_waiting",
+                             "Listeners whose clients wait now, by what is missing.");
+  for (const auto& [limit, listeners] : service.waiting) waiting.add({{"limit", limit}}, listeners);
+  append(std::move(waiting));
   append("sessions", "Sessions that run now, of all streams, removed ones among them.",
          service.facts.sessions_active);
   if (service.facts.max_sessions)
@@ -128,10 +145,10 @@ void MetricsPage::append_limits(const ServiceMetrics& service) {
 void MetricsPage::append_workers(const std::vector<WorkerMetrics>& workers) {
   MetricLines sessions = make(MetricType::gauge, "worker_sessions", "Sessions of a worker now.");
   MetricLines cpu = make(MetricType::counter, "worker_cpu_seconds", "CPU time of a worker.");
-  MetricLines lag =
-      make(MetricType::gauge, "worker_loop_lag_seconds",
-           "How long a message of this scrape waited until the worker took it, or, if "
-           "it has not, so far.");
+  MetricLines lag = make(
+      MetricType::gauge, "worker_loop_lag_seconds",
+      "How long a message of this scrape waited until the worker took it, or, if it has not, so "
+      "far; or the one before, if that came too late for its scrape and waited longer.");
   MetricLines pipes = make(MetricType::gauge, "worker_pipes",
                            "Pipes of a worker by state: lent to sessions, or at rest.");
   for (std::size_t i = 0; i < workers.size(); ++i) {
@@ -185,6 +202,13 @@ void MetricsPage::append_api(const ServiceFacts& facts, const ApiMetrics& api) {
                api.turned_away);
   append_total("api_clients_waits", "Times that clients had to wait, all places being answered.",
                api.waits);
+  append_total("api_slow_readers",
+               "Clients that were dropped because they did not take their answer as it came.",
+               api.slow_readers);
+  append("api_event_watchers", "Clients that watch /v1/events.", api.watchers);
+  append_total("api_event_notes_missed",
+               "What /v1/events did not tell of sessions because too much came at once.",
+               api.notes_missed);
 }
 
 // Under the names that client libraries use.

@@ -46,11 +46,15 @@ struct ApiMetrics {
   std::uint64_t evicted = 0;
   std::uint64_t turned_away = 0;
   std::uint64_t waits = 0;  // for a place
+  std::uint64_t slow_readers = 0;
+  std::uint64_t watchers = 0;  // of events, now
+  std::uint64_t notes_missed = 0;
 };
 
 struct ServiceMetrics {
   ServiceFacts facts;
   std::vector<std::pair<std::string_view, std::uint64_t>> waits;  // for a session's place, by limit
+  std::vector<std::pair<std::string_view, std::uint64_t>> waiting;  // listeners now, by limit
   std::uint64_t descriptors = 0;  // that streams and their sessions have open
   // Of the sessions of all streams together, those that have ended. A histogram for each of 9,000
   // streams would be 400,000 lines, some 30 MB a scrape; which stream is slow, its sessions and
@@ -70,7 +74,8 @@ class MetricsPage {
  public:
   explicit MetricsPage(MetricsForm form);
 
-  void add(const core::StreamView& view);
+  // Of its traffic, what former processes counted is left out.
+  void add(const core::StreamView& view, const core::Traffic& restored);
   // Once, at last.
   std::string finish(const ServiceMetrics& service);
 

@@ -64,7 +64,8 @@ void MetricsEndpoint::step() {
 // True: that was the last one.
 bool MetricsEndpoint::add_slice() {
   const auto views = on_.conductor.views_from(*scrape_->next_port, kSlice);
-  for (const core::StreamView& view : views) scrape_->page.add(view);
+  for (const core::StreamView& view : views)
+    scrape_->page.add(view, on_.restored(view.stream.spec.port));
   const bool is_last = views.size() < kSlice ||
                        views.back().stream.spec.port == std::numeric_limits<std::uint16_t>::max();
   scrape_->next_port.reset();

@@ -21,6 +21,8 @@ struct MetricsServices {
   // Called in each of its turns: goes on measuring, and says whether all is.
   std::function<bool()> measure;
   std::function<ServiceMetrics()> read;
+  // Of the traffic of the stream at the port, what former processes counted.
+  std::function<core::Traffic(std::uint16_t port)> restored;
   // Calls the function in another turn of the loop; not any more when the endpoint has gone.
   std::function<void(base::Callback<void()>)> next_turn;
 };

@@ -61,6 +61,12 @@ void Admission::count_refusal(StreamCounters& stream, Room missing) {
   stream.refusals.fetch_add(1, kRelaxed);
 }
 
+Admission::Wait Admission::begin_wait(Room missing) {
+  std::atomic<std::uint64_t>& waiting = waiting_[static_cast<std::size_t>(missing)];
+  waiting.fetch_add(1, kRelaxed);
+  return Wait(&waiting);
+}
+
 std::uint64_t Admission::refusals() const {
   std::uint64_t sum = 0;
   for (const auto& each : refusals_) sum += each.load(kRelaxed);

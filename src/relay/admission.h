@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <string_view>
 
 #include "relay/counters.h"
@@ -53,6 +54,15 @@ class Admission {
   bool leave(StreamCounters& stream);
   // A client has to wait, for want of this.
   void count_refusal(StreamCounters& stream, Room missing);
+  // A listener whose clients wait, for want of this: counted for as long as the answer lives, which
+  // is not longer than this.
+  struct EndWait {
+    void operator()(std::atomic<std::uint64_t>* waiting) const {
+      waiting->fetch_sub(1, std::memory_order_relaxed);
+    }
+  };
+  using Wait = std::unique_ptr<std::atomic<std::uint64_t>, EndWait>;
+  Wait begin_wait(Room missing);
 
   bool has_descriptors(std::size_t count) const;
   // For a listener, which is never refused at this point.
@@ -69,6 +79,10 @@ class Admission {
   std::uint64_t refusals() const;
   std::uint64_t refusals(Room missing) const {
     return refusals_[static_cast<std::size_t>(missing)].load(std::memory_order_relaxed);
+  }
+  // How many listeners' clients wait now.
+  std::uint64_t waiting(Room missing) const {
+    return waiting_[static_cast<std::size_t>(missing)].load(std::memory_order_relaxed);
   }
   const AdmissionLimits& limits() const { return limits_; }
 
@@ -90,6 +104,7 @@ class Admission {
   // for what another one takes and gives back at once.
   std::atomic<std::uint64_t> used_{0};
   std::array<std::atomic<std::uint64_t>, kRooms> refusals_{};  // by what was missing
+  std::array<std::atomic<std::uint64_t>, kRooms> waiting_{};   // listeners, likewise
   // Set by who was refused before it asks again and, refused again, waits; taken off by who makes
   // room, after it has. In one order for all threads, so that no wake-up is lost.
   std::atomic<bool> someone_waits_{false};

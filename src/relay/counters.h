@@ -34,6 +34,10 @@ struct StreamCounters {
   std::atomic<std::uint64_t> sessions_finished{0};  // ended so; others are in the failures
   std::atomic<std::uint64_t> bytes_in{0};           // from clients, taken by backends
   std::atomic<std::uint64_t> bytes_out{0};          // from backends, taken by clients
+  // Of these, what sessions of a former process had brought along. The control thread alone.
+  std::uint64_t sessions_inherited = 0;
+  std::uint64_t bytes_in_inherited = 0;
+  std::uint64_t bytes_out_inherited = 0;
   // See Admission.
   std::atomic<std::size_t> max_sessions{0};  // 0: as many as the service is set for each stream
   std::atomic<std::size_t> sessions_admitted{0};

@@ -30,7 +30,7 @@ void Listeners::open(StreamContext stream, base::Fd listener) {
   auto acceptor = std::make_unique<net::Acceptor>(
       loop_, std::move(listener),
       [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
-  Listener fresh{std::move(stream), std::move(acceptor)};
+  Listener fresh{std::move(stream), std::move(acceptor), false, nullptr};
   listeners_.insert_or_assign(id, std::move(fresh)).first->second.acceptor->resume();
 }
 
@@ -52,7 +52,7 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpe
   const auto found = listeners_.find(stream_id);
   if (found == listeners_.end()) return;
   found->second.stream.spec = std::move(spec);
-  if (found->second.waits) set_waits(found->second, false);  // its limit may be another one now
+  if (found->second.waits) set_waits(found->second, nullptr);  // its limit may be another one now
 }
 
 void Listeners::close(std::uint64_t stream_id) {
@@ -84,7 +84,7 @@ void Listeners::on_room() {
 
 void Listeners::on_stream_room(std::uint64_t stream_id) {
   const auto found = listeners_.find(stream_id);
-  if (found != listeners_.end()) set_waits(found->second, false);
+  if (found != listeners_.end()) set_waits(found->second, nullptr);
 }
 
 bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
@@ -92,7 +92,7 @@ bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
   const Room room = admission_.enter(*listener.stream.counters);
   if (room == Room::granted) return true;
   if (!is_there) return false;  // if there is one, the next turn asks for it
-  set_waits(listener, true);
+  set_waits(listener, admission_.begin_wait(room));
   if (room != Room::stream_full) waiting_.push_back(stream_id);
   admission_.count_refusal(*listener.stream.counters, room);
   log_refusal(listener, room);
@@ -101,16 +101,16 @@ bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
 
 void Listeners::on_nobody(std::uint64_t stream_id) {
   Listener& listener = listeners_.at(stream_id);
-  if (admission_.leave(*listener.stream.counters)) set_waits(listener, false);
+  if (admission_.leave(*listener.stream.counters)) set_waits(listener, nullptr);
 }
 
 void Listeners::on_accept(std::uint64_t stream_id, net::Accepted client) {
   on_client_(listeners_.at(stream_id).stream, std::move(client));
 }
 
-void Listeners::set_waits(Listener& listener, bool waits) {
-  listener.waits = waits;
-  if (waits) {
+void Listeners::set_waits(Listener& listener, Admission::Wait waits) {
+  listener.waits = std::move(waits);
+  if (listener.waits) {
     listener.acceptor->pause();
   } else if (!listener.paused) {
     listener.acceptor->resume();
@@ -120,7 +120,7 @@ void Listeners::set_waits(Listener& listener, bool waits) {
 void Listeners::wake_all() {
   for (const std::uint64_t id : std::exchange(waiting_, {})) {
     const auto found = listeners_.find(id);
-    if (found != listeners_.end() && found->second.waits) set_waits(found->second, false);
+    if (found != listeners_.end() && found->second.waits) set_waits(found->second, nullptr);
   }
 }
 

@@ -47,14 +47,14 @@ class Listeners {
   struct Listener {
     StreamContext stream;
     std::unique_ptr<net::Acceptor> acceptor;
-    bool paused = false;  // by the control thread
-    bool waits = false;   // for room
+    bool paused = false;    // by the control thread
+    Admission::Wait waits;  // for room; null: not
   };
 
   bool may_accept(std::uint64_t stream_id, bool is_there);
   void on_nobody(std::uint64_t stream_id);
   void on_accept(std::uint64_t stream_id, net::Accepted client);
-  static void set_waits(Listener& listener, bool waits);
+  static void set_waits(Listener& listener, Admission::Wait waits);
   void wake_all();
   void log_refusal(const Listener& listener, Room room);
 

@@ -14,8 +14,18 @@ core::Traffic traffic_of(const StreamCounters& counters) {
           counters.bytes_in.load(kRelaxed), counters.bytes_out.load(kRelaxed), counters.ended()};
 }
 
+core::Traffic inherited_of(const StreamCounters& counters) {
+  return {0,
+          counters.sessions_inherited,
+          counters.bytes_in_inherited,
+          counters.bytes_out_inherited,
+          {}};
+}
+
 void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
-  ports_.insert_or_assign(port, Past{carried, {}, {}, false});
+  Past past{carried, carried, {}, {}, false};
+  past.restored.sessions_active = 0;
+  ports_.insert_or_assign(port, std::move(past));
 }
 
 void PastTraffic::open(std::uint16_t port) {
@@ -51,6 +61,7 @@ void PastTraffic::sum_up(std::uint16_t port) {
     if (counters->sessions_admitted.load() > 0 || counters->sessions_active.load() > 0)
       return false;
     past.carried += traffic_of(*counters);
+    past.restored += inherited_of(*counters);
     return true;
   });
   if (past.is_gone && past.running.empty()) ports_.erase(found);
@@ -61,6 +72,14 @@ core::Traffic PastTraffic::traffic(std::uint16_t port) const {
   if (found == ports_.end()) return {};
   core::Traffic sum = found->second.carried;
   for (const Counters& running : found->second.running) sum += traffic_of(*running);
+  return sum;
+}
+
+core::Traffic PastTraffic::restored(std::uint16_t port) const {
+  const auto found = ports_.find(port);
+  if (found == ports_.end()) return {};
+  core::Traffic sum = found->second.restored;
+  for (const Counters& running : found->second.running) sum += inherited_of(*running);
   return sum;
 }
 

@@ -16,6 +16,8 @@
 namespace sc::relay {
 
 core::Traffic traffic_of(const StreamCounters& counters);
+// Of that, what a former process counted.
+core::Traffic inherited_of(const StreamCounters& counters);
 
 // What the stream at each port carried before its port was opened last: in former processes, and
 // with the counters that it had then, whose sessions may run still. Control thread only.
@@ -36,6 +38,8 @@ class PastTraffic {
   void sum_up(std::uint16_t port);
 
   core::Traffic traffic(std::uint16_t port) const;
+  // Of that, what former processes counted.
+  core::Traffic restored(std::uint16_t port) const;
   // With those of `now`, if it is not null; the latest first, at most core::kMostFailures.
   std::vector<core::EndedSession> failures(std::uint16_t port, const StreamCounters* now) const;
 
@@ -43,6 +47,7 @@ class PastTraffic {
   using Counters = std::shared_ptr<const StreamCounters>;
   struct Past {
     core::Traffic carried;          // all but what the next ones count
+    core::Traffic restored;         // of that, what former processes counted
     std::vector<Counters> running;  // sessions of then may run
     Counters latest;                // for its failures
     bool is_gone = false;

@@ -182,6 +182,12 @@ core::Traffic WorkerPool::traffic(std::uint16_t port) const {
   return sum;
 }
 
+core::Traffic WorkerPool::restored(std::uint16_t port) const {
+  core::Traffic sum = past_.restored(port);
+  if (const auto now = counters(port)) sum += inherited_of(*now);
+  return sum;
+}
+
 void WorkerPool::sessions(const core::SessionQuery& query,
                           base::Callback<void(core::SessionPage)> on_done) {
   inquiries_.list(query, std::move(on_done));
@@ -259,6 +265,9 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
       active.counters->sessions_total.fetch_add(1);
       active.counters->bytes_in.fetch_add(facts.bytes_in);
       active.counters->bytes_out.fetch_add(facts.bytes_out);
+      active.counters->sessions_inherited += 1;
+      active.counters->bytes_in_inherited += facts.bytes_in;
+      active.counters->bytes_out_inherited += facts.bytes_out;
     }
     worker.send(
         ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});

@@ -97,6 +97,8 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   };
   void hand_over(base::Callback<void(HandOverReport)> on_done);
 
+  // Of a stream's traffic, what former processes counted.
+  core::Traffic restored(std::uint16_t port) const;
   // Sessions that would have been kept, were there a vault.
   std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
   WorkerProbe& probe() { return probe_; }

@@ -8,8 +8,10 @@ void WorkerProbe::ask() {
   states_.resize(workers_.size());
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (states_[i].asked_at) continue;
-    states_[i].asked_at = std::chrono::steady_clock::now();
-    workers_[i]->send(Probe{*states_[i].asked_at});
+    State& state = states_[i];
+    state.late = state.is_told_early ? state.answer.waited : std::chrono::nanoseconds(0);
+    state.asked_at = std::chrono::steady_clock::now();
+    workers_[i]->send(Probe{*state.asked_at});
   }
 }
 
@@ -24,14 +26,17 @@ bool WorkerProbe::is_answered() const {
                       [](const State& state) { return state.asked_at.has_value(); });
 }
 
-std::vector<WorkerFacts> WorkerProbe::facts() const {
+std::vector<WorkerFacts> WorkerProbe::facts() {
   const base::Instant now = std::chrono::steady_clock::now();
   std::vector<WorkerFacts> all;
+  states_.resize(workers_.size());
   for (std::size_t i = 0; i < workers_.size(); ++i) {
-    const State state = i < states_.size() ? states_[i] : State{};
-    all.push_back({workers_[i]->load(), workers_[i]->cpu_time(),
-                   state.asked_at ? now - *state.asked_at : state.answer.waited, state.answer.pipes,
-                   state.answer.pipes_at_rest});
+    State& state = states_[i];
+    state.is_told_early = state.asked_at.has_value();
+    const std::chrono::nanoseconds waited =
+        state.asked_at ? now - *state.asked_at : state.answer.waited;
+    all.push_back({workers_[i]->load(), workers_[i]->cpu_time(), std::max(waited, state.late),
+                   state.answer.pipes, state.answer.pipes_at_rest});
   }
   return all;
 }

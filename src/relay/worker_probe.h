@@ -34,13 +34,16 @@ class WorkerProbe {
   void note(const Probed& answer);
   // Have all answered?
   bool is_answered() const;
-  // Of one that has not answered, the lag is the time so far.
-  std::vector<WorkerFacts> facts() const;
+  // Of one that has not answered, the lag is the time so far; and what it says too late for that is
+  // told the next time that it was asked, unless it has waited longer by then.
+  std::vector<WorkerFacts> facts();
 
  private:
   struct State {
     std::optional<base::Instant> asked_at;  // and it has not answered
     Probed answer;
+    bool is_told_early = false;        // facts() was asked before the latest answer came
+    std::chrono::nanoseconds late{0};  // the lag that came too late for that
   };
 
   const std::vector<std::unique_ptr<Worker>>& workers_;

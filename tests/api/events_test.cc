@@ -359,6 +359,7 @@ TEST_CASE("that notes were missed is told to those who watch sessions") {
   CHECK(told[0].data == json::parse(R"({"of": "sessions", "count": 12})"));
   CHECK(told[1].event == "failure");
   CHECK(v1.told(streams).empty());
+  CHECK(v1.events.notes_missed() == 12);
 }
 
 TEST_CASE("who has heard nothing for a while gets a comment") {

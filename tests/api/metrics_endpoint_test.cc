@@ -61,7 +61,7 @@ struct ServedMetrics {
       [](int status, const std::string& detail) { return api::problem(status, detail); }};
   api::MetricsEndpoint metrics{
       {on.conductor, [this] { ++begun; }, [this] { return is_measured; },
-       [] { return api::ServiceMetrics{}; },
+       [] { return api::ServiceMetrics{}; }, [](std::uint16_t) { return core::Traffic{}; },
        [this](base::Callback<void()> next) { later.push_back(std::move(next)); }}};
 };
 

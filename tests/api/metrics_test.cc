@@ -93,8 +93,8 @@ TEST_CASE("a stream's sessions are told by reason, only those that occurred") {
   one.traffic.bytes_out = 20;
   one.traffic.ended[static_cast<std::size_t>(core::EndReason::finished)] = 4;
   one.traffic.ended[static_cast<std::size_t>(core::EndReason::backend_refused)] = 3;
-  page.add(one);
-  page.add(view(9001));
+  page.add(one, {});
+  page.add(view(9001), {});
   const std::string text = page.finish({});
   const std::string prefix = "stream_conductor_";
   CHECK(has_line(text, prefix + "sessions_active{port=\"9000\"} 2"));
@@ -109,6 +109,32 @@ TEST_CASE("a stream's sessions are told by reason, only those that occurred") {
   for (std::size_t at = text.find(ended); at != std::string::npos; at = text.find(ended, at + 1))
     ++lines;
   CHECK(lines == 2);
+}
+
+TEST_CASE("counters of a stream begin with the process, whatever was restored") {
+  MetricsPage page(MetricsForm::prometheus);
+  constexpr auto kRefused = static_cast<std::size_t>(core::EndReason::backend_refused);
+  core::StreamView one = view(9000);
+  core::Traffic restored;
+  restored.sessions_total = 100;
+  restored.bytes_in = 1000;
+  restored.bytes_out = 2000;
+  restored.ended.fill(33);
+  one.traffic = restored;
+  one.traffic.sessions_active = 5;
+  one.traffic.sessions_total += 7;
+  one.traffic.bytes_in += 10;
+  one.traffic.ended.at(kRefused) += 2;
+  page.add(one, restored);
+  const std::string text = page.finish({});
+  const std::string prefix = "stream_conductor_";
+  CHECK(has_line(text, prefix + "sessions_active{port=\"9000\"} 5"));
+  CHECK(has_line(text, prefix + "sessions_accepted_total{port=\"9000\"} 7"));
+  CHECK(has_line(text, prefix + "relayed_bytes_total{port=\"9000\",direction=\"in\"} 10"));
+  CHECK(has_line(text, prefix + "relayed_bytes_total{port=\"9000\",direction=\"out\"} 0"));
+  const std::string ended = prefix + "sessions_ended_total{port=\"9000\",reason=\"";
+  CHECK(has_line(text, ended + "backend_refused\"} 2"));
+  CHECK(text.find(ended + "finished") == std::string::npos);
 }
 
 TEST_CASE("ready is what readyz says") {
@@ -128,7 +154,7 @@ TEST_CASE("ready is what readyz says") {
     MetricsPage page(MetricsForm::prometheus);
     core::StreamView one = view(9000, row.state);
     one.stream.spec.enabled = row.enabled;
-    page.add(one);
+    page.add(one, {});
     api::ServiceMetrics service;
     service.facts.phase = row.phase;
     const std::string text = page.finish(service);
@@ -143,6 +169,10 @@ TEST_CASE("what the service knows of itself is told under its label") {
   service.facts.version = "1.2.3";
   service.facts.durability.not_durable = {{"store_refused", 5}};
   service.waits = {{"max_sessions", 6}, {"descriptors", 0}};
+  service.waiting = {{"max_sessions", 2}, {"descriptors", 0}};
+  service.api.slow_readers = 9;
+  service.api.watchers = 10;
+  service.api.notes_missed = 11;
   service.workers = {{3, 0.5, 0.001, 1, 2}, {4, 0.25, 0, 0, 0}};
   service.api.answers = {{{{"GET", "/v1/streams/{port}"}, 200}, 7}, {{{}, 404}, 8}};
   service.process.most_descriptors = 1024;
@@ -152,6 +182,11 @@ TEST_CASE("what the service knows of itself is told under its label") {
            "stream_conductor_sessions_not_kept_total{cause=\"store_refused\"} 5",
            "stream_conductor_admission_waits_total{limit=\"max_sessions\"} 6",
            "stream_conductor_admission_waits_total{limit=\"descriptors\"} 0",
+           "stream_conductor_listeners_waiting{limit=\"max_sessions\"} 2",
+           "stream_conductor_listeners_waiting{limit=\"descriptors\"} 0",
+           "stream_conductor_api_slow_readers_total 9",
+           "stream_conductor_api_event_watchers 10",
+           "stream_conductor_api_event_notes_missed_total 11",
            "stream_conductor_worker_sessions{worker=\"0\"} 3",
            "stream_conductor_worker_cpu_seconds_total{worker=\"1\"} 0.25",
            "stream_conductor_worker_loop_lag_seconds{worker=\"0\"} 0.001",

@@ -199,6 +199,8 @@ class Events(V1Test):
         self.service.wait_for_line(
             "a client of the API was dropped, as it takes what it asked for too slowly",
             seconds=30, after=lines, times="1")
+        self.assertIn(b"\nstream_conductor_api_slow_readers_total 1\n",
+                      self.service.get("/metrics").body)
         with self.assertRaises(ConnectionResetError):
             while slow.recv(65536):
                 pass

@@ -177,8 +177,13 @@ class Told(MetricsTest):
         peers.read_exactly(first, 1)
         self.client(self.port)
         self.wait_for(1, "stream_conductor_admission_waits_total", limit="max_sessions_per_stream")
-        self.assertEqual(self.scrape()("stream_conductor_admission_waits_total",
-                                       limit="max_sessions"), 0)
+        now = self.scrape()
+        self.assertEqual(now("stream_conductor_admission_waits_total", limit="max_sessions"), 0)
+        waiting = "stream_conductor_listeners_waiting"
+        self.assertEqual(now(waiting, limit="max_sessions_per_stream"), 1)
+        self.assertEqual(now(waiting, limit="max_sessions"), 0)
+        first.close()
+        self.wait_for(0, waiting, limit="max_sessions_per_stream")
 
     def test_requests_are_told_by_route_and_status_and_unknown_paths_together(self):
         self.put_ok(self.port)
@@ -226,6 +231,47 @@ class Told(MetricsTest):
             self.assertGreater(lag, 0)
             self.assertLess(lag, peers.PATIENCE)
             self.assertGreater(now("stream_conductor_worker_cpu_seconds_total", worker=worker), 0)
+
+    def test_counters_begin_at_nothing_after_a_kill_and_the_api_goes_on(self):
+        """A total that is a little below what was scraped before would be taken for that much anew."""
+        hello = self.backend(peers.says(b"hello")).address
+        self.put_ok(self.port, hello)
+        ended = "stream_conductor_sessions_ended_total"
+        carried = (ended, "stream_conductor_relayed_bytes_total",
+                   "stream_conductor_sessions_accepted_total")
+
+        def say_hello(expected):
+            self.assert_says(self.port, b"hello")
+            self.wait_for(expected, ended, port=self.port, reason="finished")
+
+        def told():
+            return {name: sum(value for (each, _), value in now.samples.items() if each == name)
+                    for name in carried}
+
+        for number in range(1, 4):
+            say_hello(number)
+        self.service.stop()  # saves
+        self.service.start()
+        now = self.scrape()
+        self.assertEqual(told(), dict.fromkeys(carried, 0))
+        say_hello(1)
+        self.service.kill9()
+        self.service.start()
+        now = self.scrape()
+        self.assertEqual(told(), dict.fromkeys(carried, 0))
+        self.assertGreaterEqual(self.ask("GET", self.stream(self.port)).json["sessions_total"], 3)
+        say_hello(1)
+        now = self.scrape()
+        self.assertEqual(told(), dict(zip(carried, (1, 5, 1))))
+
+    def test_who_watches_events_is_told(self):
+        watchers = "stream_conductor_api_event_watchers"
+        self.assertEqual(self.scrape()(watchers), 0)
+        with socket.create_connection((self.service.api_host, self.service.api_port),
+                                      timeout=peers.PATIENCE) as sock:
+            sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.wait_for(1, watchers)
+        self.wait_for(0, watchers)
 
     def test_no_address_of_a_client_is_told(self):
         backend = self.backend(peers.echo)

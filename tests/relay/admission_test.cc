@@ -64,6 +64,21 @@ TEST_CASE_METHOD(AdmissionFixture, "who has to wait is counted by what was missi
   CHECK(one.refusals == 2);
 }
 
+TEST_CASE("a listener waits, for one thing, until its wait is over") {
+  Admission admission({}, [] {});
+  Admission::Wait first = admission.begin_wait(Room::no_session);
+  {
+    const Admission::Wait second = admission.begin_wait(Room::no_session);
+    CHECK(admission.waiting(Room::no_session) == 2);
+  }
+  CHECK(admission.waiting(Room::no_session) == 1);
+  first = admission.begin_wait(Room::stream_full);
+  CHECK(admission.waiting(Room::no_session) == 0);
+  CHECK(admission.waiting(Room::stream_full) == 1);
+  first.reset();
+  CHECK(admission.waiting(Room::stream_full) == 0);
+}
+
 TEST_CASE_METHOD(AdmissionFixture, "a stream at its own limit holds up no other") {
   Admission admission(limits(kNone, 1, kNone), [&] { ++rooms; });
   CHECK(admission.enter(one) == Room::granted);

@@ -127,6 +127,7 @@ TEST_CASE_METHOD(HandOverFixture, "what a session has carried and its place come
   CHECK(traffic.bytes_in == 10);
   CHECK(traffic.sessions_active == 1);
   CHECK(traffic.sessions_total == 1);
+  CHECK(pool().restored(port) == core::Traffic{0, 1, 5, 3, {}});
   CHECK(pool().counters(port)->sessions_admitted == 1);
   CHECK(pool().admission().sessions() == 1);
   CHECK(pool().admission().descriptors() >= 3);
@@ -159,6 +160,9 @@ TEST_CASE_METHOD(HandOverFixture, "what a kept session had carried when it was s
   CHECK(pool().traffic(port).bytes_in == 15);
   CHECK(pool().traffic(port).sessions_total == 2);
   CHECK(pool().traffic(port).sessions_active == 1);
+  core::Traffic expected = saved_traffic[port].traffic;
+  expected.sessions_active = 0;  // all of these are this process's
+  CHECK(pool().restored(port) == expected);
 }
 
 TEST_CASE_METHOD(HandOverFixture,
@@ -174,6 +178,20 @@ TEST_CASE_METHOD(HandOverFixture,
   CHECK(pool().traffic(port).sessions_total == 8);
   CHECK(pool().traffic(port).bytes_in == 1005);
   CHECK(pool().traffic(port).bytes_out == 3);
+  CHECK(pool().restored(port) == core::Traffic{0, 8, 1005, 3, {}});
+  // Its counters are summed up when their port is opened again.
+  bool is_free = false;
+  pool().close(port, 60s, [&] { is_free = true; });
+  process->turn_until([&] { return is_free; });
+  CHECK(pool().restored(port) == core::Traffic{0, 8, 1005, 3, {}});
+  ::shutdown(pair.client.get(), SHUT_WR);
+  ::shutdown(pair.backend.get(), SHUT_WR);
+  process->turn_until([&] { return pool().sessions() == 0; });
+  auto listener = process->pool->prepare(rows.front().spec);
+  REQUIRE(listener);
+  pool().activate(std::move(*listener), rows.front());
+  CHECK(pool().traffic(port).sessions_total == 8);
+  CHECK(pool().restored(port) == core::Traffic{0, 8, 1005, 3, {}});
 }
 
 TEST_CASE_METHOD(HandOverFixture,

@@ -147,8 +147,11 @@ TEST_CASE_METHOD(PoolFixture, "what a stream had carried in a former process is 
   turn_until([&] { return pool.traffic(port).bytes_in == 105; });
   CHECK(pool.traffic(port).ended == carried.ended);
   CHECK(pool.traffic(port).sessions_total == 1);
+  CHECK(pool.restored(port) == carried);
   close(port, 60s);
+  CHECK(pool.restored(port) == carried);
   pool.restore(port, {});  // a new stream has the port, and is not opened
+  CHECK(pool.restored(port) == core::Traffic{});
   CHECK(pool.traffic(port) == core::Traffic{});
   CHECK(talks(pair));
 }
@@ -305,9 +308,27 @@ TEST_CASE("room goes to the stream whose client waits, not to one whose client c
   CHECK(limited.nobody_comes());
   CHECK(limited.pool.admission().refusals() == 1);
   CHECK(limited.pool.admission().refusals(relay::Room::no_session) == 1);
+  CHECK(limited.pool.admission().waiting(relay::Room::no_session) == 1);
   one.reset();
   one_accepted.reset();
   CHECK(accept_one(limited.backend.get()).fd);
+  CHECK(limited.pool.admission().waiting(relay::Room::no_session) == 0);
+}
+
+TEST_CASE("a listener that is closed waits no more") {
+  relay::AdmissionLimits limits;
+  limits.sessions_per_stream = 1;
+  LimitedPool limited(limits);
+  const auto port = limited.open();
+  const base::Fd one = connect_to(port);
+  const base::Fd one_accepted = accept_one(limited.backend.get()).fd;
+  const base::Fd two = connect_to(port);
+  CHECK(limited.nobody_comes());
+  CHECK(limited.pool.admission().waiting(relay::Room::stream_full) == 1);
+  bool is_free = false;
+  limited.pool.close(port, 60s, [&] { is_free = true; });
+  while (!is_free) limited.control.run_once(true);
+  CHECK(limited.pool.admission().waiting(relay::Room::stream_full) == 0);
 }
 
 TEST_CASE("room that a full stream has no use for goes to another one") {

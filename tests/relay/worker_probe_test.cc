@@ -1,5 +1,6 @@
 #include "relay/worker_probe.h"
 
+#include <algorithm>
 #include <chrono>
 #include <vector>
 
@@ -73,6 +74,28 @@ TEST_CASE("a worker that does not answer is shown with the time so far, and is a
   REQUIRE(loop_until(workers.control, [&] { return workers.probe.is_answered(); }));
   CHECK(workers.answers.size() == 3);
   CHECK(workers.probe.facts()[1].loop_lag >= lag);
+}
+
+TEST_CASE("how long a worker was stuck is told once, after it came too late to be told") {
+  Workers workers;
+  workers.all[0]->start();
+  const auto ask = [&] {
+    workers.probe.ask();
+    REQUIRE(loop_until(workers.control, [&] { return workers.probe.is_answered(); }));
+    return workers.probe.facts()[1].loop_lag;
+  };
+  workers.probe.ask();
+  const auto told_early = workers.probe.facts()[1].loop_lag;
+  workers.all[1]->start();
+  REQUIRE(loop_until(workers.control, [&] { return workers.probe.is_answered(); }));
+  const auto late = workers.answers.back().worker == 1 ? workers.answers.back().waited
+                                                       : workers.answers.front().waited;
+  CHECK(late > told_early);
+  CHECK(ask() >= late);
+  const auto next = ask();
+  const auto own = std::find_if(workers.answers.rbegin(), workers.answers.rend(),
+                                [](const Probed& answer) { return answer.worker == 1; });
+  CHECK(next == own->waited);
 }
 
 }  // namespace
