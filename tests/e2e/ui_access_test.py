@@ -58,6 +58,24 @@ class Access(ui_case.Ui):
         page.click("Forget token")
         page.wait_text("this API takes a token", "dialog")
 
+    def test_a_good_token_is_kept_where_others_have_shown_too_many_wrong_ones(self):
+        service = self.start_service(flags={"api-auth": "always"})
+        token = self.tokens(service, "admin")["admin"]
+        self.expected = {401}
+        page = self.open(service)
+        page.fill("Token", token)
+        page.click("Use token", "dialog")
+        page.wait_text("Nothing is mapped yet.")
+        # From loopback, where this test is, wrong ones only wait.
+        self.answer(page, "/v1/", 429, {"detail": "too many tokens that are not valid came"})
+        self.turn(page)
+        page.wait_text("Too many tokens that are not valid came", "#trouble")
+        self.assertTrue(page.eval("!document.querySelector('dialog')"))
+        self.answer_truly(page)
+        self.turn(page)
+        page.wait("document.getElementById('trouble').hidden")
+        self.assertEqual(page.text("#token"), "Forget token")
+
     def test_what_a_viewer_may_not_is_said(self):
         service = self.start_service(flags={"api-auth": "always"})
         tokens = self.tokens(service, "viewer")
