@@ -73,13 +73,25 @@ base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOpt
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
+// A link to our page, in a wiki or a chat: it becomes a tab of its own, of files that are in every
+// copy of the service and that nobody can frame (no `document` is in a frame, by Sec-Fetch-Dest).
+bool follows_a_link_to_our_page(const http::Request& request) {
+  const auto says = [&](std::string_view name, std::string_view value) {
+    const std::string* header = request.header(name);
+    return header != nullptr && *header == value;
+  };
+  return request.method == "GET" && is_ui_path(request.path) &&
+         says("Sec-Fetch-Mode", "navigate") && says("Sec-Fetch-Dest", "document");
+}
+
 }  // namespace
 
 // Fetch Metadata (W3C): browsers say from where a request comes, to the hosts above; programs send
 // no such header. A browser without it still sends Origin with what a script posts.
 base::Result<void> check_page(const http::Request& request) {
   const std::string* site = request.header("Sec-Fetch-Site");
-  if (site != nullptr && *site != "same-origin" && *site != "none")
+  if (site != nullptr && *site != "same-origin" && *site != "none" &&
+      !follows_a_link_to_our_page(request))
     return Error{Errc::forbidden, "a web page of another site may not use this API"};
   const std::string* origin = request.header("Origin");
   const std::string* host = request.header("Host");

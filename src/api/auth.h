@@ -27,7 +27,8 @@ struct AuthOptions {
 };
 
 // Is it what a web page of somebody else can send? forbidden. Judged before anything else, as the
-// original's GETs change state, and a page can send those by an <img>.
+// original's GETs change state, and a page can send those by an <img>. A link to our own page may
+// be followed from everywhere.
 base::Result<void> check_page(const http::Request& request);
 
 // What stands behind `Authorization: Bearer`, the scheme in any case (RFC 6750, RFC 9110 section

@@ -96,7 +96,9 @@ void EventHub::on_recorded() {
   pull();
 }
 
-// Those who stand at the same place, as most do, share a page.
+// Those who stand at the same place share a page. Of those who have seen all but the latest events,
+// as most have, those of every port do: what comes is little, and each takes its own of it. Who is
+// further behind asks for its port alone, as history may hold much of others.
 void EventHub::pull() {
   std::map<std::pair<std::int64_t, std::optional<std::uint16_t>>, std::vector<WatcherId>> asking;
   for (auto& [id, watcher] : watchers_) {
@@ -105,7 +107,8 @@ void EventHub::pull() {
       continue;
     watcher.is_asked = true;
     watcher.is_behind = false;
-    asking[{watcher.seen, watcher.wanted.port}].push_back(id);
+    const bool is_near = watcher.seen >= newest_ - static_cast<std::int64_t>(kPage);
+    asking[{watcher.seen, is_near ? std::nullopt : watcher.wanted.port}].push_back(id);
   }
   for (auto& [place, ids] : asking) {
     core::HistoryQuery query;
@@ -127,8 +130,10 @@ void EventHub::on_page(const std::vector<WatcherId>& ids,
     for (const WatcherId id : ids) forget(id);
     return;
   }
-  std::string text;
-  for (const core::RecordedEvent& event : page->events) text += event_text(event);
+  newest_ = page->newest_id;
+  const bool is_whole = page->events.size() < kPage;
+  std::vector<std::string> texts;
+  for (const core::RecordedEvent& event : page->events) texts.push_back(event_text(event));
   for (const WatcherId id : ids) {
     const auto found = watchers_.find(id);
     if (found == watchers_.end()) continue;
@@ -140,9 +145,13 @@ void EventHub::on_page(const std::vector<WatcherId>& ids,
       write(watcher, (is_new ? "" : missed_history_text()) + place_text(watcher.seen));
       continue;
     }
-    if (page->events.empty()) continue;
-    watcher.seen = page->events.back().id;
-    if (page->events.size() == kPage) watcher.is_behind = true;
+    std::string text;
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      if (watcher.wanted.port.value_or(page->events[i].event.port) == page->events[i].event.port)
+        text += texts[i];
+    // Behind the events of other ports too, so that all who are told everything stand together.
+    watcher.seen = is_whole ? page->newest_id : page->events.back().id;
+    if (!is_whole) watcher.is_behind = true;
     write(watcher, text);
   }
   pull();

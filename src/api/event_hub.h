@@ -69,7 +69,7 @@ class EventHub {
   struct Watcher {
     Wanted wanted;
     std::string token_sha256;  // empty: it showed none
-    std::int64_t seen = 0;     // of history: the last event that it got
+    std::int64_t seen = 0;     // of history: it has got all up to this one that it wants
     bool is_behind = true;     // history may have more for it
     bool is_asked = false;     // a page for it is on its way
     base::Instant wrote_at;
@@ -103,6 +103,7 @@ class EventHub {
   std::uint64_t notes_missed_ = 0;
   bool waits_for_news_ = false;
   bool waits_to_look_ = false;
+  std::int64_t newest_ = 0;  // of history, as it was last told
   std::map<WatcherId, Watcher> watchers_;
 };
 

@@ -244,19 +244,39 @@ TEST_CASE("a client that takes nothing has nothing of history kept for it, and g
   CHECK(v1.served.server->slow_readers() == 0);
 }
 
-TEST_CASE("watchers at the same place cost the store one question") {
+TEST_CASE("watchers at the same place cost the store one question, whatever ports they watch") {
   Watched v1;
   Client& first = v1.watch();
   Client& second = v1.watch();
   Client& third = v1.watch("?port=9001");
+  v1.watch("?port=9002");
   v1.watch("?types=failure");
-  v1.record(9000);
-  v1.on.store.answer_one();
-  CHECK(v1.on.store.waiting() == 2);  // of one port and of all
+  for (const std::uint16_t port : std::vector<std::uint16_t>{9000, 9002, 9001, 9000}) {
+    v1.record(port);
+    v1.on.store.answer_one();
+    CHECK(v1.on.store.waiting() == 1);
+    v1.answer_store();
+  }
+  CHECK(v1.story(first).size() == 4);
+  CHECK(v1.story(second).size() == 4);
+  CHECK(v1.story(third) == std::vector<std::string>{"stream 3"});
+}
+
+TEST_CASE("a watcher of one port that is far behind is given none of the others' events to pass") {
+  Watched v1;
+  for (int i = 0; i < 250; ++i) v1.record(i == 20 || i == 240 ? 9001 : 9000);
   v1.answer_store();
-  CHECK(v1.story(first).size() == 1);
-  CHECK(v1.story(second).size() == 1);
-  CHECK(v1.story(third).empty());
+  v1.watch();  // the store has said where history stands
+  v1.answer_store();
+  const std::size_t pages = v1.on.store.pages_of_history;
+  Client& port = v1.watch("?port=9001&last_event_id=0");
+  v1.answer_store();
+  CHECK(v1.on.store.pages_of_history == pages + 1);
+  CHECK(v1.story(port) == std::vector<std::string>{"stream 21", "stream 241"});
+  v1.record(9000);
+  v1.record(9001);
+  v1.answer_store();
+  CHECK(v1.story(port) == std::vector<std::string>{"stream 252"});
 }
 
 TEST_CASE("events can be those of one port, and of the types that are asked for") {

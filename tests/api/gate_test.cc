@@ -88,6 +88,27 @@ TEST_CASE("health, description and page are for everybody but other pages, all e
     CHECK(gated.ask("", "GET", path).status == 401);
 }
 
+TEST_CASE("a link to the page may be followed from elsewhere, and leads nowhere else") {
+  Gated gated(Trust::always);
+  gated.peer = "192.0.2.1";
+  const std::string link = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\n";
+  const std::string followed = link + "Sec-Fetch-Dest: document\r\n";
+  for (const char* path : {"/", "/ui", "/ui/app.js"}) {
+    CHECK(gated.ask(followed, "GET", path).body == "nobody");
+    CHECK(gated.ask(followed + "Origin: http://evil.example\r\n", "GET", path).status == 403);
+    CHECK(gated.ask(followed + "Content-Length: 0\r\n", "POST", path).status == 403);
+    CHECK(gated.ask(link, "GET", path).status == 403);
+    CHECK(gated.ask(link + "Sec-Fetch-Dest: iframe\r\n", "GET", path).status == 403);
+    CHECK(gated
+              .ask("Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"
+                   "Sec-Fetch-Dest: document\r\n",
+                   "GET", path)
+              .status == 403);
+  }
+  for (const char* path : {"/healthz", "/openapi.json", "/v1/status", "/createstream/9000/a:1"})
+    CHECK(gated.ask(followed, "GET", path).status == 403);
+}
+
 TEST_CASE("a wrong token is refused where none is needed, with one text for whatever is wrong") {
   Gated gated;
   gated.store.add("old", "old", core::Role::admin).expires_at = gated.served.clock.wall();

@@ -58,6 +58,24 @@ class Access(ui_case.Ui):
         page.click("Forget token")
         page.wait_text("this API takes a token", "dialog")
 
+    def test_a_good_token_is_kept_where_others_have_shown_too_many_wrong_ones(self):
+        service = self.start_service(flags={"api-auth": "always"})
+        token = self.tokens(service, "admin")["admin"]
+        self.expected = {401}
+        page = self.open(service)
+        page.fill("Token", token)
+        page.click("Use token", "dialog")
+        page.wait_text("Nothing is mapped yet.")
+        # From loopback, where this test is, wrong ones only wait.
+        self.answer(page, "/v1/", 429, {"detail": "too many tokens that are not valid came"})
+        self.turn(page)
+        page.wait_text("Too many tokens that are not valid came", "#trouble")
+        self.assertTrue(page.eval("!document.querySelector('dialog')"))
+        self.answer_truly(page)
+        self.turn(page)
+        page.wait("document.getElementById('trouble').hidden")
+        self.assertEqual(page.text("#token"), "Forget token")
+
     def test_what_a_viewer_may_not_is_said(self):
         service = self.start_service(flags={"api-auth": "always"})
         tokens = self.tokens(service, "viewer")
@@ -99,13 +117,23 @@ class Access(ui_case.Ui):
         page.wait_text(f"{service.ports[0]} → 127.0.0.1:7", "h1")
         self.assertEqual(service.sql("SELECT port FROM streams"), [(service.ports[0],)])
 
-    def test_another_page_cannot_frame_it(self):
+    def test_another_page_can_lead_to_it_but_not_frame_it(self):
         """Where browsers mark nothing, by its policy: a click on it is meant."""
         service = self.start_service(flags={"api-auth": "off"})
         reply = service.get("/", headers={"Host": "192.0.2.1"})
         self.assertIn("frame-ancestors 'none'", reply.headers["Content-Security-Policy"])
-        reply = service.get("/", headers={"Sec-Fetch-Site": "cross-site"})
-        self.assertEqual(reply.status, 403)
+        for dest, status in (("document", 200), ("iframe", 403)):
+            reply = service.get("/", headers={"Sec-Fetch-Site": "cross-site",
+                                              "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": dest})
+            self.assertEqual(reply.status, status, dest)
+        port = self.stream(service, backend="127.0.0.1:7")
+        elsewhere = self.open(service)
+        address = f"http://localhost:{service.api_port}/#/streams/{port}"
+        # Another site than 127.0.0.1, to a browser.
+        elsewhere.eval(f"location.href = '{address}'")
+        self.origin = f"http://localhost:{service.api_port}"
+        elsewhere.wait_text(f"{port} → 127.0.0.1:7", "h1")
+        elsewhere.urls = [url for url in elsewhere.urls if url.startswith(self.origin)]
 
 
 class Hands(ui_case.Ui):

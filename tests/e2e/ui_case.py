@@ -13,6 +13,23 @@ REFUSED = re.compile(r"^Failed to load resource: the server responded with a sta
 STORED = """(async () => [document.cookie, localStorage.length, sessionStorage.length,
   (await indexedDB.databases()).length, (await caches.keys()).length])()"""
 NOTHING_STORED = ["", 0, 0, 0, 0]
+# The timers that are armed, with their milliseconds.
+TIMERS = """(() => {
+  window.armed = new Map();
+  const {setTimeout: arm, clearTimeout: disarm} = window;
+  window.setTimeout = (work, ms) => {
+    const id = arm(() => { armed.delete(id); work(); }, ms);
+    armed.set(id, ms);
+    return id;
+  };
+  window.clearTimeout = (id) => { armed.delete(id); disarm(id); };
+})()"""
+ANSWER = """((pattern, status, json) => {
+  window.really ??= window.fetch;
+  window.fetch = (path, options) => !new RegExp(pattern).test(path) ? really(path, options)
+    : status ? Promise.resolve(new Response(JSON.stringify(json), {status}))
+             : Promise.reject(new TypeError("nobody answers"));
+})"""
 
 
 @unittest.skipUnless(chromium.PROGRAM, "chromium is not installed")
@@ -43,6 +60,23 @@ class Ui(harness.EndToEnd):
         for url in page.urls:
             self.assertTrue(url.startswith((f"{self.origin}/", "data:image/")), url)
         self.assertEqual(page.eval(STORED), NOTHING_STORED)
+
+    def watch_timers(self, page):
+        """Loads it again: from then on `armed` has its timers."""
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=TIMERS)
+        page.call("Page.reload")
+        page.wait("window.armed && document.readyState === 'complete'")
+
+    def answer(self, page, pattern, status, json_value=None):
+        """What is asked of such paths is not asked of the service; status 0: nobody answers."""
+        page.eval(f"{ANSWER}({json.dumps(pattern)}, {status}, {json.dumps(json_value)})")
+
+    def answer_truly(self, page):
+        page.eval("void (window.fetch = window.really)")
+
+    def turn(self, page):
+        """All that is asked again and again is asked now, as if somebody had looked away and back."""
+        page.eval("void document.dispatchEvent(new Event('visibilitychange'))")
 
     def stream(self, service, **fields):
         """A stream by v1; its port."""

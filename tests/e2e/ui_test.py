@@ -156,6 +156,52 @@ class Streams(ui_case.Ui):
         page.wait_text("1 to 60 of 60 found")
         self.assertEqual(page.eval(ports), [port for port in service.ports if port % 2])
 
+    def test_many_streams_of_another_time_come_in_pages_and_are_found(self):
+        service = self.start_service(120)
+        streams = [{"port": port, "backend": f"backend{port}.example:1", "enabled": port % 2 == 0}
+                   for port in service.ports]
+        reply = service.get("/v1/streams:apply", "POST", {"Content-Type": "application/json"},
+                            json.dumps({"streams": streams}))
+        self.assertEqual(reply.status, 200)
+        then = service.sql("SELECT max(at) FROM stream_events")[0][0]
+        page = self.open(service, f"#/as-of/{then}")
+        self.watch_timers(page)
+        ports = "[...document.querySelectorAll('td.port')].map((cell) => Number(cell.innerText))"
+        page.wait(f"{ports}.length === 100")
+        page.click("Next")
+        page.wait(f"{ports}.length === 20")
+        self.assertEqual(page.eval(ports), list(service.ports[100:]))
+        page.click("Previous")
+        page.wait(f"{ports}.length === 100")
+        page.fill("Find", f"BACKEND{service.ports[-1]}")
+        page.wait(f"{ports}.join() === '{service.ports[-1]}'")
+        page.fill("Find", "")
+        page.wait(f"{ports}.length === 100")
+        page.eval("(() => { const state = document.getElementById('state');"
+                  "state.value = 'disabled'; state.dispatchEvent(new Event('change')); })()")
+        page.wait(f"{ports}.length === 60")
+        # What is still to be looked for when somebody goes is not.
+        typed, left = page.eval("""new Promise((done) => {
+          const search = document.getElementById('search');
+          search.dispatchEvent(new Event('input'));
+          const typed = [...armed.values()].includes(150);
+          addEventListener('hashchange', () => done([typed, [...armed.values()].includes(150)]));
+          location.hash = '#/streams/1';
+        })""")
+        self.assertEqual((typed, left), (True, False))
+        self.expected = {404}
+
+    def test_a_time_that_cannot_be_read_leads_to_the_streams_as_they_are(self):
+        service = self.start_service()
+        port = self.stream(service, backend="127.0.0.1:7")
+        page = self.open(service, f"#/streams/{port}")
+        for time in ("%E0%A4%A", "yesterday", ""):
+            page.wait_text(f"{port} → 127.0.0.1:7", "h1")
+            page.eval(f"void (location.hash = '#/as-of/{time}')")
+            page.wait_text("New stream …")
+            page.wait_text(str(port), "td.port")
+            page.click(str(port))
+
     def test_what_was_mapped_at_another_time_is_shown_and_cannot_be_changed(self):
         service = self.start_service()
         self.stream(service, backend="first.example:1")
@@ -244,7 +290,9 @@ class Sessions(ui_case.Ui):
         service = self.start_service()
         port = self.stream(service, backend=f"127.0.0.1:{peers.free_ports(1)}")
         page = self.open(service, f"#/streams/{port}")
+        self.watch_timers(page)
         page.wait_text("No session has failed.")
+        page.wait("armed.size === 4", what="it asks for status, stream, sessions and past")
         other = page.browser.page()
         page.wait_text("No session runs.")
         page.wait_text("created", ".history")
@@ -252,12 +300,113 @@ class Sessions(ui_case.Ui):
         page.wait("document.hidden")
         self.fail_to_connect(port)
         wait_until(lambda: service.get(f"/v1/streams/{port}/failures").json["failures"])
-        asked = len(page.urls)
-        # Twice as long as any of its turns: what runs on would be seen.
-        other.eval("new Promise((done) => setTimeout(done, 10500))")
-        self.assertEqual([url for url in page.urls[asked:] if "/v1/" in url], [])
+        self.assertEqual(page.eval("[...armed.values()]"), [])  # so nothing will be asked
+        self.assertNotIn("backend_refused", page.text(".failures"))
         page.call("Page.bringToFront")
         page.wait_text("backend_refused", ".failures")
+
+    def test_a_flood_of_failures_is_drawn_once_a_frame_and_none_is_lost_while_they_are_loaded(self):
+        page = self.open(self.start_service())
+        told = page.eval("""import('/ui/past.js').then(async ({FailuresPanel}) => {
+          const ended = (id) => ({id, accepted_at: '2026-01-01T00:00:00Z', reason: 'backend_refused',
+            fault: 'backend', message: `number ${id}`, phase: 'dialing', ended_after_ms: 1,
+            bytes_in: 0, bytes_out: 0, client: '127.0.0.1:1', tried: []});
+          const frame = () => new Promise((done) => requestAnimationFrame(done));
+          const shown = (panel) => panel.failures.map(({id}) => id);
+          const panel = new FailuresPanel(1);
+          let draws = 0;
+          new MutationObserver(() => ++draws).observe(panel.list, {childList: true});
+          for (let id = 1; id <= 500; ++id) {
+            panel.add(ended(id));
+            if (id % 50 === 0) await null;
+          }
+          const early = panel.list.children.length;
+          await frame();
+          const flood = {early, draws, first: shown(panel)[0], drawn: panel.list.children.length};
+
+          const really = window.fetch;
+          let answer;
+          window.fetch = (path, options) => path !== '/v1/streams/1/failures' ? really(path, options)
+            : new Promise((done) => { answer = done; });
+          const loading = panel.load();
+          for (const id of [502, 503, 503]) panel.add(ended(id));
+          answer(new Response(JSON.stringify({failures: [502, 501].map(ended)})));
+          await loading;
+          const loaded = shown(panel);
+          await frame();
+          return {flood, loaded, later: shown(panel)};
+        })""")
+        self.assertEqual(told["flood"], {"early": 0, "draws": 1, "first": 500, "drawn": 100})
+        self.assertEqual(told["loaded"], [503, 502, 501])
+        self.assertEqual(told["later"], [503, 502, 501])
+
+
+class Troubles(ui_case.Ui):
+    def test_that_the_page_is_outdated_is_said_beside_what_comes_and_goes(self):
+        page = self.open(self.start_service())
+        page.wait_text("Nothing is mapped yet.")
+        page.wait_text("version", "#status")
+        status = page.eval("fetch('/v1/status').then((response) => response.json())")
+        self.answer(page, "/v1/status", 200, {**status, "version": "99"})
+        self.turn(page)
+        page.wait_text("now version 99: reload this page", "#outdated")
+        self.answer(page, "/v1/", 0)
+        self.turn(page)
+        page.wait_text("The service does not answer", "#trouble")
+        page.wait("!!document.querySelector('#status.lost')")
+        self.answer_truly(page)
+        self.turn(page)
+        page.wait("document.getElementById('trouble').hidden")
+        page.wait("!document.querySelector('#status.lost')")
+        self.assertIn("version 99", page.text("#outdated"))
+
+    def test_what_is_wrong_with_one_thing_is_said_until_that_is_well(self):
+        service = self.start_service()
+        port = self.stream(service, backend=self.backend(peers.echo).address)
+        page = self.open(service, f"#/streams/{port}")
+        client = self.client(port)
+        self.say(client)
+        page.wait_text(f"127.0.0.1:{client.getsockname()[1]}", "section.sessions")
+        self.answer(page, "/v1/sessions[?]", 500, {"detail": "no sessions today"})
+        page.wait_text("No sessions today", "#trouble")
+        page.eval("""(() => {
+          window.hidden_once = false;
+          const line = document.getElementById('trouble');
+          new MutationObserver(() => { hidden_once ||= line.hidden || !line.innerText; })
+            .observe(line, {attributes: true, childList: true, subtree: true});
+        })()""")
+        carried = "document.querySelector('.facts').innerText"
+        self.say(client, b"x" * 100000)
+        page.wait(f"{carried}.includes('100 kB in')", what="the stream is well")
+        self.assertEqual(page.eval("[hidden_once, document.querySelector('#trouble').innerText]"),
+                         [False, "No sessions today"])
+        self.answer_truly(page)
+        page.wait("document.getElementById('trouble').hidden")
+
+        # A click's is told where nothing clears it but a person.
+        self.answer(page, "/v1/sessions/", 404, {"detail": "no session that runs has the id"})
+        page.click("Details", "section.sessions")
+        page.wait_text("no session that runs has the id", "dialog .problem")
+        self.say(client, b"x" * 100000)
+        page.wait(f"{carried}.includes('200 kB in')")
+        self.assertIn("no session that runs", page.text("dialog .problem"))
+        self.assertTrue(page.eval("document.getElementById('trouble').hidden"))
+        page.click("Close", "dialog")
+
+    def test_older_history_that_cannot_be_had_is_told_beside_its_button(self):
+        service = self.start_service()
+        for number in range(30):
+            port = self.stream(service, backend="127.0.0.1:7", label=f"label {number}")
+        page = self.open(service, f"#/streams/{port}")
+        entries = "document.querySelectorAll('.history li').length"
+        page.wait(f"{entries} === 25")
+        self.answer(page, "cursor=", 503, {"detail": "history cannot be read"})
+        page.click("Older", ".history")
+        page.wait_text("history cannot be read", ".history .problem")
+        self.answer_truly(page)
+        page.click("Older", ".history")
+        page.wait(f"{entries} === 30")
+        self.assertEqual(page.eval("document.querySelector('.history .problem').textContent"), "")
 
     def test_the_page_goes_on_when_the_service_is_back(self):
         service = self.start_service()

@@ -51,6 +51,7 @@ class FakeStore final : public core::StreamStore {
         done(*failure);
         return;
       }
+      ++pages_of_history;
       core::HistoryPage page;
       if (query.after_id) {
         page = page_after(query);
@@ -110,6 +111,7 @@ class FakeStore final : public core::StreamStore {
   std::map<std::uint16_t, core::StoredTraffic> traffic;
   std::vector<core::UnreadableRow> unreadable;
   std::optional<base::Error> failure;  // what every call is answered with
+  std::size_t pages_of_history = 0;    // so many were asked for
 
  private:
   // As the real one judges rows that somebody wrote by hand.

@@ -1,7 +1,8 @@
-// What is always there: the line of the service's status, the token, the way between the views.
+// What is always there: the lines of the service's status and of what is wrong, the token, the way
+// between the views.
 import {ask, hasToken, setToken} from "./api.js";
 import {askToken} from "./dialogs.js";
-import {el, setClass, setText} from "./dom.js";
+import {el, keyed, setClass, setText} from "./dom.js";
 import {count, plural} from "./format.js";
 import {ListView} from "./list.js";
 import {Poll} from "./poll.js";
@@ -11,13 +12,23 @@ const kStatusTurn = 5000;  // ms
 
 const byId = (id) => document.getElementById(id);
 
+// The time of `#/as-of/TIME` in ISO 8601, or null: anybody may have written it.
+function timeOf(text) {
+  try {
+    return new Date(decodeURIComponent(text)).toISOString();
+  } catch {
+    return null;
+  }
+}
+
 class App {
   constructor() {
     this.view = null;
     this.asks_token = false;
     this.version = null;
+    this.troubles = new Map();  // of each source: {text, is_silence}
     this.status = new Poll(kStatusTurn, (signal) => this.loadStatus(signal),
-                           (error) => this.trouble(error));
+                           (error) => this.trouble(error, "status"));
     window.addEventListener("hashchange", () => this.route());
     byId("token").addEventListener("click", () => this.onTokenButton());
     byId("skip").addEventListener("click", (event) => {
@@ -42,15 +53,15 @@ class App {
     const [, kind, argument] = location.hash.split("/");
     if (kind === "streams" && /^[0-9]{1,5}$/.test(argument))
       return new StreamView(this, Number(argument));
-    if (kind === "as-of" && !Number.isNaN(Date.parse(decodeURIComponent(argument ?? ""))))
-      return new ListView(this, new Date(decodeURIComponent(argument)).toISOString());
-    return new ListView(this);
+    return new ListView(this, kind === "as-of" ? timeOf(argument) : null);
   }
 
   route() {
     const is_first = this.view === null;
     this.view?.stop();
-    this.well();
+    for (const source of this.troubles.keys())
+      if (source !== "status") this.troubles.delete(source);
+    this.showTroubles();
     this.view = this.makeView();
     byId("main").replaceChildren(this.view.element);
     document.title = `${this.view.title} · stream-conductor`;
@@ -60,23 +71,34 @@ class App {
     this.view.element.querySelector("h1")?.focus();
   }
 
-  // What went wrong stays to be read until the next answer that is good.
-  trouble(error) {
-    if (error.status === 401 || error.status === 429) {
-      this.needToken(error.message);
-      return;
-    }
-    const line = byId("trouble");
-    setText(line, error.message ? `${error.message[0].toUpperCase()}${error.message.slice(1)}`
-                                : String(error));
-    line.hidden = false;
-    if (error.status === undefined) setClass(byId("status"), "lost", true);
+  // What went wrong with something that is asked for again and again stays to be read until the
+  // same `source` is well. What went wrong with a click is said where that was.
+  trouble(error, source) {
+    if (this.asksToken(error)) return;
+    const words = error.message || String(error);
+    this.troubles.set(source, {text: `${words[0].toUpperCase()}${words.slice(1)}`,
+                               is_silence: error.status === undefined});
+    this.showTroubles();
   }
 
-  well() {
-    const line = byId("trouble");
-    if (!line.hidden && !this.is_outdated) line.hidden = true;
-    setClass(byId("status"), "lost", false);
+  well(source) { if (this.troubles.delete(source)) this.showTroubles(); }
+
+  isTroubled(source) { return this.troubles.has(source); }
+
+  showTroubles() {
+    const troubles = [...this.troubles.values()];
+    const texts = [...new Set(troubles.map(({text}) => text))];
+    keyed(byId("trouble"), texts, (text) => text,
+          (text) => ({element: el("p", {}, text), update() {}}));
+    byId("trouble").hidden = texts.length === 0;
+    setClass(byId("status"), "lost", troubles.some(({is_silence: is}) => is));
+  }
+
+  // Is a token what is missing? Then it is asked for. Where too many wrong ones were shown (429) the
+  // one that is there may be good: it is kept.
+  asksToken(error) {
+    if (error.status === 401) this.needToken(error.message);
+    return error.status === 401;
   }
 
   // Nothing more is asked until there is a token: each wrong one counts.
@@ -85,6 +107,8 @@ class App {
     this.asks_token = true;
     this.status.stop();
     this.view?.stop();
+    this.troubles.clear();
+    this.showTroubles();
     setToken(null);
     setText(byId("status"), "a token is asked for");
     const is_good = await askToken(why, async (text) => {
@@ -118,6 +142,7 @@ class App {
 
   async loadStatus(signal) {
     const {json} = await ask("GET", "/v1/status", {signal});
+    this.well("status");
     this.showStatus(json);
   }
 
@@ -138,15 +163,13 @@ class App {
       line.replaceChildren(dot, parts.join(" · "));
     }
     setClass(line, "bad", streams.failed > 0 || status.phase !== "serving");
-    setClass(line, "lost", false);
   }
 
   // This page's files are those of the process that it was loaded from.
   noteVersion(version) {
     this.version ??= version;
-    if (this.version === version || this.is_outdated) return;
-    this.is_outdated = true;
-    const line = byId("trouble");
+    if (this.version === version) return;
+    const line = byId("outdated");
     setText(line, `The service is now version ${version}: reload this page.`);
     line.hidden = false;
   }

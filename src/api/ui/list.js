@@ -75,7 +75,9 @@ export class ListView {
     this.cursors = [null];  // of the pages up to this one
     this.next = null;
     this.traffic = new Map();
-    this.poll = new Poll(kTurn, (signal) => this.load(signal), (error) => app.trouble(error));
+    this.is_on = false;
+    this.poll = new Poll(kTurn, (signal) => this.load(signal),
+                         (error) => app.trouble(error, "list"));
     this.table = new Table({
       label: "Streams", columns: asOf ? kColumns : [...kColumns, ...kLiveColumns],
       keyOf: ({port, created_at: at}) => `${port} ${at}`, make: (stream) => this.makeRow(stream),
@@ -134,9 +136,19 @@ export class ListView {
               this.after);
   }
 
-  start() { this.poll.start(); }
-  stop() { this.poll.stop(); }
-  refresh() { this.poll.now(); }
+  start() {
+    this.is_on = true;
+    this.poll.start();
+  }
+
+  stop() {
+    this.is_on = false;
+    clearTimeout(this.typing);
+    this.poll.stop();
+  }
+
+  // The poll of another time stops by itself.
+  refresh() { if (this.is_on) this.poll.start(); }
 
   look(change) {
     Object.assign(wanted, change);
@@ -162,7 +174,7 @@ export class ListView {
       await loadStreams(this.as_of, this.cursors.at(-1), signal);
     if (this.as_of) this.poll.stop();  // it will not change
     this.poll.ms = kTurn * (pages ?? 1);  // whoever looks for one of thousands asks less often
-    this.app.well();
+    this.app.well("list");
     this.note(streams);
     this.next = next;
     const is_filtered = Boolean(wanted.text.trim() || wanted.state);

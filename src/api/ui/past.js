@@ -33,24 +33,50 @@ export class FailuresPanel {
   constructor(port) {
     this.port = port;
     this.failures = [];
+    this.came = [];  // and is not drawn
+    this.frame = null;
+    this.loads = new Set();  // of each that is under way: what came since it began
     this.list = el("ul", {class: "entries"});
     this.empty = el("p", {class: "empty", hidden: true}, "No session has failed.");
     this.element = el("section", {class: "failures", "aria-labelledby": "failures-title"},
                       el("h2", {id: "failures-title"}, "Failures"), this.empty, this.list);
   }
 
+  // The answer may be older than what comes meanwhile, and knows all that came before.
   async load(signal) {
-    const page = await get(`/v1/streams/${this.port}/failures`, signal);
-    this.show(page.failures);
+    const since = [];
+    this.loads.add(since);
+    try {
+      const page = await get(`/v1/streams/${this.port}/failures`, signal);
+      this.came = [];
+      this.show(page.failures, since);
+    } finally {
+      this.loads.delete(since);
+    }
   }
 
+  // Thousands a second cost the browser as much as it draws anyway.
   add(ended) {
-    if (this.failures.some((each) => keyOf(each) === keyOf(ended))) return;
-    this.show([ended, ...this.failures].slice(0, kMostFailures));
+    for (const some of [this.came, ...this.loads]) {
+      some.push(ended);
+      if (some.length > 2 * kMostFailures) some.splice(0, kMostFailures);
+    }
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.show(this.failures, this.came);
+      this.came = [];
+    });
   }
 
-  show(failures) {
-    this.failures = failures;
+  // `failures`: the latest first; `newer`: the latest last, and perhaps among them already.
+  show(failures, newer = []) {
+    const known = new Set(failures.map(keyOf));
+    const fresh = [];
+    for (const each of newer) {
+      if (!known.has(keyOf(each))) fresh.unshift(each);
+      known.add(keyOf(each));
+    }
+    this.failures = failures = [...fresh, ...failures].slice(0, kMostFailures);
     keyed(this.list, failures, keyOf, makeFailure);
     this.empty.hidden = failures.length > 0;
   }
@@ -79,10 +105,11 @@ export class HistoryPanel {
     this.cursor = null;
     this.list = el("ol", {class: "entries"});
     this.empty = el("p", {class: "empty", hidden: true}, "Nothing is known.");
-    this.older = button("Older", () => this.loadOlder().catch((error) => app.trouble(error)),
-                        {class: "quiet", hidden: true});
+    this.older = button("Older", () => this.onOlder(app), {class: "quiet", hidden: true});
+    this.problem = el("p", {class: "problem", role: "alert"});
     this.element = el("section", {class: "history", "aria-labelledby": "history-title"},
-      el("h2", {id: "history-title"}, "History"), this.empty, this.list, this.older);
+      el("h2", {id: "history-title"}, "History"), this.empty, this.list, this.older,
+      this.problem);
   }
 
   page(cursor, signal) {
@@ -98,6 +125,15 @@ export class HistoryPanel {
     if (older.length === 0) this.cursor = cursor;
     this.events = [...events, ...older];
     this.show();
+  }
+
+  async onOlder(app) {
+    setText(this.problem, "");
+    try {
+      await this.loadOlder();
+    } catch (error) {
+      if (!app.asksToken(error)) setText(this.problem, error.message);
+    }
   }
 
   async loadOlder() {

@@ -58,7 +58,9 @@ async function showDetails(session, app) {
       socketFacts("The backend's socket", told.backend_socket));
     modal(`Session ${told.id}`, content, {wide: true, closeWords: "Close"});
   } catch (error) {
-    app.trouble(error);
+    if (app.asksToken(error)) return;
+    modal(`Session ${session.id}`, el("p", {class: "problem", role: "alert"}, error.message),
+          {closeWords: "Close"});
   }
 }
 

@@ -58,6 +58,7 @@ export class StreamView {
     this.title = `Port ${port}`;
     this.stream = null;
     this.etag = null;
+    this.is_on = false;
     this.traffic = new Traffic(kWindow);
     this.panels = {
       sessions: new SessionsPanel(port, app), failures: new FailuresPanel(port),
@@ -97,29 +98,34 @@ export class StreamView {
   }
 
   makePolls() {
-    const trouble = (error) => this.app.trouble(error);
-    const {sessions} = this.panels;
     const past = new Poll(kPastTurn, async (signal) => {
-      if (!this.events.is_open) await this.loadPast(signal);
-    }, trouble);
+      if (!this.events.is_open || this.app.isTroubled("past")) await this.loadPast(signal);
+    }, this.troubleOf("past"));
     this.polls = [
-      new Poll(kTurn, (signal) => this.load(signal), trouble),
+      new Poll(kTurn, (signal) => this.load(signal), this.troubleOf("stream")),
       // Those of a stream that is not there any more may still run.
-      new Poll(kSessionsTurn, (signal) => sessions.load(signal), trouble),
+      new Poll(kSessionsTurn, (signal) => this.loadSessions(signal), this.troubleOf("sessions")),
       past,
     ];
     this.events = new Events(`/v1/events${query({port: this.port, types: "stream,failure"})}`, {
       onEvent: (type, data) => this.onEvent(type, data),
-      onOpen: () => this.loadPast().catch(trouble),
+      onOpen: () => this.loadPast().catch(this.troubleOf("past")),
     });
   }
 
+  // Answers may still come when somebody has gone to another view, which nothing would clear.
+  troubleOf(source) {
+    return (error) => { if (this.is_on) this.app.trouble(error, source); };
+  }
+
   start() {
+    this.is_on = true;
     for (const poll of this.polls) poll.start();
     this.events.start();
   }
 
   stop() {
+    this.is_on = false;
     for (const poll of this.polls) poll.stop();
     this.events.stop();
   }
@@ -129,11 +135,10 @@ export class StreamView {
   }
 
   onEvent(type, data) {
-    const trouble = (error) => this.app.trouble(error);
     if (type === "failure") this.panels.failures.add(data);
-    if (type === "missed") this.loadPast().catch(trouble);
+    if (type === "missed") this.loadPast().catch(this.troubleOf("past"));
     if (type === "stream") {
-      this.panels.history.load().catch(trouble);
+      this.panels.history.load().catch(this.troubleOf("past"));
       this.polls[0].now();
     }
   }
@@ -143,6 +148,12 @@ export class StreamView {
     await history.load(signal);
     // Of a stream that is not there no failures are told.
     if (this.stream) await failures.load(signal);
+    if (this.is_on) this.app.well("past");
+  }
+
+  async loadSessions(signal) {
+    await this.panels.sessions.load(signal);
+    this.app.well("sessions");
   }
 
   async load(signal) {
@@ -152,11 +163,11 @@ export class StreamView {
       this.etag = etag;
       this.stream = json;
       this.show(json);
-      if (is_first) this.panels.failures.load().catch((error) => this.app.trouble(error));
+      if (is_first) this.panels.failures.load().catch(this.troubleOf("past"));
     } catch (error) {
       if (error.status !== 404) throw error;
       this.stream = null;
-      this.app.well();
+      this.app.well("stream");
     }
     this.alive.hidden = this.stream === null;
     this.missing.hidden = this.stream !== null;
@@ -165,7 +176,7 @@ export class StreamView {
   }
 
   show(stream) {
-    this.app.well();
+    this.app.well("stream");
     setText(this.heading, `${stream.port} → ${stream.backend}`);
     this.badge.update(stream);
     this.traffic.add(performance.now(), stream);
