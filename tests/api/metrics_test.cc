@@ -177,25 +177,25 @@ TEST_CASE("what the service knows of itself is told under its label") {
   service.api.answers = {{{{"GET", "/v1/streams/{port}"}, 200}, 7}, {{{}, 404}, 8}};
   service.process.most_descriptors = 1024;
   const std::string text = MetricsPage(MetricsForm::prometheus).finish(service);
-  for (const char* line : {
-           "stream_conductor_build_info{version=\"1.2.3\"} 1",
-           "stream_conductor_sessions_not_kept_total{cause=\"store_refused\"} 5",
-           "stream_conductor_admission_waits_total{limit=\"max_sessions\"} 6",
-           "stream_conductor_admission_waits_total{limit=\"descriptors\"} 0",
-           "stream_conductor_listeners_waiting{limit=\"max_sessions\"} 2",
-           "stream_conductor_listeners_waiting{limit=\"descriptors\"} 0",
-           "stream_conductor_api_slow_readers_total 9",
-           "stream_conductor_api_event_watchers 10",
-           "stream_conductor_api_event_notes_missed_total 11",
-           "stream_conductor_worker_sessions{worker=\"0\"} 3",
-           "stream_conductor_worker_cpu_seconds_total{worker=\"1\"} 0.25",
-           "stream_conductor_worker_loop_lag_seconds{worker=\"0\"} 0.001",
-           "stream_conductor_worker_pipes{worker=\"0\",state=\"at_rest\"} 2",
-           "stream_conductor_api_requests_total{method=\"GET\",route=\"/v1/streams/{port}\","
-           "code=\"200\"} 7",
-           "stream_conductor_api_requests_total{method=\"any\",route=\"unmatched\",code=\"404\"} 8",
-           "process_max_fds 1024",
-       }) {
+  for (
+      const char* line : {
+          "stream_conductor_build_info{version=\"1.2.3\"} 1",
+          "stream_conductor_sessions_not_kept_total{cause=\"store_refused\"} 5",
+          "stream_conductor_admission_waits_total{limit=\"max_sessions\"} 6",
+          "stream_conductor_admission_waits_total{limit=\"descriptors\"} 0",
+          "stream_conductor_listeners_waiting{limit=\"max_sessions\"} 2",
+          "stream_conductor_listeners_waiting{limit=\"descriptors\"} 0",
+          "stream_conductor_api_slow_readers_total 9",
+          "stream_conductor_api_event_watchers 10",
+          "stream_conductor_api_event_notes_missed_total 11",
+          "stream_conductor_worker_sessions{worker=\"0\"} 3",
+          "stream_conductor_worker_cpu_seconds_total{worker=\"1\"} 0.25",
+          "stream_conductor_worker_loop_lag_seconds{worker=\"0\"} 0.001",
+          "stream_conductor_worker_pipes{worker=\"0\",state=\"at_rest\"} 2",
+          R"(stream_conductor_api_requests_total{method="GET",route="/v1/streams/{port}",code="200"} 7)",
+          "stream_conductor_api_requests_total{method=\"any\",route=\"unmatched\",code=\"404\"} 8",
+          "process_max_fds 1024",
+      }) {
     INFO(text);
     CHECK(has_line(text, line));
   }
