@@ -94,18 +94,11 @@ std::optional<std::vector<sc::core::Token>> reread_tokens() {
   return std::nullopt;
 }
 
-int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
-          const char* const* argv) {
-  std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
-  raise_descriptor_limit();
-  widen_resolver();
-  sc::base::log::set_format(serve.configuration.settings.log_format);
-  sc::systemd::log_to_journal_if_connected();
-  auto passed = sc::systemd::take_passed_fds();
-  if (!passed) return fail(passed.error().message);
-  make_fd_room(*passed);
+int run_daemon(sc::config::Serve serve, std::vector<sc::systemd::PassedFd> passed,
+               const sc::config::Program& program, int argc, const char* const* argv,
+               sc::base::log::Thread& log_thread) {
   const auto exposure = sc::config::find_exposure(
-      serve.configuration.settings, other_hosts_reach_api(serve.configuration.settings, *passed));
+      serve.configuration.settings, other_hosts_reach_api(serve.configuration.settings, passed));
   if (exposure) {
     sc::base::log::error("cannot start", {{"reason", *exposure}});
     return sc::config::kExitConfig;
@@ -120,7 +113,7 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   options.reread_tokens = reread_tokens;
   options.version = program.version;
   options.configuration = std::move(serve.configuration);
-  options.passed = std::move(*passed);
+  options.passed = std::move(passed);
   options.reread = [&]() -> std::optional<sc::config::Settings> {
     auto again =
         sc::config::parse_command_line(argc, argv, sc::config::copy_environment(environ), program);
@@ -135,8 +128,28 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   if (!daemon) return fail(daemon.error().message);
   if (auto served = (*daemon)->run(); !served) return fail(served.error().message);
   // The resolver cannot be interrupted and may take its time; everything that matters is on disk.
-  if (sc::Daemon::waits_for_resolver()) ::_exit(sc::config::kExitDone);
+  if (sc::Daemon::waits_for_resolver()) {
+    log_thread.finish();
+    ::_exit(sc::config::kExitDone);
+  }
   return sc::config::kExitDone;
+}
+
+int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
+          const char* const* argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
+  raise_descriptor_limit();
+  widen_resolver();
+  sc::base::log::set_format(serve.configuration.settings.log_format);
+  sc::systemd::log_to_journal_if_connected();
+  auto passed = sc::systemd::take_passed_fds();
+  if (!passed) return fail(passed.error().message);
+  make_fd_room(*passed);
+  sc::base::log::Thread log_thread;  // after it, see base/fd_room
+  const int code =
+      run_daemon(std::move(serve), std::move(*passed), program, argc, argv, log_thread);
+  if (!log_thread.finish()) ::_exit(code);
+  return code;
 }
 
 int finish(const sc::config::Finished& finished) {

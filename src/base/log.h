@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -7,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "base/clock.h"
 
@@ -22,7 +25,8 @@ enum class Level : unsigned char { debug, info, warning, error };
 std::string_view to_string(Level level);
 std::optional<Level> parse_level(std::string_view text);
 
-// Keys are lower-case words with `_`. Values may be anything; what is not printable is escaped.
+// Keys are lower-case words with `_`, literals, as a line may wait (see Thread). Values may be
+// anything; what is not printable is escaped.
 struct Field {
   std::string_view key;
   std::string value;
@@ -43,11 +47,18 @@ std::optional<Format> parse_format(std::string_view text);
 void set_format(Format format);
 
 // Takes each line that the level lets through instead of stderr; an empty one gives stderr back.
-// Called under a lock, so lines do not mix; it must not log. systemd/journal sets it.
+// Called under a lock, so lines do not mix; it must not log. systemd/journal sets it. Before there
+// is a Thread.
 using Sink = std::function<void(Level, std::string_view sentence, std::span<const Field>)>;
 void set_sink(Sink sink);
 
 void write(Level level, std::string_view sentence, std::span<const Field> fields);
+// For lines of which there are many, so that they never take the place of others: false, and the
+// line is dropped, when more than half of the places for lines that wait are taken.
+bool try_write(Level level, std::string_view sentence, std::span<const Field> fields);
+inline bool try_write(Level level, std::string_view sentence, Fields fields) {
+  return try_write(level, sentence, std::span<const Field>(fields.begin(), fields.size()));
+}
 inline void write(Level level, std::string_view sentence, Fields fields = {}) {
   write(level, sentence, std::span<const Field>(fields.begin(), fields.size()));
 }
@@ -63,6 +74,30 @@ inline void warning(std::string_view sentence, Fields fields = {}) {
 inline void error(std::string_view sentence, Fields fields = {}) {
   write(Level::error, sentence, fields);
 }
+
+// While it runs, it alone writes: who logs only leaves the line with it, in memory, and never waits
+// for whoever reads stderr or for journald. A line keeps its time. When kMostWaiting wait, further
+// ones are dropped; their number is a line as soon as there is room. At most one at a time; without
+// it, whoever logs writes. Made, finished and destroyed on one thread.
+class Thread {
+ public:
+  static constexpr std::size_t kMostWaiting = 2048;
+  static constexpr std::chrono::seconds kPatience{1};
+
+  Thread();
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  ~Thread() { finish(); }
+
+  // Writes what waits. False when that is not done after `patience`: the reader takes nothing. Then
+  // the thread is left alone with what it writes, later lines wait with it for ever, and the
+  // process should leave by _exit(2), as exit(3) may wait for stderr.
+  bool finish(std::chrono::milliseconds patience = kPatience);
+
+ private:
+  std::thread thread_;
+  bool has_written_all_ = true;  // once it has finished
+};
 
 // `sentence key=value key="two words"`: how a line reads on stderr and as a journal MESSAGE.
 std::string to_line(std::string_view sentence, std::span<const Field> fields);

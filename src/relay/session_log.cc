@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -64,22 +63,31 @@ void SessionLog::ended(const SessionEnd& end) {
   if (!base::log::enabled(level)) return;
   if (loop_.now() - second_began_at_ >= kSecond) {
     second_began_at_ = loop_.now();
-    lines_ = 0;
+    failed_.lines = finished_.lines = 0;
   }
-  if (lines_ == kMostPerSecond) {
-    if (left_out_++ == 0) flush_due_.start(kSecond);
-    return;
+  Share& share = end.reason == core::EndReason::finished ? finished_ : failed_;
+  if (share.lines < kMostPerSecond) {
+    ++share.lines;
+    const auto fields = to_fields(to_told(end));
+    if (base::log::try_write(level, "session ended", std::span(fields))) return;
   }
-  ++lines_;
-  const auto fields = to_fields(to_told(end));
-  base::log::write(level, "session ended", std::span(fields));
+  if (failed_.left_out + finished_.left_out == 0) flush_due_.start(kSecond);
+  ++share.left_out;
 }
 
 void SessionLog::flush() {
   flush_due_.stop();
-  if (const std::size_t count = std::exchange(left_out_, 0); count > 0)
-    base::log::warning("sessions ended without a line each, as they were too many",
-                       {{"sessions", std::to_string(count)}});
+  const std::size_t count = failed_.left_out + finished_.left_out;
+  if (count == 0) return;
+  const bool is_trouble = failed_.left_out > 0;
+  const bool is_told =
+      base::log::try_write(is_trouble ? base::log::Level::warning : base::log::Level::info,
+                           "sessions ended without a line each, as they were too many",
+                           {{"sessions", std::to_string(count)},
+                            {"failed", std::to_string(failed_.left_out)},
+                            {"finished", std::to_string(finished_.left_out)}});
+  if (!is_told) return flush_due_.start(kSecond);
+  failed_.left_out = finished_.left_out = 0;
 }
 
 }  // namespace sc::relay

@@ -9,11 +9,13 @@
 
 namespace sc::relay {
 
-// One worker's log lines of ended sessions. A backend that is down ends tens of thousands a second:
-// of those that are too many only the number is logged. Loop's thread only.
+// One worker's log lines of ended sessions. A backend that is down ends tens of thousands a second,
+// and so may clients who are done: of those that are too many, for the log or for its reader, only
+// the number is logged. Failed and finished ones have a share each, so that none of them pushes out
+// the others. Loop's thread only.
 class SessionLog {
  public:
-  static constexpr std::size_t kMostPerSecond = 200;
+  static constexpr std::size_t kMostPerSecond = 200;  // of each of the two
 
   explicit SessionLog(loop::Loop& loop);
   SessionLog(const SessionLog&) = delete;
@@ -24,10 +26,15 @@ class SessionLog {
   void flush();
 
  private:
+  struct Share {
+    std::size_t lines = 0;  // in this second
+    std::size_t left_out = 0;
+  };
+
   loop::Loop& loop_;
   std::chrono::milliseconds second_began_at_{0};  // in the loop's time
-  std::size_t lines_ = 0;                         // in this second
-  std::size_t left_out_ = 0;
+  Share failed_;
+  Share finished_;
   loop::Timer flush_due_;
 };
 

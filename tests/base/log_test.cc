@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <future>
 #include <map>
 #include <regex>
 #include <sstream>
@@ -200,6 +201,67 @@ TEST_CASE("whole lines of many threads arrive on stderr") {
       FAIL("a mixed line: " << line);
   }
   CHECK(count == 1000);
+}
+
+// A log whose reader takes nothing before he is told to.
+struct SlowReader {
+  SlowReader() {
+    log::set_sink([this](Level, std::string_view sentence, std::span<const log::Field> fields) {
+      lines.emplace_back(sentence);
+      for (const log::Field& field : fields) lines.back() += " " + field.value;
+      if (lines.size() == 1) came.set_value();
+      goes_on.wait();
+    });
+  }
+  SlowReader(const SlowReader&) = delete;
+  SlowReader& operator=(const SlowReader&) = delete;
+  ~SlowReader() { log::set_sink({}); }
+
+  std::promise<void> came;  // the first line
+  std::promise<void> let_go;
+  std::shared_future<void> goes_on{let_go.get_future()};
+  std::vector<std::string> lines;  // the Thread's; ours when it has finished
+};
+
+TEST_CASE_METHOD(SlowReader,
+                 "with a thread nobody waits for the log's reader, and no line is lost") {
+  log::Thread thread;
+  std::vector<std::string> written;
+  for (int i = 0; i < 100; ++i) {
+    written.push_back("line " + std::to_string(i));
+    log::error(written.back());
+  }
+  came.get_future().wait();
+  written.emplace_back("the last");
+  log::error(written.back());
+  CHECK_FALSE(goes_on.wait_for(std::chrono::seconds(0)) == std::future_status::ready);
+  let_go.set_value();
+  CHECK(thread.finish(std::chrono::minutes(1)));
+  CHECK(lines == written);
+  log::error("afterwards");
+  CHECK(lines.back() == "afterwards");
+}
+
+TEST_CASE_METHOD(SlowReader,
+                 "what finds no place is counted, and many of a kind leave room for others") {
+  constexpr std::size_t kMost = log::Thread::kMostWaiting;
+  log::Thread thread;
+  log::error("held up");
+  came.get_future().wait();
+  std::size_t taken = 0;
+  while (taken <= kMost && log::try_write(Level::error, "many", {{"k", "v"}})) ++taken;
+  CHECK(taken == kMost / 2);
+  for (std::size_t i = 0; i < kMost / 2; ++i) log::error("other");
+  for (int i = 0; i < 3; ++i) log::error("too many");
+  let_go.set_value();
+  CHECK(thread.finish(std::chrono::minutes(1)));
+  const auto count = [&](const std::string& line) {
+    return static_cast<std::size_t>(std::count(lines.begin(), lines.end(), line));
+  };
+  CHECK(count("many v") == kMost / 2);
+  CHECK(count("other") == kMost / 2);
+  CHECK(count("too many") == 0);
+  CHECK(count("lines were dropped, as the log is taken too slowly 3") == 1);
 }
 
 }  // namespace

@@ -95,6 +95,8 @@ class Service:
         self.lines = []
         self._grew = threading.Condition()
         self._reader = None
+        self.takes_log = threading.Event()  # cleared: nobody reads its stderr
+        self.takes_log.set()
         self.api_host = self.api_port = None
         self.at_ready = None
         self.streams_at_ready = 0
@@ -152,6 +154,7 @@ class Service:
     def _read(self, stream):
         with stream:
             for text in stream:
+                self.takes_log.wait()
                 with self._grew:
                     self.lines.append(text.rstrip("\n"))
                     self._grew.notify_all()

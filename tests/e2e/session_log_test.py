@@ -1,5 +1,6 @@
 """What the log tells of sessions that end, as the settings ask for it."""
 
+import fcntl
 import json
 import re
 import unittest
@@ -72,6 +73,37 @@ class SessionLog(harness.EndToEnd):
             self.assertEqual(list(line), ["time", "level", "message", "fields"])
             self.assertRegex(line["time"], re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"))
         self.assertEqual(json.loads(self.service.lines[-1])["message"], "stopped")
+
+    PAGE = 4096
+
+    def fill_log(self):
+        """Nobody reads the log, and more lines are written than the pipe and our reader hold."""
+        self.begin(workers=2)
+        fcntl.fcntl(self.service.process.stderr, fcntl.F_SETPIPE_SZ, self.PAGE)
+        self.addCleanup(self.service.takes_log.set)
+        self.service.takes_log.clear()
+        for _ in range(150):  # of about 400 bytes each
+            with self.assertRaises(ConnectionError), peers.connect(self.bad) as client:
+                client.recv(1)
+
+    def test_a_reader_who_takes_no_lines_holds_up_no_session_and_no_answer(self):
+        self.fill_log()
+        for _ in range(8):  # on both workers
+            client = self.client(self.good)
+            client.sendall(b"hello")
+            self.assertEqual(peers.read_exactly(client, 5), b"hello")
+        self.assertEqual(self.service.get("/v1/status").status, 200)
+        self.service.create(self.service.ports[2], "127.0.0.1:9")  # which is logged
+        self.assertLess(self.service.log().count("session ended"), 150)
+        self.service.takes_log.set()
+        self.service.wait_for_line("stream created", port=str(self.service.ports[2]))
+        self.assertEqual(self.service.log().count("session ended"), 150)
+
+    def test_a_reader_who_takes_no_lines_holds_up_no_stop(self):
+        self.fill_log()
+        self.service.kill(harness.signal.SIGTERM)
+        code = self.service.process.wait(timeout=10 * harness.SLOWNESS)
+        self.assertEqual(code, 0)
 
 
 if __name__ == "__main__":

@@ -129,11 +129,33 @@ TEST_CASE_METHOD(LogFixture,
   CHECK(lines.size() == kMost);
   REQUIRE(until_told(kMost));
   CHECK(lines.back().sentence == "sessions ended without a line each, as they were too many");
-  CHECK(lines.back().fields.at("sessions") == "7");
+  CHECK(lines.back().level == Level::warning);
+  CHECK(lines.back().fields ==
+        std::map<std::string, std::string>{{"sessions", "7"}, {"failed", "7"}, {"finished", "0"}});
   log.ended(make(EndReason::backend_refused));
   CHECK(lines.size() == kMost + 2);
   log.flush();
   CHECK(lines.size() == kMost + 2);  // nothing is left to be told
+}
+
+TEST_CASE_METHOD(LogFixture, "sessions that finished push out no line of one that failed") {
+  constexpr std::size_t kMost = SessionLog::kMostPerSecond;
+  for (std::size_t i = 0; i < kMost + 3; ++i) log.ended(make(EndReason::finished));
+  CHECK(lines.size() == kMost);
+  for (std::size_t i = 0; i < kMost; ++i) log.ended(make(EndReason::backend_refused));
+  REQUIRE(lines.size() == 2 * kMost);
+  CHECK(lines.back().fields.at("reason") == "backend_refused");
+  log.flush();
+  REQUIRE(lines.size() == 2 * kMost + 1);
+  CHECK(lines.back().level == Level::info);  // nothing went wrong of which there is no line
+  CHECK(lines.back().fields ==
+        std::map<std::string, std::string>{{"sessions", "3"}, {"failed", "0"}, {"finished", "3"}});
+  log.ended(make(EndReason::finished));
+  log.ended(make(EndReason::backend_reset));
+  log.flush();
+  CHECK(lines.back().level == Level::warning);
+  CHECK(lines.back().fields ==
+        std::map<std::string, std::string>{{"sessions", "2"}, {"failed", "1"}, {"finished", "1"}});
 }
 
 TEST_CASE("the service logs all sessions, the failed ones or none, as it is set") {
