@@ -26,6 +26,7 @@ constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
 constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
 constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
+
 // Without a service manager everything works but ends with the process.
 std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
                                            std::vector<systemd::PassedFd> passed,

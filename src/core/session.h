@@ -16,8 +16,9 @@
 // What can be told of sessions, as values. Addresses are `10.1.0.1:2000` or `[2001:db8::1]:2000`.
 namespace sc::core {
 
-// Rises with time, over all workers nearly in the order of accepting; another process begins anew.
-// Never 0.
+// Rises with time, over all workers nearly in the order of accepting, and from one process to the
+// next: a session that outlives its process gets another one, and nobody else its former one,
+// unless the host's clock was set back. Never 0.
 using SessionId = std::uint64_t;
 
 // One address of a backend that was dialled.

@@ -13,7 +13,7 @@ void Chronicle::began(const Session& session) {
   if (records_.feed.wants_all()) records_.feed.add(session.running());
 }
 
-void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
+void Chronicle::tell(const SessionEnd& end) {
   latencies_.add(end);
   const bool is_failure = end.reason != core::EndReason::finished;
   const core::LoggedSessions logged = records_.logged.load(kRelaxed);
@@ -21,7 +21,13 @@ void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
     log_.ended(end);
   if (is_failure ? records_.feed.wants_failures() : records_.feed.wants_all())
     records_.feed.add(to_told(end));
-  if (!is_failure) {
+}
+
+void Chronicle::ended_without_stream(const SessionEnd& end) { tell(end); }
+
+void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
+  tell(end);
+  if (end.reason == core::EndReason::finished) {
     counters.sessions_finished.fetch_add(1, kRelaxed);
     return;
   }

@@ -31,11 +31,14 @@ class Chronicle {
 
   void began(const Session& session);
   void ended(StreamCounters& counters, SessionEnd end);
-  void flush() { log_.flush(); }  // before the thread ends
+  void ended_without_stream(const SessionEnd& end);  // which has gone: nobody counts it
+  void flush() { log_.flush(); }                     // before the thread ends
 
   const Latencies& latencies() const { return latencies_; }  // any thread
 
  private:
+  void tell(const SessionEnd& end);
+
   Records& records_;
   Latencies latencies_;
   SessionLog log_;

@@ -17,15 +17,6 @@ base::WallTime wall_now() {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
-// Of one that was accepted by a former process: the clock that both share counts from the boot.
-SessionTimes times_of_kept(const handoff::SessionFacts& facts) {
-  SessionTimes times;
-  times.accepted = base::Instant(std::chrono::milliseconds(facts.started_at));
-  const auto age = times.since_accepted(std::chrono::steady_clock::now());
-  times.accepted_wall = wall_now() - std::chrono::floor<std::chrono::milliseconds>(age);
-  return times;
-}
-
 std::optional<core::SocketFacts> socket_facts(int fd) {
   const auto known = net::tcp_facts(fd);
   if (!known) return std::nullopt;
@@ -43,6 +34,15 @@ std::optional<core::SocketFacts> socket_facts(int fd) {
 }
 
 }  // namespace
+
+// The clock that both processes share counts from the boot.
+SessionTimes times_of_kept(const handoff::SessionFacts& facts) {
+  SessionTimes times;
+  times.accepted = base::Instant(std::chrono::milliseconds(facts.started_at));
+  const auto age = times.since_accepted(std::chrono::steady_clock::now());
+  times.accepted_wall = wall_now() - std::chrono::floor<std::chrono::milliseconds>(age);
+  return times;
+}
 
 std::string_view to_string(Session::State state) {
   switch (state) {
@@ -70,11 +70,11 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net
       times_{client.at, wall_now()},
       is_due_(options.durable_after.count() == 0),
       on_dialed_(std::move(on_dialed)),
-      on_end_(std::move(on_end)) {
+      on_end_(std::move(on_end)),
+      activity_(*stream_.counters) {
   if (keeper_ != nullptr && stream_.spec->durable == core::Durability::early)
     record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
-  stream_.counters->sessions_active.fetch_add(1, kRelaxed);
   start();
   start_dialing();
 }
@@ -92,9 +92,8 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
       keeper_(keeper),
       times_(times_of_kept(kept.record->facts())),
       on_dialed_(std::move(on_dialed)),
-      on_end_(std::move(on_end)) {
-  StreamCounters& counters = *stream_.counters;
-  counters.sessions_active.fetch_add(1, kRelaxed);
+      on_end_(std::move(on_end)),
+      activity_(*stream_.counters) {
   start();
   if (!kept.backend) {
     client_ = std::move(kept.client);
@@ -104,15 +103,17 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
   }
   address_ = net::PackedAddress(net::peer_address(kept.backend.get()));
   state_ = State::relaying;
-  try {
-    relay_ = std::make_unique<Relay>(loop_, std::move(kept), resources_,
-                                     stream_.spec->idle_timeout.value_or(options_.idle_timeout),
-                                     counters, [this](const RelayEnd& how) { end(how, {}); });
-  } catch (...) {
-    counters.sessions_active.fetch_sub(1, kRelaxed);  // no destructor will
-    throw;
-  }
+  relay_ =
+      std::make_unique<Relay>(loop_, std::move(kept), resources_,
+                              stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                              *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
 }
+
+Session::Activity::Activity(StreamCounters& counters) : counters_(counters) {
+  counters_.sessions_active.fetch_add(1, kRelaxed);
+}
+
+Session::Activity::~Activity() { counters_.sessions_active.fetch_sub(1, kRelaxed); }
 
 void Session::start() {
   const std::chrono::milliseconds lifetime = stream_.spec->lifetime.value_or(options_.lifetime);
@@ -140,8 +141,6 @@ handoff::SessionFacts Session::facts() const {
   facts.peer = peer_.address();
   return facts;
 }
-
-Session::~Session() { stream_.counters->sessions_active.fetch_sub(1, kRelaxed); }
 
 void Session::on_outcome(net::Dialer::Outcome outcome) {
   assert(state_ == State::dialing);

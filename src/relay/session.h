@@ -62,7 +62,7 @@ class Session {
           OnDialed on_dialed, OnEnd on_end);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
-  ~Session();
+  ~Session() = default;
 
   // From now on a backend that falls silent is found dead.
   void keep_alive();
@@ -88,6 +88,18 @@ class Session {
   core::SessionDetails details() const;  // asks the kernel, some ten calls
 
  private:
+  // It counts for sessions_active, also when the constructor throws later on.
+  class Activity {
+   public:
+    explicit Activity(StreamCounters& counters);
+    Activity(const Activity&) = delete;
+    Activity& operator=(const Activity&) = delete;
+    ~Activity();
+
+   private:
+    StreamCounters& counters_;
+  };
+
   void start();
   void start_dialing();
   void on_outcome(net::Dialer::Outcome outcome);
@@ -116,8 +128,12 @@ class Session {
   std::unique_ptr<handoff::SessionRecord> record_;  // while dialing, if its client is kept
   std::unique_ptr<net::Dialer> dialer_;             // while dialing
   std::unique_ptr<Relay> relay_;                    // while relaying
+  Activity activity_;  // the last: who sees a socket closed finds it counted out
 };
 
 std::string_view to_string(Session::State state);
+
+// Of one that was accepted by a former process.
+SessionTimes times_of_kept(const handoff::SessionFacts& facts);
 
 }  // namespace sc::relay

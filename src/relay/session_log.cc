@@ -34,11 +34,12 @@ std::string in_ms(microseconds time) {
 std::vector<base::log::Field> to_fields(const core::EndedSession& session) {
   std::vector<base::log::Field> fields{{"session", std::to_string(session.id)},
                                        {"port", std::to_string(session.port)},
-                                       {"client", session.client},
-                                       {"backend", base::to_string(session.backend)}};
+                                       {"client", session.client}};
   const auto add_time = [&](std::string_view key, const std::optional<microseconds>& time) {
     if (time) fields.push_back({key, in_ms(*time)});
   };
+  if (!session.backend.host.empty())
+    fields.push_back({"backend", base::to_string(session.backend)});
   if (!session.address.empty()) fields.push_back({"address", session.address});
   fields.push_back({"reason", std::string(core::to_string(session.reason))});
   fields.push_back({"fault", std::string(core::to_string(core::fault_of(session.reason)))});

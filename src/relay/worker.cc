@@ -127,6 +127,7 @@ void Worker::handle(AdoptSession command) {
   if (drain_is_over_) {
     load_.fetch_sub(1, kRelaxed);
     net::reset_on_close(command.client.fd.get());
+    command.stream.counters->sessions_total.fetch_add(1, kRelaxed);
     end_early(command.stream, net::PackedAddress(command.client.peer), command.client.at,
               core::EndReason::drained, {});
     leave(command.stream);
@@ -158,7 +159,7 @@ core::SessionId Worker::new_id() {
   return (common_.last_session.fetch_add(1, kRelaxed) + 1) * kMost + index_;
 }
 
-// One for which there was never a Session.
+// One for which there was never a Session. Whether it counts for sessions_total is the caller's.
 void Worker::end_early(const StreamContext& stream, const net::PackedAddress& client,
                        base::Instant at, core::EndReason reason, std::string detail) {
   SessionEnd end;
@@ -172,13 +173,37 @@ void Worker::end_early(const StreamContext& stream, const net::PackedAddress& cl
   chronicle_.ended(*stream.counters, std::move(end));
 }
 
+// `drained`, as when a stream is removed without time for its sessions while the service runs. No
+// stream counts it: those of the port, if it has one, are another's.
 void Worker::handle(EndKeptSession command) {
+  const handoff::SessionFacts facts = command.kept.record->facts();
+  const handoff::SessionSlot& slot = command.kept.record->slot();
+  SessionSpec spec;
+  spec.port = facts.port;
+  SessionEnd end;
+  end.phase = core::SessionPhase::connect;
+  if (command.kept.backend) {
+    const net::Address address = net::peer_address(command.kept.backend.get());
+    spec.backend = {address.ip(), address.port()};
+    end.address = net::PackedAddress(address);
+    const bool is_half_closed = slot.up_ended.load() != 0 || slot.down_ended.load() != 0;
+    end.phase = is_half_closed ? core::SessionPhase::close : core::SessionPhase::relay;
+  }
+  end.id = new_id();
+  end.spec = std::make_shared<const SessionSpec>(std::move(spec));
+  end.client = net::PackedAddress(facts.peer);
+  end.reason = core::EndReason::drained;
+  end.times = times_of_kept(facts);
+  end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
+  end.bytes_in = facts.bytes_in;
+  end.bytes_out = facts.bytes_out;
   net::end_connection(command.kept.client.get());
   SC_KILL_POINT("client_of_removed");
   if (command.kept.backend) net::end_connection(command.kept.backend.get());
   SC_KILL_POINT("ended_of_removed");
   for (auto* pipe : {&command.kept.up, &command.kept.down})
     if (*pipe) pipes_.discard(pipes_.adopt(std::move(**pipe)));
+  chronicle_.ended_without_stream(end);
 }
 
 template <class Client>

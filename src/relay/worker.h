@@ -143,8 +143,13 @@ using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, 
 // What all workers share, beside their peers. Outlives them; any thread.
 struct Common {
   Admission& admission;
-  std::atomic<std::uint64_t> unkept{0};          // sessions that a vault would have kept; relaxed
-  std::atomic<core::SessionId> last_session{0};  // of all, without the worker's part; relaxed
+  std::atomic<std::uint64_t> unkept{0};  // sessions that a vault would have kept; relaxed
+  // Of all, without the worker's part; relaxed. It begins with the microseconds since 1970, which
+  // no process gets ahead of by counting sessions: ids of a later one are higher.
+  std::atomic<core::SessionId> last_session{
+      static_cast<core::SessionId>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                       std::chrono::system_clock::now().time_since_epoch())
+                                       .count())};
   Records records;
 };
 

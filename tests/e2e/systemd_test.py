@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 
 import box
 import harness
@@ -153,6 +154,18 @@ class Systemd(box.BoxTest):
                  if entry["MESSAGE"].startswith("cannot start")]
         self.assertGreaterEqual(len(tries), TRIES)
         self.assertGreater(min(after - at for at, after in zip(tries, tries[1:])), 250_000)
+
+    def test_a_binary_that_cannot_be_executed_is_tried_ten_times_a_second_at_most(self):
+        for program in ("/usr/bin/no-such-binary", "/bin/sh -c 'kill -SEGV $$$$'"):
+            with self.subTest(program):
+                self.box.drop_in(box.UNIT, "program",
+                                 f"[Service]\nExecStart=\nExecStart={program}\n")
+                self.box.systemctl("stop", box.SOCKET, box.UNIT)
+                began = time.monotonic()
+                self.box.systemctl("start", "--no-block", box.UNIT)
+                found = self.box.wait_for_state(
+                    box.UNIT, lambda found: int(found["NRestarts"]) >= TRIES)
+                self.assertLessEqual(int(found["NRestarts"]), 10 * (time.monotonic() - began))
 
     def test_a_wrong_setting_ends_the_start_once_and_status_and_journal_say_what_is_allowed(self):
         self.box.drop_in(box.UNIT, "range", BAD_RANGE)

@@ -1,6 +1,9 @@
 #include "relay/hand_over.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "support/fake_host.h"
 
@@ -109,12 +112,52 @@ TEST_CASE_METHOD(HandOverFixture, "sessions of a stream that is not there any mo
   SECTION("disabled") { gone.spec.enabled = false; }
   SECTION("expired") { gone.spec.expires_at = kNow; }
   SECTION("created again") { gone.created_at = kNow; }
+  const std::string client = net::local_address(pair.client.get()).to_string();
+  const std::uint16_t port = net::peer_address(pair.client.get()).port();
   end_process();
-  begin_process();
+  process.emplace(manager, options);
+  pool().watch(core::SessionBook::Watch::failures);
+  process->pool->inherit({rows, {}, {}, saved_traffic}, clock);
   CHECK(is_reset(pair.client));
   CHECK(is_reset(pair.backend));
   talk(other);
   CHECK(pool().sessions() == 1);
+  const core::SessionNews news = pool().take_news();
+  REQUIRE(news.notes.size() == 1);
+  const auto& told = std::get<core::EndedSession>(news.notes.front());
+  CHECK(told.reason == core::EndReason::drained);
+  CHECK(told.phase == core::SessionPhase::relay);
+  CHECK(told.client == client);
+  CHECK(told.port == port);
+  CHECK(told.address == net::local_address(backend.get()).to_string());
+  CHECK(told.bytes_in == 5);
+  CHECK(told.bytes_out == 3);
+}
+
+TEST_CASE_METHOD(HandOverFixture, "no session has the id that one of a former process had") {
+  const auto ids = [this] {
+    std::optional<core::SessionPage> page;
+    pool().sessions({}, [&](core::SessionPage told) { page = std::move(told); });
+    process->turn_until([&] { return page.has_value(); });
+    std::vector<core::SessionId> found;
+    for (const core::RunningSession& each : page->sessions) found.push_back(each.id);
+    return found;  // the highest first
+  };
+  const std::uint16_t port = open().spec.port;
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 4; ++i) pairs.push_back(connect_and_talk(port));
+  const auto before = ids();
+  restart();
+  pairs.push_back(connect_and_talk(port));
+  const auto after = ids();
+  REQUIRE(before.size() == 4);
+  REQUIRE(after.size() == 5);
+  CHECK(after.back() > before.front());
+  std::optional<std::optional<core::EndedSession>> killed;
+  pool().kill(before.front(), [&](auto told) { killed = std::move(told); });
+  process->turn_until([&] { return killed.has_value(); });
+  CHECK_FALSE(*killed);
+  for (const Pair& pair : pairs) talk(pair);
 }
 
 TEST_CASE_METHOD(HandOverFixture, "what a session has carried and its place come along") {

@@ -405,6 +405,21 @@ TEST_CASE_METHOD(PoolFixture, "a drain that takes too long cuts what is left and
   CHECK(receive_some(pair.client).reset);
 }
 
+TEST_CASE_METHOD(PoolFixture,
+                 "every client that is cut at the end of a drain was counted as come") {
+  // Clients that one worker gives to another arrive there when its drain is over already.
+  const auto port = open(port_of(backend));
+  std::vector<base::Fd> clients;
+  for (int i = 0; i < 40; ++i) clients.push_back(connect_to(port));
+  std::optional<std::size_t> cut;
+  pool.drain(0ms, [&](std::size_t count) { cut = count; });
+  turn_until([&] { return cut.has_value() && pool.sessions() == 0; });
+  const core::Traffic traffic = pool.traffic(port);
+  std::uint64_t ended = 0;
+  for (const std::uint64_t count : traffic.ended) ended += count;
+  CHECK(traffic.sessions_total == traffic.sessions_active + ended);
+}
+
 TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
   std::optional<Pair> pair;
   {
