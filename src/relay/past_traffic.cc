@@ -16,25 +16,30 @@ core::Traffic traffic_of(const StreamCounters& counters) {
 
 void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
   ports_.insert_or_assign(port, Past{carried, {}, {}, false});
+  gone_.erase(port);
 }
 
 void PastTraffic::open(std::uint16_t port) {
+  sum_up_gone(kGoneAtOnce);
   const auto found = ports_.find(port);
   if (found == ports_.end()) return;
   if (found->second.is_gone) {
     ports_.erase(found);
+    gone_.erase(port);
   } else {
     sum_up(port);
   }
 }
 
 void PastTraffic::close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters) {
+  sum_up_gone(kGoneAtOnce);
   Past& past = ports_[port];
   past.latest = counters;
   past.running.push_back(std::move(counters));
 }
 
 void PastTraffic::forget(std::uint16_t port, bool is_open) {
+  sum_up_gone(kGoneAtOnce);
   if (is_open) {
     ports_[port].is_gone = true;
   } else if (const auto found = ports_.find(port); found != ports_.end()) {
@@ -53,7 +58,24 @@ void PastTraffic::sum_up(std::uint16_t port) {
     past.carried += traffic_of(*counters);
     return true;
   });
-  if (past.is_gone && past.running.empty()) ports_.erase(found);
+  if (!past.is_gone) return;
+  if (past.running.empty()) {
+    ports_.erase(found);
+    gone_.erase(port);
+  } else {
+    gone_.insert(port);
+  }
+}
+
+void PastTraffic::sum_up_gone() { sum_up_gone(gone_.size()); }
+
+void PastTraffic::sum_up_gone(std::size_t most) {
+  for (most = std::min(most, gone_.size()); most > 0; --most) {
+    auto next = gone_.upper_bound(seen_gone_);
+    if (next == gone_.end()) next = gone_.begin();
+    seen_gone_ = *next;
+    sum_up(seen_gone_);
+  }
 }
 
 core::Traffic PastTraffic::traffic(std::uint16_t port) const {

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/clock.h"
@@ -32,8 +33,12 @@ class PastTraffic {
   void close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters);
   // The stream is gone. If it is open, close() follows.
   void forget(std::uint16_t port, bool is_open);
-  // What has come to its end is only a number from now on.
+  // What has come to its end is only a number from now on. To be called when the port's listener is
+  // closed, as nobody else may come then.
   void sum_up(std::uint16_t port);
+  // Lets go of streams that are gone, with their failures, once their last session has ended. To be
+  // called now and then; each of the others that change something does so for a few.
+  void sum_up_gone();
 
   core::Traffic traffic(std::uint16_t port) const;
   // With those of `now`, if it is not null; the latest first, at most core::kMostFailures.
@@ -47,6 +52,11 @@ class PastTraffic {
     Counters latest;                // for its failures
     bool is_gone = false;
   };
+
+  // Of thousands that are removed in one turn, each shall not look at all others.
+  static constexpr std::size_t kGoneAtOnce = 4;
+
+  void sum_up_gone(std::size_t most);
 
   std::map<std::uint16_t, Past> ports_;
 };
