@@ -110,15 +110,15 @@ std::vector<core::EndedSession> PastTraffic::failures(std::uint16_t port,
 
 SavedSessions::SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
                              const base::Clock& clock)
-    : saved_(saved),
-      monotonic_zero_(
-          clock.wall().time_since_epoch() -
-          std::chrono::floor<std::chrono::milliseconds>(clock.steady().time_since_epoch())) {}
+    : saved_(saved), now_(clock.boot()) {}
 
 bool SavedSessions::has(const handoff::SessionFacts& session) const {
   const auto saved = saved_.find(session.port);
-  const base::WallTime accepted_at{std::chrono::milliseconds(session.started_at) + monotonic_zero_};
-  return saved != saved_.end() && accepted_at < saved->second.saved_at + kSlack;
+  if (saved == saved_.end()) return false;
+  const base::BootTime& at = saved->second.saved_on;
+  // Where no boot can be told from another, one that lies ahead was before this one.
+  return at.boot_id == now_.boot_id && at.monotonic <= now_.monotonic &&
+         std::chrono::milliseconds(session.started_at) <= at.monotonic;
 }
 
 }  // namespace sc::relay

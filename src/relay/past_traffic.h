@@ -59,16 +59,15 @@ class PastTraffic {
   void sum_up_gone(std::size_t most);
 
   std::map<std::uint16_t, Past> ports_;
+  std::set<std::uint16_t> gone_;  // whose sessions run, after their listener was closed
+  std::uint16_t seen_gone_ = 0;   // looked at last
 };
 
 // Whether the traffic that was saved has a session that a former process accepted, with what it had
-// carried then. It is about sessions that go on: they are not to be counted twice.
+// carried then. It is about sessions that go on: they are not to be counted twice. They exist
+// within one boot of the host only, so it goes by the clock that nobody sets.
 class SavedSessions {
  public:
-  // Who was accepted less than so much after a save is taken for one that is in it: more than what
-  // two clocks that go by milliseconds may be apart.
-  static constexpr std::chrono::milliseconds kSlack{100};
-
   // `saved` outlives this.
   SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
                 const base::Clock& clock);
@@ -77,7 +76,7 @@ class SavedSessions {
 
  private:
   const std::map<std::uint16_t, core::StoredTraffic>& saved_;
-  std::chrono::milliseconds monotonic_zero_;  // in wall time
+  base::BootTime now_;
 };
 
 }  // namespace sc::relay
