@@ -7,6 +7,10 @@ CREATE TABLE traffic (
     '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
   saved_at           TEXT NOT NULL CHECK (saved_at GLOB
     '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'),
+  -- The same moment by a clock that nobody sets, for the service: CLOCK_MONOTONIC, and of which boot
+  -- (/proc/sys/kernel/random/boot_id; empty where it cannot be read, as in a sandbox).
+  boot_id            TEXT NOT NULL,
+  monotonic_ms       INTEGER NOT NULL CHECK (monotonic_ms >= 0),
   sessions           INTEGER NOT NULL CHECK (sessions >= 0),
   bytes_in           INTEGER NOT NULL CHECK (bytes_in >= 0),   -- from clients, taken by the backend
   bytes_out          INTEGER NOT NULL CHECK (bytes_out >= 0),  -- from the backend, taken by clients

@@ -427,6 +427,7 @@ void Daemon::on_reload() {
 
 void Daemon::on_traffic_due() {
   traffic_keeper_.save();
+  plane_.sum_up_gone();
   traffic_timer_.start(core::TrafficKeeper::kEvery);
 }
 

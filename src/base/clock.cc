@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
+#include <fstream>
 
 namespace sc::base {
 namespace {
@@ -58,6 +59,16 @@ std::optional<std::chrono::minutes> parse_offset(std::string_view text) {
 }
 
 }  // namespace
+
+std::string SystemClock::boot_id() const {
+  static const std::string id = [] {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string read;
+    std::getline(file, read);
+    return read;
+  }();
+  return id;
+}
 
 std::string to_iso8601(WallTime time) {
   const std::tm utc = to_utc(time);

@@ -12,12 +12,24 @@ using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono:
 // CLOCK_MONOTONIC; what deadlines are made of.
 using Instant = std::chrono::steady_clock::time_point;
 
+// CLOCK_MONOTONIC as it can be written down: it begins anew with each boot of the host.
+struct BootTime {
+  std::string boot_id;  // /proc/sys/kernel/random/boot_id; empty: it cannot be read
+  std::chrono::milliseconds monotonic{0};
+  bool operator==(const BootTime&) const = default;
+};
+
 // Where time comes from, so that tests can set it. Implementations may be called from any thread.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual WallTime wall() const = 0;
   virtual Instant steady() const = 0;
+  virtual std::string boot_id() const = 0;  // see BootTime
+
+  BootTime boot() const {
+    return {boot_id(), std::chrono::floor<std::chrono::milliseconds>(steady().time_since_epoch())};
+  }
 };
 
 class SystemClock final : public Clock {
@@ -26,6 +38,7 @@ class SystemClock final : public Clock {
     return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
   }
   Instant steady() const override { return std::chrono::steady_clock::now(); }
+  std::string boot_id() const override;
 };
 
 // ISO 8601 in UTC with milliseconds: `2026-11-01T14:03:00.000Z` (RFC 3339). Years 0 to 9999.

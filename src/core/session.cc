@@ -121,7 +121,8 @@ std::string why(const EndedSession& session) {
       return "this host has no descriptor or memory left for the way to the backend" +
              (session.detail.empty() ? "" : ": " + session.detail);
     case EndReason::drained:
-      return "it still ran when the time to drain was over, after " + age;
+      return "its stream or the service was being stopped, and its time to end was over, after " +
+             age;
     case EndReason::killed:
       return "an operator ended it after " + age;
     case EndReason::internal:
@@ -156,8 +157,12 @@ std::string_view to_string(RunningSession::State state) {
 std::string in_words(microseconds duration) {
   const auto us = static_cast<unsigned long long>(std::max<std::int64_t>(duration.count(), 0));
   std::array<char, 64> text{};
-  if (us < 10'000) {
-    std::snprintf(text.data(), text.size(), "%.1f ms", static_cast<double>(us) / 1e3);
+  if (us < 10) {
+    return "under 0.01 ms";
+  } else if (us < 1'000) {
+    std::snprintf(text.data(), text.size(), "0.%02llu ms", us / 10);
+  } else if (us < 10'000) {
+    std::snprintf(text.data(), text.size(), "%llu.%llu ms", us / 1'000, us / 100 % 10);
   } else if (us < 1'000'000) {
     std::snprintf(text.data(), text.size(), "%llu ms", us / 1'000);
   } else if (us < 60'000'000) {
@@ -172,7 +177,7 @@ std::string in_words(microseconds duration) {
 
 std::string in_words(const EndedSession& session) {
   std::string text = why(session);
-  if (session.connected_after && session.reason != EndReason::finished)
+  if (!session.address.empty() && session.reason != EndReason::finished)
     text += "; " + std::to_string(session.bytes_in) + " bytes went in and " +
             std::to_string(session.bytes_out) + " came out";
   return text;

@@ -62,9 +62,9 @@ struct EndedSession {
 constexpr std::size_t kMostAttempts = 8;
 
 // Why it ended, for a person to read: `backend 10.1.0.1:2000 refused the connection (ECONNREFUSED)
-// after 0.3 ms; also tried [2001:db8::1]:2000: network unreachable (ENETUNREACH)`.
+// after 0.31 ms; also tried [2001:db8::1]:2000: network unreachable (ENETUNREACH)`.
 std::string in_words(const EndedSession& session);
-// `0.3 ms`, `41 ms`, `2.5 s`, `3 min 5 s`, `2 h 3 min`.
+// `under 0.01 ms`, `0.31 ms`, `9.8 ms`, `41 ms`, `2.5 s`, `3 min 5 s`, `2 h 3 min`.
 std::string in_words(std::chrono::microseconds duration);
 
 struct RunningSession {

@@ -40,13 +40,15 @@ struct AppendEvent {
 struct StoredTraffic {
   base::WallTime since{};     // nobody counted before; not before the stream was created
   base::WallTime saved_at{};  // it has not what came after
+  base::BootTime saved_on{};  // the same moment, for who compares: a wall clock may be set
   Traffic traffic;            // without sessions_active
   bool operator==(const StoredTraffic&) const = default;
 };
-// Written if there is a stream at the port, not a later one than `since` says: else it is gone, and
-// that is all right.
+// Written if there is a stream at the port that was created then: else it is gone, and that is all
+// right.
 struct SaveTraffic {
   std::uint16_t port = 0;
+  base::WallTime created_at{};
   StoredTraffic stored;
 };
 using StoreWrite =

@@ -49,7 +49,7 @@ bool TrafficKeeper::has_changed(const Stream& stream) const {
 }
 
 SaveTraffic TrafficKeeper::write(std::uint16_t port, const Saved& now) const {
-  return {port, {now.since, clock_.wall(), now.traffic}};
+  return {port, now.created_at, {now.since, clock_.wall(), clock_.boot(), now.traffic}};
 }
 
 void TrafficKeeper::save() {

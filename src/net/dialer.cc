@@ -68,8 +68,10 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
       on_done_(std::move(on_done)),
       attempt_due_(loop, [this] { on_attempt_due(); }),
       deadline_(loop, [this] {
-        fail(DialFailure::timeout, "no answer within " + base::format_duration(options_.timeout) +
-                                       (last_failure_.empty() ? "" : "; " + last_failure_));
+        fail(DialFailure::timeout,
+             "no answer within " + base::format_duration(options_.timeout) +
+                 (last_failure_.empty() ? "" : "; " + last_failure_),
+             0);
       }) {
   deadline_.start(options_.timeout);
   if (auto literal = Address::parse_ip(target_.host, target_.port)) {
@@ -89,8 +91,7 @@ void Dialer::start_lookup() {
       on_addresses(std::move(found));
     });
   } catch (const std::runtime_error& failure) {  // out of memory, or a name that is none
-    note_failure(failure.what(), 0);
-    kind_ = DialFailure::exhausted;
+    note_failure(DialFailure::exhausted, failure.what(), 0);
     attempt_due_.start(std::chrono::milliseconds{0});  // told a turn later
   }
 }
@@ -98,7 +99,7 @@ void Dialer::start_lookup() {
 void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
   trace_.resolved_at = std::chrono::steady_clock::now();
   if (!found) {
-    fail(DialFailure::unresolved, found.error().message);
+    fail(DialFailure::unresolved, found.error().message, 0);
     return;
   }
   std::vector<Address> addresses;
@@ -112,7 +113,7 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
   }
   addresses_ = interleave_families(addresses);
   if (addresses_.empty()) {
-    fail(DialFailure::unresolved, "the name has no address");
+    fail(DialFailure::unresolved, "the name has no address", 0);
     return;
   }
   trace_.is_resolving = false;
@@ -127,16 +128,17 @@ void Dialer::start_next() {
     const Address& address = addresses_[next_++];
     const base::Instant start = std::chrono::steady_clock::now();
     if (is_denied(address)) {
-      note_failure(address.to_string() + ": this is where the service itself is controlled", 0);
+      note_failure(DialFailure::denied,
+                   address.to_string() + ": this is where the service itself is controlled", 0);
       note(address, DialTry::Result::denied, 0, start);
-      kind_ = DialFailure::denied;
       continue;
     }
     auto started = start_connect(address);
     if (!started) {
-      note_failure(started.error().message, started.error().number);
+      note_failure(started.error().code == base::Errc::internal ? DialFailure::exhausted
+                                                                : DialFailure::refused,
+                   started.error().message, started.error().number);
       note(address, DialTry::Result::failed, started.error().number, start);
-      if (started.error().code == base::Errc::internal) kind_ = DialFailure::exhausted;
       continue;
     }
     try {
@@ -144,9 +146,8 @@ void Dialer::start_next() {
           loop_, std::move(*started), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
-      note_failure(failure.what(), 0);
+      note_failure(DialFailure::exhausted, failure.what(), 0);
       note(address, DialTry::Result::failed, 0, start);
-      kind_ = DialFailure::exhausted;
       continue;
     }
     if (next_ < addresses_.size()) attempt_due_.start(kAttemptDelay);
@@ -163,7 +164,7 @@ bool Dialer::is_denied(const Address& address) const {
 
 void Dialer::on_attempt_due() {
   if (attempts_.empty() && next_ >= addresses_.size()) {
-    fail(kind_, last_failure_);
+    fail(kind_, why_, error_);
   } else {
     start_next();
   }
@@ -189,13 +190,14 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     finish({std::move(dialed), {}, {}});
     return;
   }
-  note_failure(base::describe_errno(attempt.address.to_string(), error), error);
+  note_failure(DialFailure::refused, base::describe_errno(attempt.address.to_string(), error),
+               error);
   note(attempt.address, DialTry::Result::failed, error, attempt.started);
   std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
   if (next_ < addresses_.size()) {
     start_next();
   } else if (attempts_.empty()) {
-    fail(kind_, last_failure_);
+    fail(kind_, why_, error_);
   }
 }
 
@@ -211,10 +213,14 @@ void Dialer::note(const Address& address, DialTry::Result result, int error,
                               std::chrono::steady_clock::now() - started)});
 }
 
-// A refusal says most: the host is there, and nobody listens.
-void Dialer::note_failure(std::string why, int error) {
-  last_failure_ = std::move(why);
-  if (error_ != ECONNREFUSED) error_ = error;
+// What this host lacks says most, as it says nothing of the backend; then where nobody is led; of
+// the rest a refusal: the backend is there, and nobody listens.
+void Dialer::note_failure(DialFailure kind, std::string why, int error) {
+  last_failure_ = why;
+  if (kind != kind_ && (kind_ == DialFailure::exhausted || kind == DialFailure::refused)) return;
+  if (kind != kind_ || error_ != ECONNREFUSED) error_ = error;
+  kind_ = kind;
+  why_ = std::move(why);
 }
 
 DialTrace Dialer::take_trace() {
@@ -227,9 +233,11 @@ DialTrace Dialer::take_trace() {
   return trace;
 }
 
-void Dialer::fail(DialFailure failure, std::string why) {
-  std::string message = "backend " + base::to_string(target_) + ": " + why;
-  finish({std::nullopt, {failure, std::move(message), std::move(why), error_}, {}});
+void Dialer::fail(DialFailure failure, std::string why, int error) {
+  const std::string backend = base::to_string(target_) + ": ";
+  // Of an address that is no name, the cause begins with it.
+  std::string message = "backend " + (why.starts_with(backend) ? why : backend + why);
+  finish({std::nullopt, {failure, std::move(message), std::move(why), error}, {}});
 }
 
 void Dialer::finish(Outcome outcome) {

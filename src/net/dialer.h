@@ -38,9 +38,9 @@ struct Dialed {
 
 struct DialError {
   DialFailure failure = DialFailure::refused;
-  std::string message;  // a sentence that names the host and the last cause
+  std::string message;  // a sentence that names the host and the cause
   std::string cause;    // without the host
-  int error = 0;        // errno of the last attempt, or that one refused; 0: there is none
+  int error = 0;        // errno of what failed so, where one refused ECONNREFUSED; 0: there is none
 };
 
 struct DialOptions {
@@ -89,8 +89,8 @@ class Dialer {
   void start_next();
   bool is_denied(const Address& address) const;
   void note(const Address& address, DialTry::Result result, int error, base::Instant started);
-  void note_failure(std::string why, int error);
-  void fail(DialFailure failure, std::string why);
+  void note_failure(DialFailure kind, std::string why, int error);
+  void fail(DialFailure failure, std::string why, int error);
   void finish(Outcome outcome);
 
   loop::Loop& loop_;
@@ -101,8 +101,10 @@ class Dialer {
   std::vector<Address> addresses_;
   std::size_t next_ = 0;
   std::string last_failure_;
-  int error_ = 0;
+  // What it comes to when no address is left.
   DialFailure kind_ = DialFailure::refused;
+  std::string why_;
+  int error_ = 0;
   std::vector<std::unique_ptr<Attempt>> attempts_;  // under way
   DialTrace trace_;                                 // of those that are not
   loop::Timer attempt_due_;

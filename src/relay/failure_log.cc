@@ -17,7 +17,9 @@ FailureLog::~FailureLog() {
 }
 
 void FailureLog::add(SessionEnd end) {
-  std::deque<SessionEnd> gone;  // freed without the lock
+  auto kept = std::make_shared<const SessionEnd>(std::move(end));
+  std::vector<Kept> gone;  // freed without the lock
+  gone.reserve(2);
   const std::lock_guard lock(mutex_);
   const auto drop = [&] {
     gone.push_back(std::move(ends_.front()));
@@ -27,22 +29,29 @@ void FailureLog::add(SessionEnd end) {
   if (ends_.empty()) {
     budget_->streams.fetch_add(1, kRelaxed);
   } else if (budget_->used.load(kRelaxed) >= FailureBudget::kMost) {
-    // One that has more than its part gives back one each time, for those that came later.
-    const std::size_t fair = FailureBudget::kMost / budget_->streams.load(kRelaxed);
-    if (ends_.size() > std::max<std::size_t>(fair, 1)) drop();
-    drop();
+    // One that has more than its part gives back one each time. Those that have less grow
+    // nonetheless, as others may hold what they have without ever failing again.
+    const std::size_t fair = std::clamp<std::size_t>(
+        FailureBudget::kMost / budget_->streams.load(kRelaxed), 1, core::kMostFailures);
+    if (ends_.size() > fair) drop();
+    if (ends_.size() >= fair) drop();
   } else if (ends_.size() >= core::kMostFailures) {
     drop();
   }
-  ends_.push_back(std::move(end));
+  ends_.push_back(std::move(kept));
   budget_->used.fetch_add(1, kRelaxed);
 }
 
 std::vector<core::EndedSession> FailureLog::told() const {
+  std::vector<Kept> kept;
+  kept.reserve(core::kMostFailures);
+  {
+    const std::lock_guard lock(mutex_);
+    kept.assign(ends_.rbegin(), ends_.rend());
+  }
   std::vector<core::EndedSession> told;
-  const std::lock_guard lock(mutex_);
-  told.reserve(ends_.size());
-  for (auto end = ends_.rbegin(); end != ends_.rend(); ++end) told.push_back(to_told(*end));
+  told.reserve(kept.size());
+  for (const Kept& end : kept) told.push_back(to_told(*end));
   return told;
 }
 

@@ -14,15 +14,17 @@
 
 namespace sc::relay {
 
-// What the failures of all streams may take together: each is some 300 bytes.
+// How many failures of all streams are kept, each some 300 bytes. When it is used up each stream
+// has its even part nonetheless, as others may hold theirs for good: n that fail in turn and then
+// never again have kMost * (1 + ln(n / 200)) at the worst, 10,000 of them 98,000.
 struct FailureBudget {
   static constexpr std::size_t kMost = 20'000;
   std::atomic<std::size_t> used{0};     // relaxed, as the next one
   std::atomic<std::size_t> streams{0};  // that have some
 };
 
-// A stream's latest sessions that ended otherwise than finished: core::kMostFailures, or fewer
-// where the budget is used up, but one at least. Written by the workers, read by the control
+// A stream's latest sessions that ended otherwise than finished: core::kMostFailures, or its even
+// part of a budget that is used up, but one at least. Written by the workers, read by the control
 // thread; not by mailbox, as a backend that is down makes tens of thousands a second.
 class FailureLog {
  public:
@@ -32,13 +34,15 @@ class FailureLog {
   ~FailureLog();
 
   void add(SessionEnd end);
-  // The latest first. Holds up the workers' add() for as long as it takes to copy them.
+  // The latest first. Holds up the workers' add() for as long as it takes to copy pointers to them.
   std::vector<core::EndedSession> told() const;
 
  private:
+  using Kept = std::shared_ptr<const SessionEnd>;
+
   const std::shared_ptr<FailureBudget> budget_;  // counters may outlive the pool
   mutable std::mutex mutex_;
-  std::deque<SessionEnd> ends_;  // guarded by mutex_
+  std::deque<Kept> ends_;  // guarded by mutex_
 };
 
 // What only a stream has that failed once: there are thousands that never do.

@@ -26,25 +26,30 @@ void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
   Past past{carried, carried, {}, {}, false};
   past.restored.sessions_active = 0;
   ports_.insert_or_assign(port, std::move(past));
+  gone_.erase(port);
 }
 
 void PastTraffic::open(std::uint16_t port) {
+  sum_up_gone(kGoneAtOnce);
   const auto found = ports_.find(port);
   if (found == ports_.end()) return;
   if (found->second.is_gone) {
     ports_.erase(found);
+    gone_.erase(port);
   } else {
     sum_up(port);
   }
 }
 
 void PastTraffic::close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters) {
+  sum_up_gone(kGoneAtOnce);
   Past& past = ports_[port];
   past.latest = counters;
   past.running.push_back(std::move(counters));
 }
 
 void PastTraffic::forget(std::uint16_t port, bool is_open) {
+  sum_up_gone(kGoneAtOnce);
   if (is_open) {
     ports_[port].is_gone = true;
   } else if (const auto found = ports_.find(port); found != ports_.end()) {
@@ -64,7 +69,24 @@ void PastTraffic::sum_up(std::uint16_t port) {
     past.restored += inherited_of(*counters);
     return true;
   });
-  if (past.is_gone && past.running.empty()) ports_.erase(found);
+  if (!past.is_gone) return;
+  if (past.running.empty()) {
+    ports_.erase(found);
+    gone_.erase(port);
+  } else {
+    gone_.insert(port);
+  }
+}
+
+void PastTraffic::sum_up_gone() { sum_up_gone(gone_.size()); }
+
+void PastTraffic::sum_up_gone(std::size_t most) {
+  for (most = std::min(most, gone_.size()); most > 0; --most) {
+    auto next = gone_.upper_bound(seen_gone_);
+    if (next == gone_.end()) next = gone_.begin();
+    seen_gone_ = *next;
+    sum_up(seen_gone_);
+  }
 }
 
 core::Traffic PastTraffic::traffic(std::uint16_t port) const {
@@ -107,15 +129,15 @@ std::vector<core::EndedSession> PastTraffic::failures(std::uint16_t port,
 
 SavedSessions::SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
                              const base::Clock& clock)
-    : saved_(saved),
-      monotonic_zero_(
-          clock.wall().time_since_epoch() -
-          std::chrono::floor<std::chrono::milliseconds>(clock.steady().time_since_epoch())) {}
+    : saved_(saved), now_(clock.boot()) {}
 
 bool SavedSessions::has(const handoff::SessionFacts& session) const {
   const auto saved = saved_.find(session.port);
-  const base::WallTime accepted_at{std::chrono::milliseconds(session.started_at) + monotonic_zero_};
-  return saved != saved_.end() && accepted_at < saved->second.saved_at + kSlack;
+  if (saved == saved_.end()) return false;
+  const base::BootTime& at = saved->second.saved_on;
+  // Where no boot can be told from another, one that lies ahead was before this one.
+  return at.boot_id == now_.boot_id && at.monotonic <= now_.monotonic &&
+         std::chrono::milliseconds(session.started_at) <= at.monotonic;
 }
 
 }  // namespace sc::relay

@@ -1,9 +1,10 @@
 #pragma once
 
-#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/clock.h"
@@ -34,8 +35,12 @@ class PastTraffic {
   void close(std::uint16_t port, std::shared_ptr<const StreamCounters> counters);
   // The stream is gone. If it is open, close() follows.
   void forget(std::uint16_t port, bool is_open);
-  // What has come to its end is only a number from now on.
+  // What has come to its end is only a number from now on. To be called when the port's listener is
+  // closed, as nobody else may come then.
   void sum_up(std::uint16_t port);
+  // Lets go of streams that are gone, with their failures, once their last session has ended. To be
+  // called now and then; each of the others that change something does so for a few.
+  void sum_up_gone();
 
   core::Traffic traffic(std::uint16_t port) const;
   // Of that, what former processes counted.
@@ -53,17 +58,21 @@ class PastTraffic {
     bool is_gone = false;
   };
 
+  // Of thousands that are removed in one turn, each shall not look at all others.
+  static constexpr std::size_t kGoneAtOnce = 4;
+
+  void sum_up_gone(std::size_t most);
+
   std::map<std::uint16_t, Past> ports_;
+  std::set<std::uint16_t> gone_;  // whose sessions run, after their listener was closed
+  std::uint16_t seen_gone_ = 0;   // looked at last
 };
 
 // Whether the traffic that was saved has a session that a former process accepted, with what it had
-// carried then. It is about sessions that go on: they are not to be counted twice.
+// carried then. It is about sessions that go on: they are not to be counted twice. They exist
+// within one boot of the host only, so it goes by the clock that nobody sets.
 class SavedSessions {
  public:
-  // Who was accepted less than so much after a save is taken for one that is in it: more than what
-  // two clocks that go by milliseconds may be apart.
-  static constexpr std::chrono::milliseconds kSlack{100};
-
   // `saved` outlives this.
   SavedSessions(const std::map<std::uint16_t, core::StoredTraffic>& saved,
                 const base::Clock& clock);
@@ -72,7 +81,7 @@ class SavedSessions {
 
  private:
   const std::map<std::uint16_t, core::StoredTraffic>& saved_;
-  std::chrono::milliseconds monotonic_zero_;  // in wall time
+  base::BootTime now_;
 };
 
 }  // namespace sc::relay

@@ -176,6 +176,8 @@ void WorkerPool::restore(std::uint16_t port, const core::Traffic& carried) {
 
 void WorkerPool::forget(std::uint16_t port) { past_.forget(port, active_.contains(port)); }
 
+void WorkerPool::sum_up_gone() { past_.sum_up_gone(); }
+
 core::Traffic WorkerPool::traffic(std::uint16_t port) const {
   core::Traffic sum = past_.traffic(port);
   if (const auto now = counters(port)) sum += traffic_of(*now);

@@ -68,6 +68,8 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
              base::Callback<void()> on_free) override;
   void restore(std::uint16_t port, const core::Traffic& carried) override;
   void forget(std::uint16_t port) override;
+  // See PastTraffic.
+  void sum_up_gone();
   core::Traffic traffic(std::uint16_t port) const override;
 
   void sessions(const core::SessionQuery& query,

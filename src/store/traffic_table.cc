@@ -2,6 +2,7 @@
 
 #include <SQLiteCpp/Database.h>
 
+#include <chrono>
 #include <cstddef>
 #include <string>
 
@@ -13,12 +14,13 @@
 namespace sc::store {
 namespace {
 
-constexpr int kFirstReason = 7;  // places, from 1 on
+constexpr int kFirstReason = 9;  // places, from 1 on
 
 // The columns, one for each reason at the end; `prefix` before each.
 std::string columns(const std::string& prefix) {
   std::string out = prefix + "port";
-  for (const char* name : {"since", "saved_at", "sessions", "bytes_in", "bytes_out"})
+  for (const char* name :
+       {"since", "saved_at", "boot_id", "monotonic_ms", "sessions", "bytes_in", "bytes_out"})
     out.append(", ").append(prefix).append(name);
   for (std::size_t i = 0; i < core::kEndReasons; ++i)  // quoted, as `limit` is a word of SQL's
     out.append(", ")
@@ -36,13 +38,17 @@ std::string places() {
   return out;
 }
 
+constexpr int kCreatedAt = kFirstReason + static_cast<int>(core::kEndReasons);
+std::string created_at() { return "?" + std::to_string(kCreatedAt); }
+
 }  // namespace
 
 // An upsert of what the stream at the port now may have carried.
 TrafficTable::TrafficTable(SQLite::Database& connection)
     : save_(connection, "INSERT OR REPLACE INTO traffic (" + columns("") + ") SELECT " + places() +
                             " WHERE EXISTS (SELECT 1 FROM streams"
-                            " WHERE port = ?1 AND created_at <= ?2)"),
+                            " WHERE port = ?1 AND created_at = " +
+                            created_at() + ")"),
       select_(connection, "SELECT " + columns("t.") +
                               " FROM traffic AS t JOIN streams AS s ON s.port = t.port"
                               " AND s.created_at <= t.since") {}
@@ -56,11 +62,14 @@ void TrafficTable::save(const core::SaveTraffic& save) {
   save_.bind(1, static_cast<int>(save.port));
   save_.bind(2, base::to_iso8601(stored.since));
   save_.bind(3, base::to_iso8601(stored.saved_at));
-  number(4, stored.traffic.sessions_total);
-  number(5, stored.traffic.bytes_in);
-  number(6, stored.traffic.bytes_out);
+  save_.bind(4, stored.saved_on.boot_id);
+  save_.bind(5, static_cast<std::int64_t>(stored.saved_on.monotonic.count()));
+  number(6, stored.traffic.sessions_total);
+  number(7, stored.traffic.bytes_in);
+  number(8, stored.traffic.bytes_out);
   int place = kFirstReason;
   for (const std::uint64_t count : stored.traffic.ended) number(place++, count);
+  save_.bind(kCreatedAt, base::to_iso8601(save.created_at));
   save_.exec();
 }
 
@@ -78,9 +87,11 @@ std::map<std::uint16_t, core::StoredTraffic> TrafficTable::read() {
     core::StoredTraffic& stored = out[*port];
     stored.since = *since;
     stored.saved_at = *saved_at;
-    stored.traffic.sessions_total = number(4);
-    stored.traffic.bytes_in = number(5);
-    stored.traffic.bytes_out = number(6);
+    stored.saved_on.boot_id = select_.getColumn(3).getString();
+    stored.saved_on.monotonic = std::chrono::milliseconds(select_.getColumn(4).getInt64());
+    stored.traffic.sessions_total = number(6);
+    stored.traffic.bytes_in = number(7);
+    stored.traffic.bytes_out = number(8);
     int place = kFirstReason;
     for (std::uint64_t& count : stored.traffic.ended) count = number(place++);
   }

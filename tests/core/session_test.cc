@@ -44,8 +44,8 @@ TEST_CASE("a refusal names the address that refused, and the others with what ca
   session.tried = {{"[2001:db8::1]:2000", DialAttempt::Result::failed, ENETUNREACH, 12us},
                    {"10.1.0.1:2000", DialAttempt::Result::failed, ECONNREFUSED, 300us}};
   CHECK(core::in_words(session) ==
-        "backend 10.1.0.1:2000 refused the connection (ECONNREFUSED) after 0.3 ms; also tried "
-        "[2001:db8::1]:2000: network is unreachable (ENETUNREACH) after 0.0 ms");
+        "backend 10.1.0.1:2000 refused the connection (ECONNREFUSED) after 0.30 ms; also tried "
+        "[2001:db8::1]:2000: network is unreachable (ENETUNREACH) after 0.01 ms");
 }
 
 TEST_CASE("a backend without a route is not said to have refused") {
@@ -85,10 +85,31 @@ TEST_CASE("who broke off a session that ran is told with what went through it") 
         "bytes went in and 7 came out");
 }
 
+TEST_CASE("what went through a session of a former process is told as well") {
+  core::EndedSession session = ended(EndReason::client_reset);
+  session.address = "10.1.0.1:2000";  // when it was connected is not known
+  session.bytes_in = 5;
+  CHECK(core::in_words(session) ==
+        "the client reset the connection after 2.5 s; 5 bytes went in and 0 came out");
+  session.address.clear();
+  CHECK(core::in_words(session) == "the client reset the connection after 2.5 s");
+}
+
+TEST_CASE("one that was drained is not said to have had time, which a stop may not give") {
+  CHECK(core::in_words(ended(EndReason::drained)) ==
+        "its stream or the service was being stopped, and its time to end was over, after 2.5 s");
+}
+
 TEST_CASE("durations read as a person would say them") {
-  CHECK(core::in_words(0us) == "0.0 ms");
-  CHECK(core::in_words(-1us) == "0.0 ms");
-  CHECK(core::in_words(340us) == "0.3 ms");
+  CHECK(core::in_words(-1us) == "under 0.01 ms");
+  CHECK(core::in_words(9us) == "under 0.01 ms");
+  CHECK(core::in_words(10us) == "0.01 ms");
+  CHECK(core::in_words(49us) == "0.04 ms");
+  CHECK(core::in_words(310us) == "0.31 ms");
+  CHECK(core::in_words(999us) == "0.99 ms");
+  CHECK(core::in_words(1'000us) == "1.0 ms");
+  CHECK(core::in_words(9'890us) == "9.8 ms");
+  CHECK(core::in_words(10'000us) == "10 ms");
   CHECK(core::in_words(41'900us) == "41 ms");
   CHECK(core::in_words(2'590ms) == "2.5 s");
   CHECK(core::in_words(185s) == "3 min 5 s");

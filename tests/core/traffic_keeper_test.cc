@@ -48,6 +48,7 @@ TEST_CASE_METHOD(KeeperFixture, "what has changed is saved, and nothing else is 
   CHECK(store.traffic.at(9000).traffic == carried(3, 100));  // who runs now is counted anew
   CHECK(store.traffic.at(9000).since == conductor.find(9000)->created_at);
   CHECK(store.traffic.at(9000).saved_at == clock.wall());
+  CHECK(store.traffic.at(9000).saved_on == clock.boot());
   plane.carried[9000].sessions_active = 1;
   keeper.save();
   CHECK(store.waiting() == 0);
@@ -96,7 +97,7 @@ TEST_CASE_METHOD(KeeperFixture,
   core::StoredStreams stored;
   for (std::uint16_t port = 9000; port <= 9002; ++port) {
     stored.streams.emplace_back().spec = spec(port);
-    stored.traffic[port] = {clock.wall(), clock.wall(), carried(port, 1)};
+    stored.traffic[port] = {clock.wall(), clock.wall(), clock.boot(), carried(port, 1)};
   }
   stored.streams[1].spec.enabled = false;
   stored.streams[2].spec.expires_at = clock.wall();
@@ -154,6 +155,17 @@ TEST_CASE_METHOD(KeeperFixture, "a save that comes after its stream was removed 
   plane.carried[9000] = carried(3, 100);
   remove(9000);
   keeper.save();  // the removal is on its way
+  store.answer_all();
+  CHECK(store.traffic.empty());
+}
+
+TEST_CASE_METHOD(KeeperFixture, "nor does it write for the stream that was created there since") {
+  create_now(spec(9000));
+  plane.carried[9000] = carried(3, 100);
+  keeper.save();
+  // Before its turn comes somebody has removed the stream and created it, by a clock that was set
+  // back.
+  store.rows.at(9000).created_at -= 1h;
   store.answer_all();
   CHECK(store.traffic.empty());
 }

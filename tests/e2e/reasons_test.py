@@ -170,7 +170,7 @@ class Provoking(V1Test):
         client = self.echoing(port)
         self.assertEqual(self.ask("POST", "/v1/drain", {"timeout": "0"}).status, 202)
         self.assert_reset(client)
-        return Expected(port, "drained", "operator", "relay", None, "it still ran when the time to drain was over")
+        return Expected(port, "drained", "operator", "relay", None, "its stream or the service was being stopped")
 
     def assert_reset(self, client):
         with self.assertRaises(ConnectionResetError):

@@ -127,9 +127,10 @@ class Streams(ui_case.Ui):
         self.assertEqual(said("bytes", 0, 999, 1000, 9949, 9950, 99999, 999499, 999500, 12e9, None),
                          ["0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "100 kB", "999 kB", "1.0 MB",
                           "12 GB", "–"])
-        self.assertEqual(said("duration", 0.3, 9.9, 41.7, 2500, 59999, 185000, 7380000, 2e8, None),
-                         ["0.3 ms", "9.9 ms", "41 ms", "2.5 s", "59.9 s", "3 min 5 s", "2 h 3 min",
-                          "2 d 7 h", "–"])
+        self.assertEqual(said("duration", 0, 0.009, 0.04, 0.29, 0.9999, 9.89, 41.7, 2500, 59999, 185000, 7380000, 2e8,
+                              None),
+                         ["0 ms", "under 0.01 ms", "0.04 ms", "0.29 ms", "1.0 ms", "9.8 ms", "41 ms",
+                          "2.5 s", "59.9 s", "3 min 5 s", "2 h 3 min", "2 d 7 h", "–"])
 
     def test_many_streams_come_in_pages_and_are_found(self):
         service = self.start_service(120)

@@ -257,8 +257,9 @@ TEST_CASE_METHOD(EndedFixture, "drained and killed: somebody ended it, wherever 
   CHECK(end.phase == (is_reached ? SessionPhase::relay : SessionPhase::connect));
   REQUIRE(end.tried.size() == (is_reached ? 0 : 1));
   if (!is_reached) CHECK(end.tried[0].result == DialAttempt::Result::abandoned);
-  check_begins(end, reason == EndReason::killed ? "an operator ended it after "
-                                                : "it still ran when the time to drain");
+  check_begins(end, reason == EndReason::killed
+                        ? "an operator ended it after "
+                        : "its stream or the service was being stopped, and its time");
 }
 
 TEST_CASE_METHOD(EndedFixture, "internal: the host polls no further descriptor") {

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,13 @@ namespace sc::test {
 
 inline constexpr base::WallTime kNow{std::chrono::milliseconds{1'793'541'780'000}};
 
-// It is kNow whenever it is asked; what sessions are old by goes on.
+// It is what the test says whenever it is asked; what sessions are old by goes on.
 struct StoppedClock final : base::Clock {
-  base::WallTime wall() const override { return kNow; }
+  base::WallTime now = kNow;
+  std::string boot_of_host = "this boot";
+
+  base::WallTime wall() const override { return now; }
+  std::string boot_id() const override { return boot_of_host; }
   base::Instant steady() const override { return std::chrono::steady_clock::now(); }
 };
 

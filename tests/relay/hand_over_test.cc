@@ -193,8 +193,9 @@ TEST_CASE_METHOD(HandOverFixture, "what a kept session had carried when it was s
   ::shutdown(ended.backend.get(), SHUT_WR);
   process->turn_until([&] { return pool().sessions() == 1; });
   process->hand_over();
-  saved_traffic[port] = {kNow, kNow, pool().traffic(port)};
+  saved_traffic[port] = {kNow, kNow, clock.boot(), pool().traffic(port)};
   CHECK(saved_traffic[port].traffic.sessions_total == 2);
+  clock.now += GENERATE(-24h, 0h, 24h);  // somebody sets it
   process.reset();
   begin_process();
   open_streams();
@@ -211,12 +212,20 @@ TEST_CASE_METHOD(HandOverFixture, "what a kept session had carried when it was s
 TEST_CASE_METHOD(HandOverFixture,
                  "a kept session that came after the last save is counted with it") {
   const std::uint16_t port = open().spec.port;
+  base::BootTime saved_on = clock.boot();
+  saved_on.monotonic -= 1ms;
   const Pair pair = connect_and_talk(port);
   process->turn_until([&] { return pool().traffic(port).bytes_out == 3; });
+  SECTION("whatever the wall clock says") { clock.now += GENERATE(-24h, 0h, 24h); }
+  SECTION("before the host was booted") { saved_on = {"another boot", clock.boot().monotonic}; }
+  SECTION("before the host was booted, where it cannot be told which boot that was") {
+    clock.boot_of_host = {};
+    saved_on = {{}, clock.boot().monotonic + 24h};
+  }
   core::Traffic carried;
   carried.sessions_total = 7;
   carried.bytes_in = 1000;
-  saved_traffic[port] = {kNow - 1h, kNow - 1min, carried};
+  saved_traffic[port] = {kNow - 1h, kNow - 1min, saved_on, carried};
   restart();
   CHECK(pool().traffic(port).sessions_total == 8);
   CHECK(pool().traffic(port).bytes_in == 1005);

@@ -136,6 +136,35 @@ TEST_CASE_METHOD(PoolFixture, "what a stream carried stays with it when its port
   CHECK(pool.traffic(port) == core::Traffic{});
 }
 
+TEST_CASE_METHOD(PoolFixture,
+                 "of a stream that is gone nothing stays when its sessions have ended") {
+  const bool others_come = GENERATE(false, true);
+  const std::uint16_t port = open(port_of(backend));
+  Pair pair = connect(port);
+  Pair failed = connect(port);
+  reset(failed.client);
+  turn_until([&] { return pool.failures(port).size() == 1; });
+  pool.forget(port);
+  close(port, 60s);
+  const auto look = [&] {
+    if (others_come) {
+      open(port_of(backend));
+    } else {
+      pool.sum_up_gone();
+    }
+  };
+  look();
+  CHECK(pool.failures(port).size() == 1);
+  CHECK(pool.traffic(port).sessions_total == 2);
+  CHECK(talks(pair));
+  pair = {};
+  turn_until([&] {
+    look();
+    return pool.failures(port).empty();
+  });
+  CHECK(pool.traffic(port) == core::Traffic{});
+}
+
 TEST_CASE_METHOD(PoolFixture, "what a stream had carried in a former process is where it begins") {
   core::Traffic carried;
   carried.bytes_in = 100;

@@ -8,6 +8,8 @@
 namespace sc::test {
 namespace {
 
+using namespace std::chrono_literals;
+
 struct Open {
   TempFolder folder;
   std::string file = folder / "s.db";
@@ -17,7 +19,8 @@ struct Open {
 };
 
 core::SaveTraffic saved(std::uint16_t port, int since) {
-  core::SaveTraffic save{port, {minute(since), minute(since + 5), {}}};
+  core::SaveTraffic save{
+      port, minute(since), {minute(since), minute(since + 5), {"a boot", 70'000ms}, {}}};
   core::Traffic& traffic = save.stored.traffic;
   traffic.sessions_total = 100;
   traffic.bytes_in = 9'000'000'000'000'000'000;
@@ -46,9 +49,11 @@ TEST_CASE("the table of traffic can be read by a person") {
   one.created_at = minute(0);
   REQUIRE(commit(*open.database, {core::AddStream{one}, saved(9000, 0)}));
   CHECK(query(open.file,
-              "SELECT since, saved_at, sessions, bytes_out, finished, backend_refused, \"limit\""
+              "SELECT since, saved_at, boot_id, monotonic_ms, sessions, bytes_out, finished, "
+              "backend_refused, \"limit\""
               " FROM traffic") ==
-        std::vector<std::string>{"2026-11-01T14:00:00.000Z|2026-11-01T14:05:00.000Z|100|8|0|3|9"});
+        std::vector<std::string>{
+            "2026-11-01T14:00:00.000Z|2026-11-01T14:05:00.000Z|a boot|70000|100|8|0|3|9"});
 }
 
 TEST_CASE("what a stream has carried goes away with it, whoever removes it") {
@@ -69,6 +74,10 @@ TEST_CASE("traffic of a stream that is gone is not saved, and not taken for anot
   core::Stream later = stream(9000, "a");
   later.created_at = minute(1);
   CHECK(commit(*open.database, {core::AddStream{later}, saved(9000, 0)}));
+  CHECK(open.rows().empty());
+  core::SaveTraffic earlier = saved(9000, 1);
+  earlier.created_at = minute(0);  // and counted until after the later one was created
+  CHECK(commit(*open.database, {earlier}));
   CHECK(open.rows().empty());
   CHECK(commit(*open.database, {saved(9000, 1)}));
   CHECK(open.database->load()->traffic.size() == 1);

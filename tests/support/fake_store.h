@@ -153,7 +153,7 @@ class FakeStore final : public core::StreamStore {
       events.push_back(append->event);
     } else if (auto* save = std::get_if<core::SaveTraffic>(&write)) {
       const auto row = rows.find(save->port);
-      if (row != rows.end() && row->second.created_at <= save->stored.since)
+      if (row != rows.end() && row->second.created_at == save->created_at)
         traffic.insert_or_assign(save->port, save->stored);
     }
   }

@@ -22,7 +22,11 @@ export const count = (number) =>
 // As the service says durations (core/session.cc), and days.
 export function duration(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  const us = Math.round(ms * 1e3);
+  if (us === 0) return "0 ms";  // of what is told in whole milliseconds
+  if (us < 10) return "under 0.01 ms";
+  if (us < 1e3) return `${(Math.floor(us / 10) / 100).toFixed(2)} ms`;
+  if (us < 10e3) return `${(Math.floor(us / 100) / 10).toFixed(1)} ms`;
   if (ms < 1000) return `${Math.floor(ms)} ms`;
   if (ms < 60e3) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   const minutes = Math.floor(ms / 60e3);

@@ -6,7 +6,7 @@ import {bytes, duration, faultWords, when} from "./format.js";
 const kMostFailures = 100;
 const kPage = 25;
 
-// `ENETUNREACH after 0.3 ms` for each address that was tried.
+// `ENETUNREACH after 0.31 ms` for each address that was tried.
 export function triedList(tried) {
   return el("ul", {class: "tried"}, (tried ?? []).map(({address, result, error, took_ms}) =>
     el("li", {class: result}, el("code", {}, address), ` ${result}`,
