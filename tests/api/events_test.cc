@@ -17,7 +17,7 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 using Watch = core::SessionBook::Watch;
 
-struct Told {  // NOLINT(bugprone-exception-escape): json says noexcept, and asserts by throwing
+struct Told {  // NOLINT(bugprone-exception-escape): json moves so
   std::string event;
   std::string id;
   json data;
