@@ -156,17 +156,16 @@ std::string_view to_string(RunningSession::State state) {
 
 std::string in_words(microseconds duration) {
   const auto us = static_cast<unsigned long long>(std::max<std::int64_t>(duration.count(), 0));
+  if (us < 10) return "under 0.01 ms";
   std::array<char, 64> text{};
-  if (us < 10) {
-    return "under 0.01 ms";
-  } else if (us < 1'000) {
+  if (us < 1'000) {
     std::snprintf(text.data(), text.size(), "0.%02llu ms", us / 10);
   } else if (us < 10'000) {
     std::snprintf(text.data(), text.size(), "%llu.%llu ms", us / 1'000, us / 100 % 10);
   } else if (us < 1'000'000) {
     std::snprintf(text.data(), text.size(), "%llu ms", us / 1'000);
   } else if (us < 60'000'000) {
-    std::snprintf(text.data(), text.size(), "%.1f s", static_cast<double>(us / 100'000) / 10);
+    std::snprintf(text.data(), text.size(), "%llu.%llu s", us / 1'000'000, us / 100'000 % 10);
   } else if (const auto seconds = us / 1'000'000; seconds < 3600) {
     std::snprintf(text.data(), text.size(), "%llu min %llu s", seconds / 60, seconds % 60);
   } else {

@@ -69,29 +69,31 @@ constexpr const char* kOpenMetrics = "application/openmetrics-text; version=1.0.
 
 TEST_CASE("metrics are plain text, or OpenMetrics for who asks for it") {
   ServedMetrics on;
-  const Answer plain = on.served.answer_to(on.served.connect(), on.request("/metrics"));
+  const Answer plain = on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics"));
   CHECK(plain.status == 200);
   CHECK(plain.header_or_none("Content-Type") == "text/plain; version=0.0.4; charset=utf-8");
   CHECK(plain.body.find("# EOF") == std::string::npos);
   const Answer open =
-      on.served.answer_to(on.served.connect(), on.request("/metrics", kOpenMetrics));
+      on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics", kOpenMetrics));
   CHECK(open.header_or_none("Content-Type") ==
         "application/openmetrics-text; version=1.0.0; charset=utf-8");
   CHECK(open.body.ends_with("# EOF\n"));
-  CHECK(on.served.answer_to(on.served.connect(), on.request("/metrics", "text/html")).status ==
-        406);
-  CHECK(on.served.answer_to(on.served.connect(), on.request("/metrics?x=1")).status == 400);
+  CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics", "text/html"))
+            .status == 406);
+  CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics?x=1")).status ==
+        400);
 }
 
 TEST_CASE("of 9,000 streams a turn tells some hundred, and other requests are answered between") {
   constexpr std::size_t kStreams = 9000;
   ServedMetrics on(kStreams);
   Client& scraper = on.served.connect();
-  scraper.send(on.request("/metrics"));
+  scraper.send(ServedMetrics::request("/metrics"));
   REQUIRE(on.served.turn_until([&] { return !on.later.empty(); }));
   std::size_t turns = 1;
   for (; !on.later.empty(); ++turns) {
-    CHECK(on.served.answer_to(on.served.connect(), on.request("/other")).body == "other");
+    CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/other")).body ==
+          "other");
     CHECK(scraper.received.empty());
     on.turn();
   }
@@ -103,7 +105,7 @@ TEST_CASE("of 9,000 streams a turn tells some hundred, and other requests are an
 TEST_CASE("a stream that goes or comes while it is told costs no other its place") {
   ServedMetrics on(2 * api::MetricsEndpoint::kSlice);
   Client& scraper = on.served.connect();
-  scraper.send(on.request("/metrics"));
+  scraper.send(ServedMetrics::request("/metrics"));
   REQUIRE(on.served.turn_until([&] { return !on.later.empty(); }));
   on.on.remove(10000);  // it has been told
   on.on.remove(static_cast<std::uint16_t>(10000 + api::MetricsEndpoint::kSlice));
@@ -118,7 +120,7 @@ TEST_CASE("who asks while a scrape runs gets the next one, one for all who want 
   std::vector<Client*> scrapers;
   for (const char* accept : {"*/*", "*/*", "*/*", kOpenMetrics}) {
     scrapers.push_back(&on.served.connect());
-    scrapers.back()->send(on.request("/metrics", accept));
+    scrapers.back()->send(ServedMetrics::request("/metrics", accept));
     REQUIRE(on.served.turn_until([&] { return on.served.requests.size() == scrapers.size(); }));
   }
   CHECK(on.begun == 1);
@@ -133,7 +135,7 @@ TEST_CASE("what takes long to measure is waited for, but not for ever") {
   ServedMetrics on;
   on.is_measured = false;
   Client& patient = on.served.connect();
-  patient.send(on.request("/metrics"));
+  patient.send(ServedMetrics::request("/metrics"));
   REQUIRE(on.served.turn_until([&] { return !on.later.empty(); }));
   on.turn();
   CHECK(on.later.size() == 1);
@@ -143,7 +145,7 @@ TEST_CASE("what takes long to measure is waited for, but not for ever") {
   CHECK(on.served.next_answer(patient).status == 200);
   on.is_measured = false;
   Client& impatient = on.served.connect();
-  impatient.send(on.request("/metrics"));
+  impatient.send(ServedMetrics::request("/metrics"));
   REQUIRE(on.served.turn_until([&] { return !on.later.empty(); }));
   for (int i = 0; i < api::MetricsEndpoint::kPatience; ++i) on.turn();
   CHECK(on.later.empty());
@@ -153,11 +155,11 @@ TEST_CASE("what takes long to measure is waited for, but not for ever") {
 TEST_CASE("a scraper that has gone harms nobody") {
   ServedMetrics on(api::MetricsEndpoint::kSlice + 1);
   Client& scraper = on.served.connect();
-  scraper.send(on.request("/metrics"));
+  scraper.send(ServedMetrics::request("/metrics"));
   REQUIRE(on.served.turn_until([&] { return !on.later.empty(); }));
   scraper.reset();
   on.turn_all();
-  CHECK(on.served.answer_to(on.served.connect(), on.request("/other")).body == "other");
+  CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/other")).body == "other");
 }
 
 }  // namespace

@@ -10,7 +10,6 @@ namespace sc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using core::EndReason;
 using relay::Session;
 
 TEST_CASE_METHOD(SessionFixture,
