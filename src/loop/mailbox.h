@@ -29,6 +29,12 @@ class Mailbox {
     if (was_empty) wakeup_.wake();  // otherwise a wake-up is on its way
   }
 
+  // Is all that was sent so far under way to the handler? Loop's thread.
+  bool is_empty() const {
+    const std::lock_guard lock(mutex_);
+    return queue_.empty();
+  }
+
  private:
   void deliver() {
     std::vector<T> batch;
@@ -40,7 +46,7 @@ class Mailbox {
   }
 
   base::Callback<void(T)> on_message_;  // loop's thread
-  std::mutex mutex_;                    // guards queue_
+  mutable std::mutex mutex_;            // guards queue_
   std::vector<T> queue_;
   Wakeup wakeup_;
 };

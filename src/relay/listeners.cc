@@ -55,6 +55,11 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpe
   if (found->second.waits) set_waits(found->second, nullptr);  // its limit may be another one now
 }
 
+StreamContext Listeners::present(const StreamContext& stream) const {
+  const auto found = listeners_.find(stream.id);
+  return found == listeners_.end() ? stream : found->second.stream;
+}
+
 void Listeners::close(std::uint64_t stream_id) {
   const auto found = listeners_.find(stream_id);
   if (found == listeners_.end()) return;

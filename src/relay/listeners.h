@@ -34,6 +34,8 @@ class Listeners {
   void pause(std::uint64_t stream_id);
   void resume(std::uint64_t stream_id);
   void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
+  // The stream as it is now; as `stream` says, if it is not here any more.
+  StreamContext present(const StreamContext& stream) const;
   void close(std::uint64_t stream_id);
   void close_all();
   // Closes our copies alone, for the next process: clients wait.

@@ -50,7 +50,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
       pipes_(&admission_, keeper_),
       listeners_(loop_, admission_, vault != nullptr,
                  [this](const StreamContext& stream, net::Accepted client) {
-                   place(stream, std::move(client));
+                   on_client(stream, std::move(client));
                  }),
       chronicle_(loop_, common.records),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
@@ -362,6 +362,17 @@ void Worker::handle(const Shutdown&) {
   pipes_due_.stop();
   chronicle_.flush();
   loop_.stop();
+}
+
+// Whoever changed the stream may have been answered, and this client sent by them, while the change
+// is in the inbox still: it goes first.
+void Worker::on_client(const StreamContext& stream, net::Accepted client) {
+  if (inbox_.is_empty()) return place(stream, std::move(client));
+  send(PlaceClient{stream, std::move(client)});
+}
+
+void Worker::handle(PlaceClient command) {
+  place(listeners_.present(command.stream), std::move(command.client));
 }
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {

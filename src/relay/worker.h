@@ -48,6 +48,10 @@ struct ChangeSpec {
   std::uint64_t stream_id = 0;
   std::shared_ptr<const SessionSpec> spec;
 };
+struct PlaceClient {  // that this worker has accepted
+  StreamContext stream;
+  net::Accepted client;
+};
 struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;
   net::Accepted client;
@@ -95,9 +99,9 @@ struct Probe {  // answered by Probed
 struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand =
     std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
-                 AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
-                 DrainStream, StopAccepting, DrainAll, ListSessions, LookUpSession, KillSession,
-                 HandOver, Probe, Shutdown>;
+                 PlaceClient, AdoptSession, ResumeSession, EndKeptSession, LookForRoom,
+                 LookForStreamRoom, DrainStream, StopAccepting, DrainAll, ListSessions,
+                 LookUpSession, KillSession, HandOver, Probe, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -193,6 +197,7 @@ class Worker {
   void handle(const ResumeListener& command);
   void handle(const CloseListener& command);
   void handle(ChangeSpec command);
+  void handle(PlaceClient command);
   void handle(AdoptSession command);
   void handle(ResumeSession command);
   void handle(EndKeptSession command);
@@ -208,6 +213,7 @@ class Worker {
   void handle(const Probe& command);
   void handle(const Shutdown& command);
 
+  void on_client(const StreamContext& stream, net::Accepted client);
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   core::SessionId new_id();

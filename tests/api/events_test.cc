@@ -16,7 +16,6 @@ using api::EventHub;
 using nlohmann::json;
 using std::chrono::milliseconds;
 using Watch = core::SessionBook::Watch;
-
 struct Told {  // NOLINT(bugprone-exception-escape): json moves so
   std::string event;
   std::string id;

@@ -394,6 +394,12 @@ class EndToEnd(unittest.TestCase):
             if stream:
                 stream.close()
 
+    def assert_reset_at_once(self, port):
+        """Whoever connects is told by a reset, which may come before connect() has returned."""
+        with self.assertRaises(ConnectionResetError), peers.connect(port) as sock:
+            while sock.recv(65536):
+                pass
+
     def assert_says(self, port, text, host="127.0.0.1"):
         with peers.connect(port, host) as sock:
             self.assertEqual(peers.read_all(sock), text)

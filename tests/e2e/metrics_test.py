@@ -119,8 +119,7 @@ class Told(MetricsTest):
                 sock.sendall(b"x")
                 sock.shutdown(socket.SHUT_WR)
                 self.assertEqual(peers.read_all(sock), b"x")
-        with peers.connect(refused) as sock, self.assertRaises(ConnectionResetError):
-            peers.read_all(sock)
+        self.assert_reset_at_once(refused)
         ended = "stream_conductor_sessions_ended_total"
         self.wait_for(2, ended, port=closed, reason="finished")
         self.wait_for(1, ended, port=refused, reason="backend_refused")

@@ -66,6 +66,13 @@ class Streams(V1Test):
         self.assertEqual(reply.json["revision"], 2)
         self.assertEqual(self.events(f"?port={self.port}")[0]["detail"], "note, owner")
 
+    def test_whoever_comes_after_the_answer_to_a_change_is_led_by_it(self):
+        """However busy the worker is: it has the change in its inbox by then."""
+        backends = [self.backend(peers.says(text)) for text in (b"one", b"two")]
+        for turn in range(100):
+            self.put_ok(self.port, backends[turn % 2].address)
+            self.assert_says(self.port, (b"one", b"two")[turn % 2])
+
     def test_changing_the_backend_keeps_running_sessions(self):
         echo = self.backend(peers.echo)
         hello = self.backend(peers.says(b"hello"))

@@ -164,7 +164,7 @@ struct Served {
   bool turn_until(const std::function<bool()>& is_true) {
     bool expired = false;
     loop::Timer watchdog(loop, [&] { expired = true; });
-    watchdog.start(std::chrono::seconds{10});
+    watchdog.start(std::chrono::seconds{60});  // only of a test that fails
     while (!is_true()) {
       if (expired) return false;
       loop.run_once(true);
