@@ -149,20 +149,8 @@ struct DaemonFixture {
     daemon.emplace(state, first);
   }
 
-  struct Pair {
-    base::Fd client;
-    base::Fd backend;
-  };
-  Pair connect(std::uint16_t port) const {
-    base::Fd client = connect_to(port);
-    base::Fd accepted = accept_one(backend.get()).fd;
-    return {std::move(client), std::move(accepted)};
-  }
-  static bool talks(const Pair& pair) {
-    send_all(pair.client, "hello");
-    wait_for(pair.backend.get(), POLLIN);
-    return receive_some(pair.backend).bytes == "hello";
-  }
+  using Pair = Carried;
+  Pair connect(std::uint16_t port) const { return connect_through(port, backend); }
 };
 
 }  // namespace sc::test

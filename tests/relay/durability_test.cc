@@ -91,10 +91,7 @@ TEST_CASE("without a vault sessions that would be kept are counted") {
   pool.activate(std::move(*listener), stream);
   const base::Fd client = connect_to(stream.spec.port);
   const base::Fd accepted = accept_one(backend.get()).fd;
-  loop::Timer tick(control, [&] { tick.start(5ms); });
-  tick.start(5ms);
-  for (int i = 0; i < 1000 && pool.unkept_sessions() == 0; ++i) control.run_once(true);
-  CHECK(pool.unkept_sessions() == 1);
+  CHECK(loop_until_seen(control, [&] { return pool.unkept_sessions() == 1; }));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "relay/loop_fixture.h"
 #include "relay/tcp_pair.h"
 #include "relay/worker_pool.h"
 #include "support/catch.h"
@@ -27,8 +28,8 @@ struct StoppedClock final : base::Clock {
 };
 
 // One life of the service: its vault and its pool, with the store's descriptors to begin with.
-struct Process {
-  loop::Loop control;
+struct Process : LoopFixture {
+  loop::Loop& control = loop;
   std::unique_ptr<handoff::Vault> vault;
   std::unique_ptr<relay::WorkerPool> pool;
 
@@ -40,18 +41,6 @@ struct Process {
     pool = std::make_unique<relay::WorkerPool>(control, options, [](auto, const auto&) {});
   }
 
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(control, [&] { late = true; });
-    loop::Timer tick(control, [&] { tick.start(std::chrono::milliseconds(1)); });
-    deadline.start(std::chrono::seconds(10));
-    tick.start(std::chrono::milliseconds(1));
-    while (!condition()) {
-      control.run_once(true);
-      REQUIRE_FALSE(late);
-    }
-  }
   relay::WorkerPool::HandOverReport hand_over() {
     std::optional<relay::WorkerPool::HandOverReport> report;
     pool->hand_over([&](const auto& told) { report = told; });
@@ -86,23 +75,9 @@ struct HandOverFixture {
     return rows.emplace_back(stream);
   }
 
-  struct Pair {
-    base::Fd client;
-    base::Fd backend;
-  };
-  Pair connect(std::uint16_t port) {
-    base::Fd client = connect_to(port);
-    base::Fd accepted = accept_one(backend.get()).fd;
-    return {std::move(client), std::move(accepted)};
-  }
-  static void talk(const Pair& pair) {
-    send_all(pair.client, "hello");
-    wait_for(pair.backend.get(), POLLIN);
-    CHECK(receive_some(pair.backend).bytes == "hello");
-    send_all(pair.backend, "bye");
-    wait_for(pair.client.get(), POLLIN);
-    CHECK(receive_some(pair.client).bytes == "bye");
-  }
+  using Pair = Carried;
+  Pair connect(std::uint16_t port) const { return connect_through(port, backend); }
+  static void talk(const Pair& pair) { CHECK(talks(pair)); }
   Pair connect_and_talk(std::uint16_t port) {
     Pair pair = connect(port);
     talk(pair);

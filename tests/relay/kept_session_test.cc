@@ -1,6 +1,7 @@
 #include <optional>
 #include <vector>
 
+#include "relay/loop_fixture.h"
 #include "relay/session.h"
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
@@ -15,9 +16,8 @@ using relay::Session;
 
 // client <-> session -> backend, kept by a vault of one worker. The store's copies of its sockets
 // stay where they are, so that a mere close(2) would show.
-struct KeptSessionFixture {
+struct KeptSessionFixture : LoopFixture {
   FakeFdStore manager;
-  loop::Loop loop;
   std::unique_ptr<handoff::Vault> vault =
       std::move(*handoff::Vault::open(manager.link(), {}, 1, 16));
   relay::PipePool pipes{nullptr, &vault->keeper(0)};
@@ -54,36 +54,6 @@ struct KeptSessionFixture {
   void connect() {
     turn_until([&] { return session->state() == Session::State::relaying; });
     backend = accept_one(listener.get()).fd;
-  }
-
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(loop, [&] { late = true; });
-    deadline.start(10s);
-    while (!condition()) {
-      loop.run_once(false);
-      REQUIRE_FALSE(late);
-    }
-  }
-  std::string receive(const base::Fd& from, std::size_t size) {
-    std::string bytes;
-    turn_until([&] {
-      bytes += receive_some(from).bytes;
-      return bytes.size() >= size;
-    });
-    return bytes;
-  }
-  Received receive_to_end(const base::Fd& from) {
-    Received all;
-    turn_until([&] {
-      const Received more = receive_some(from);
-      all.bytes += more.bytes;
-      all.ended = more.ended;
-      all.reset = more.reset;
-      return all.ended || all.reset;
-    });
-    return all;
   }
   std::size_t stored(RecordKind kind) const {
     std::size_t count = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "relay/loop_fixture.h"
 #include "relay/tcp_pair.h"
 #include "relay/worker_pool.h"
 #include "support/catch.h"
@@ -26,8 +27,8 @@ inline core::Stream stream_at(std::uint16_t port, const std::string& host,
 
 // Two workers on threads of their own; the test plays the control thread, the clients and the
 // backend.
-struct PoolFixture {
-  loop::Loop control;
+struct PoolFixture : LoopFixture {
+  loop::Loop& control = loop;
   std::vector<std::string> notes;
   relay::WorkerPool pool{
       control,
@@ -37,19 +38,6 @@ struct PoolFixture {
         notes.push_back(std::to_string(port) + ": " + trouble);
       }};
   base::Fd backend = listen_on_loopback();
-
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(control, [&] { late = true; });
-    loop::Timer tick(control, [&] { tick.start(std::chrono::milliseconds(1)); });
-    deadline.start(std::chrono::seconds(10));
-    tick.start(std::chrono::milliseconds(1));
-    while (!condition()) {
-      control.run_once(true);
-      REQUIRE_FALSE(late);
-    }
-  }
 
   // A stream on a free port to the given backend port.
   std::uint16_t open(std::uint16_t backend_port) {
@@ -66,20 +54,8 @@ struct PoolFixture {
     turn_until([&] { return is_free; });
   }
 
-  struct Pair {
-    base::Fd client;
-    base::Fd backend;
-  };
-  Pair connect(std::uint16_t port) {
-    base::Fd client = connect_to(port);
-    base::Fd accepted = accept_one(backend.get()).fd;
-    return {std::move(client), std::move(accepted)};
-  }
-  static bool talks(const Pair& pair) {
-    send_all(pair.client, "hello");
-    wait_for(pair.backend.get(), POLLIN);
-    return receive_some(pair.backend).bytes == "hello";
-  }
+  using Pair = Carried;
+  Pair connect(std::uint16_t port) const { return connect_through(port, backend); }
 };
 
 }  // namespace sc::test

@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "relay/loop_fixture.h"
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
 #include "support/fake_host.h"
@@ -18,10 +19,9 @@ net::Dialed dialed(loop::Loop& loop, base::Fd fd) {
 }
 
 // client.far <-> client.near - relay - backend.near <-> backend.far
-struct RelayFixture {
+struct RelayFixture : LoopFixture {
   TcpPair client = make_tcp_pair();
   TcpPair backend = make_tcp_pair();
-  loop::Loop loop;
   relay::PipePool pipes;
   std::vector<std::byte> buffer{relay::Pump::kBuffer};
   relay::StreamCounters counters;
@@ -35,39 +35,6 @@ struct RelayFixture {
                     end = how;
                     relay.reset();
                   });
-  }
-
-  // Turns until the condition holds; fails after 10 s.
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(loop, [&] { late = true; });
-    deadline.start(10s);
-    while (!condition()) {
-      loop.run_once(false);
-      REQUIRE_FALSE(late);
-    }
-  }
-
-  std::string receive(const base::Fd& from, std::size_t size) {
-    std::string bytes;
-    turn_until([&] {
-      bytes += receive_some(from).bytes;
-      return bytes.size() >= size;
-    });
-    return bytes;
-  }
-
-  Received receive_to_end(const base::Fd& from) {
-    Received all;
-    turn_until([&] {
-      const Received more = receive_some(from);
-      all.bytes += more.bytes;
-      all.ended = more.ended;
-      all.reset = more.reset;
-      return all.ended || all.reset;
-    });
-    return all;
   }
 };
 

@@ -104,10 +104,10 @@ TEST_CASE_METHOD(BookFixture, "a list is of the port, client, age and bytes that
     CHECK(list(query).sessions.empty());
   }
   query.client.reset();
-  query.min_bytes = 5;
+  query.min_bytes = 8;  // a word each way
   turn_until([&] { return list(query).sessions.size() == 1; });
   CHECK(list(query).sessions[0].port == other);
-  query.min_bytes = 6;
+  query.min_bytes = 9;
   CHECK(list(query).sessions.empty());
   query.min_bytes = 0;
   query.min_age = 1h;

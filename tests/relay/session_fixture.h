@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "relay/loop_fixture.h"
 #include "relay/session.h"
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
@@ -15,8 +16,7 @@ namespace sc::test {
 
 // client <-> session -> backend; the session is made by start(), and destroyed by its own end
 // unless `keep` is set.
-struct SessionFixture {
-  loop::Loop loop;
+struct SessionFixture : LoopFixture {
   FakeHost host;
   relay::PipePool pipes;
   std::vector<std::byte> buffer{relay::Pump::kBuffer};
@@ -61,17 +61,6 @@ struct SessionFixture {
   }
   void start() { start("127.0.0.1", port_of(listener)); }
 
-  // Turns until the condition holds; fails after 10 s.
-  template <class Condition>
-  void turn_until(Condition condition) {
-    bool late = false;
-    loop::Timer deadline(loop, [&] { late = true; });
-    deadline.start(std::chrono::seconds(10));
-    while (!condition()) {
-      loop.run_once(false);
-      REQUIRE_FALSE(late);
-    }
-  }
   void turn_until_ended() {
     turn_until([&] { return !ends.empty(); });
     REQUIRE(told.size() == 1);

@@ -175,9 +175,7 @@ TEST_CASE("the service logs all sessions, the failed ones or none, as it is set"
     return port;
   };
   const auto count = [&](std::uint16_t port, EndReason reason, std::uint64_t times) {
-    loop::Timer tick(control, [&] { tick.start(1ms); });
-    tick.start(1ms);
-    REQUIRE(loop_until(control, [&] {
+    REQUIRE(loop_until_seen(control, [&] {
       return pool.traffic(port).ended.at(static_cast<std::size_t>(reason)) == times;
     }));
   };

@@ -61,6 +61,18 @@ inline TcpPair make_tcp_pair() {
   return {accept_one(listener.get()).fd, std::move(far)};
 }
 
+// A client of a stream, and what the stream's backend has of it.
+struct Carried {
+  base::Fd client;
+  base::Fd backend;
+};
+
+inline Carried connect_through(std::uint16_t port, const base::Fd& backend) {
+  base::Fd client = connect_to(port);
+  base::Fd accepted = accept_one(backend.get()).fd;
+  return {std::move(client), std::move(accepted)};
+}
+
 // What the kernel takes at once, perhaps nothing.
 inline std::size_t send_some(const base::Fd& to, std::string_view bytes) {
   const ssize_t sent = ::send(to.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -95,6 +107,16 @@ inline Received receive_some(const base::Fd& from) {
     received.reset = got < 0 && errno == ECONNRESET;
     return received;
   }
+}
+
+// A word each way.
+inline bool talks(const Carried& pair) {
+  send_all(pair.client, "hello");
+  wait_for(pair.backend.get(), POLLIN);
+  if (receive_some(pair.backend).bytes != "hello") return false;
+  send_all(pair.backend, "bye");
+  wait_for(pair.client.get(), POLLIN);
+  return receive_some(pair.client).bytes == "bye";
 }
 
 // The kernel would let a buffer grow to 32 MiB (tcp(7): tcp_rmem).

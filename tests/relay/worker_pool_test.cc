@@ -54,10 +54,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
     ::getsockopt(fd, level, name, &value, &size);
     return value;
   };
-  loop::Timer tick(control, [&] { tick.start(10ms); });
-  tick.start(10ms);
-  for (int i = 0; i < 1000 && option(SOL_SOCKET, SO_KEEPALIVE) == 0; ++i) control.run_once(true);
-  CHECK(option(SOL_SOCKET, SO_KEEPALIVE) == 1);
+  CHECK(loop_until_seen(control, [&] { return option(SOL_SOCKET, SO_KEEPALIVE) == 1; }));
   CHECK(option(IPPROTO_TCP, TCP_KEEPIDLE) == 44);
 }
 

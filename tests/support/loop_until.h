@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <utility>
 
 #include "loop/loop.h"
 #include "loop/timer.h"
@@ -20,6 +21,16 @@ template <class Condition>
     loop.run_once(true);
   }
   return true;
+}
+
+// The same for what other threads or the kernel bring about, of which this loop has no event: asks
+// each millisecond as well.
+template <class Condition>
+[[nodiscard]] bool loop_until_seen(loop::Loop& loop, Condition done,
+                                   std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+  loop::Timer tick(loop, [&] { tick.start(std::chrono::milliseconds(1)); });
+  tick.start(std::chrono::milliseconds(1));
+  return loop_until(loop, std::move(done), limit);
 }
 
 // Lets the loop deliver what is ready by now, without waiting; to see that something stays away.
