@@ -1,0 +1,66 @@
+#include <future>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "base/log.h"
+#include "relay/pool_fixture.h"
+
+namespace sc::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Holds up the first worker that logs the end of a session, until it is let go.
+class HeldUp {
+ public:
+  HeldUp() {
+    base::log::set_sink([this](auto, std::string_view sentence, auto) {
+      if (sentence != "session ended" || std::exchange(is_held_, true)) return;
+      reached_.set_value();
+      gate_.get_future().wait();
+    });
+  }
+  HeldUp(const HeldUp&) = delete;
+  HeldUp& operator=(const HeldUp&) = delete;
+  ~HeldUp() { base::log::set_sink({}); }
+
+  void wait() {
+    if (reached_.get_future().wait_for(10s) != std::future_status::ready)
+      throw std::runtime_error("no session has ended within 10 s");
+  }
+  void let_go() { gate_.set_value(); }
+
+ private:
+  bool is_held_ = false;  // by the log's lock
+  std::promise<void> reached_;
+  std::promise<void> gate_;
+};
+
+TEST_CASE("a client that comes after a change is led by it, however busy its worker was") {
+  HeldUp held;
+  loop::Loop control;
+  relay::WorkerPoolOptions options{1, {2s, {}, {}}, *net::Address::parse_ip("127.0.0.1", 0)};
+  options.logged_sessions = core::LoggedSessions::all;
+  relay::WorkerPool pool(control, options, [](std::uint16_t, const std::string&) {});
+  const base::Fd before = listen_on_loopback();
+  const base::Fd after = listen_on_loopback();
+  auto listener = pool.prepare(at(0));
+  REQUIRE(listener);
+  const std::uint16_t port = port_of(*listener);
+  pool.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(before)));
+  {
+    const Carried first = connect_through(port, before);
+    end_writes(first.client);
+    end_writes(first.backend);
+    held.wait();
+  }
+  pool.change(stream_at(port, "127.0.0.1", port_of(after)).spec);
+  base::Fd client = connect_to(port);
+  held.let_go();
+  base::Fd accepted = accept_one(after.get()).fd;
+  CHECK(talks({std::move(client), std::move(accepted)}));
+}
+
+}  // namespace
+}  // namespace sc::test
