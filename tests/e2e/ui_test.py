@@ -132,14 +132,18 @@ class Streams(ui_case.Ui):
                          ["0 ms", "under 0.01 ms", "0.04 ms", "0.29 ms", "1.0 ms", "9.8 ms", "41 ms",
                           "2.5 s", "59.9 s", "3 min 5 s", "2 h 3 min", "2 d 7 h", "–"])
 
-    def test_many_streams_come_in_pages_and_are_found(self):
+    def with_many_streams(self):
+        """120 of them, one in two disabled, which are two pages."""
         service = self.start_service(120)
         streams = [{"port": port, "backend": f"backend{port}.example:1", "enabled": port % 2 == 0}
                    for port in service.ports]
         reply = service.get("/v1/streams:apply", "POST", {"Content-Type": "application/json"},
                             json.dumps({"streams": streams}))
         self.assertEqual(reply.status, 200)
-        page = self.open(service)
+        return service
+
+    def there_and_back(self, page, service):
+        """Goes to the second page and comes back; how the page is asked for the ports that it shows."""
         ports = "[...document.querySelectorAll('td.port')].map((cell) => Number(cell.innerText))"
         page.wait(f"{ports}.length === 100")
         page.click("Next")
@@ -147,6 +151,12 @@ class Streams(ui_case.Ui):
         self.assertEqual(page.eval(ports), list(service.ports[100:]))
         page.click("Previous")
         page.wait(f"{ports}.length === 100")
+        return ports
+
+    def test_many_streams_come_in_pages_and_are_found(self):
+        service = self.with_many_streams()
+        page = self.open(service)
+        ports = self.there_and_back(page, service)
         last = service.ports[-1]
         page.fill("Find", f"BACKEND{last}")
         page.wait(f"{ports}.join() === '{last}'")
@@ -158,22 +168,11 @@ class Streams(ui_case.Ui):
         self.assertEqual(page.eval(ports), [port for port in service.ports if port % 2])
 
     def test_many_streams_of_another_time_come_in_pages_and_are_found(self):
-        service = self.start_service(120)
-        streams = [{"port": port, "backend": f"backend{port}.example:1", "enabled": port % 2 == 0}
-                   for port in service.ports]
-        reply = service.get("/v1/streams:apply", "POST", {"Content-Type": "application/json"},
-                            json.dumps({"streams": streams}))
-        self.assertEqual(reply.status, 200)
+        service = self.with_many_streams()
         then = service.sql("SELECT max(at) FROM stream_events")[0][0]
         page = self.open(service, f"#/as-of/{then}")
         self.watch_timers(page)
-        ports = "[...document.querySelectorAll('td.port')].map((cell) => Number(cell.innerText))"
-        page.wait(f"{ports}.length === 100")
-        page.click("Next")
-        page.wait(f"{ports}.length === 20")
-        self.assertEqual(page.eval(ports), list(service.ports[100:]))
-        page.click("Previous")
-        page.wait(f"{ports}.length === 100")
+        ports = self.there_and_back(page, service)
         page.fill("Find", f"BACKEND{service.ports[-1]}")
         page.wait(f"{ports}.join() === '{service.ports[-1]}'")
         page.fill("Find", "")

@@ -47,6 +47,16 @@ struct Open : Served {
     client.received.erase(0, head.size() + 2);
     return client;
   }
+  // It has asked, and `kept` has the right to answer.
+  Client& arrive_unanswered() {
+    handler = [this](const http::Request&, http::Responder responder) {
+      kept.push_back(std::move(responder));
+    };
+    Client& client = connect();
+    client.send(kGet);
+    REQUIRE(turn_until([&] { return kept.size() == 1; }));
+    return client;
+  }
   // A client that takes nothing, after so many bytes that the kernel keeps no more for it.
   Client& arrive_deaf() {
     Client& client = arrive();
@@ -126,12 +136,7 @@ TEST_CASE("HEAD gets the head of an answer that goes on, and nobody takes the bo
 
 TEST_CASE("the answer may begin later, and its first part with it") {
   Open served;
-  served.handler = [&](const http::Request&, http::Responder responder) {
-    served.kept.push_back(std::move(responder));
-  };
-  Client& client = served.connect();
-  client.send(kGet);
-  REQUIRE(served.turn_until([&] { return served.kept.size() == 1; }));
+  Client& client = served.arrive_unanswered();
   http::BodyWriter writer = served.kept.at(0).respond_open(Served::text("first"), {});
   CHECK(writer.write("then"));
   const std::string body = "5\r\nfirst\r\n4\r\nthen\r\n";
@@ -264,12 +269,7 @@ TEST_CASE("bodies that go on end in order when the server leaves, and begin no m
 
 TEST_CASE("a body that would begin while the server leaves ends at once") {
   Open served;
-  served.handler = [&](const http::Request&, http::Responder responder) {
-    served.kept.push_back(std::move(responder));
-  };
-  Client& client = served.connect();
-  client.send(kGet);
-  REQUIRE(served.turn_until([&] { return served.kept.size() == 1; }));
+  Client& client = served.arrive_unanswered();
   served.server->close_idle();
   const http::BodyWriter writer = served.answer_open(std::move(served.kept.at(0)));
   CHECK_FALSE(writer.is_open());
