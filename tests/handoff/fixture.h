@@ -46,7 +46,7 @@ inline handoff::SessionFacts facts_of(std::uint16_t port) {
 }
 
 // A session's two connections: what the service has of them, and its peers.
-struct Carried {
+struct CarriedSession {
   TcpPair client = make_tcp_pair();
   TcpPair backend = make_tcp_pair();
 

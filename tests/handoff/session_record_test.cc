@@ -23,7 +23,7 @@ struct RecordFixture {
                           }};
   handoff::KeepCounters counters;
   handoff::Keeper keeper{link, *table, counters, "0"};
-  Carried carried;
+  CarriedSession carried;
 
   std::uint64_t not_kept(Trouble why) const {
     return counters.not_kept[static_cast<std::size_t>(why)];
@@ -62,7 +62,7 @@ TEST_CASE_METHOD(RecordFixture, "a slot that was used before says nothing of the
   }
   handoff::SessionFacts facts;
   facts.port = 9001;
-  const Carried other;
+  const CarriedSession other;
   const auto record =
       SessionRecord::make(keeper, facts, other.client.near.get(), other.backend.near.get());
   REQUIRE(record);
@@ -75,7 +75,7 @@ TEST_CASE_METHOD(RecordFixture, "a slot that was used before says nothing of the
 TEST_CASE_METHOD(RecordFixture,
                  "each direction of each session owns its pipes by a word of its own") {
   const auto one = carried.keep(keeper);
-  const Carried more;
+  const CarriedSession more;
   const auto two =
       SessionRecord::make(keeper, facts_of(1), more.client.near.get(), more.backend.near.get());
   CHECK(one->owner(Direction::up) != one->owner(Direction::down));

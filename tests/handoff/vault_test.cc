@@ -26,7 +26,7 @@ struct VaultFixture {
   handoff::StoreLink link = manager.link();
   std::size_t workers = kWorkers;
   std::unique_ptr<Vault> vault = open();
-  Carried carried;
+  CarriedSession carried;
 
   std::unique_ptr<Vault> open() {
     auto opened = Vault::open(link, manager.passed(), workers, 64);
@@ -201,7 +201,7 @@ TEST_CASE_METHOD(VaultFixture, "a session that ended in order is not found, and 
 
 TEST_CASE_METHOD(VaultFixture, "a session that was given up half-way is reset") {
   auto record = carried.keep(keeper());
-  const Carried living;
+  const CarriedSession living;
   auto other = SessionRecord::make(keeper(), facts_of(9001), living.client.near.get(),
                                    living.backend.near.get());
   record.reset();  // and the process died before it had ended the connections
@@ -302,7 +302,7 @@ TEST_CASE_METHOD(VaultFixture, "with a table of another version all is ended by 
   CHECK(vault->take_sessions().empty());
   CHECK(manager.names_but_capsules() == std::vector<std::string>{"table", "probe"});
   CHECK(table().header().starts == 1);
-  auto fresh = Carried().keep(keeper());
+  auto fresh = CarriedSession().keep(keeper());
   CHECK(fresh->is_held());
 }
 
@@ -319,7 +319,7 @@ TEST_CASE_METHOD(VaultFixture, "capsules without a table are of no use and are e
 
 TEST_CASE_METHOD(VaultFixture, "a session of whose pipe no copy came back is ended") {
   auto record = carried.keep(keeper());
-  const Carried whole;
+  const CarriedSession whole;
   auto other = SessionRecord::make(keeper(), facts_of(9001), whole.client.near.get(),
                                    whole.backend.near.get());
   const auto slot = table().take_pipe();
@@ -434,7 +434,7 @@ TEST_CASE_METHOD(VaultFixture, "without a manager there is no vault") {
 
 TEST_CASE_METHOD(VaultFixture, "another number of workers shares out what the former ones had") {
   restart(5);
-  std::vector<Carried> all(5);
+  std::vector<CarriedSession> all(5);
   std::vector<std::unique_ptr<SessionRecord>> records;
   std::vector<std::unique_ptr<PipeRecord>> pipes;
   std::vector<base::Fd> fds;
