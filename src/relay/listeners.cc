@@ -98,7 +98,10 @@ bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
   if (room == Room::granted) return true;
   if (!is_there) return false;  // if there is one, the next turn asks for it
   set_waits(listener, admission_.begin_wait(room));
-  if (room != Room::stream_full) waiting_.push_back(stream_id);
+  // It may be there already, if its spec was changed while it waited.
+  if (room != Room::stream_full &&
+      std::find(waiting_.begin(), waiting_.end(), stream_id) == waiting_.end())
+    waiting_.push_back(stream_id);
   admission_.count_refusal(*listener.stream.counters, room);
   log_refusal(listener, room);
   return false;

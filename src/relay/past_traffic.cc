@@ -23,9 +23,7 @@ core::Traffic inherited_of(const StreamCounters& counters) {
 }
 
 void PastTraffic::restore(std::uint16_t port, const core::Traffic& carried) {
-  Past past{carried, carried, {}, {}, false};
-  past.restored.sessions_active = 0;
-  ports_.insert_or_assign(port, std::move(past));
+  ports_.insert_or_assign(port, Past{carried, carried, {}, {}, false});
   gone_.erase(port);
 }
 

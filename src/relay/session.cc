@@ -13,10 +13,6 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-base::WallTime wall_now() {
-  return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 std::optional<core::SocketFacts> socket_facts(int fd) {
   const auto known = net::tcp_facts(fd);
   if (!known) return std::nullopt;
@@ -40,7 +36,8 @@ SessionTimes times_of_kept(const handoff::SessionFacts& facts) {
   SessionTimes times;
   times.accepted = base::Instant(std::chrono::milliseconds(facts.started_at));
   const auto age = times.since_accepted(std::chrono::steady_clock::now());
-  times.accepted_wall = wall_now() - std::chrono::floor<std::chrono::milliseconds>(age);
+  times.accepted_wall =
+      base::SystemClock().wall() - std::chrono::floor<std::chrono::milliseconds>(age);
   return times;
 }
 
@@ -67,7 +64,7 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net
       options_(options),
       resources_(resources),
       keeper_(stream_.spec->durable == core::Durability::off ? nullptr : keeper),
-      times_{client.at, wall_now()},
+      times_{client.at, base::SystemClock().wall()},
       is_due_(options.durable_after.count() == 0),
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
@@ -200,6 +197,10 @@ bool Session::keep_at_last() {
   keep();
   if (keeper_ != nullptr && state_ == State::dialing && !record_)
     record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
+  return is_kept();
+}
+
+bool Session::is_kept() const {
   return (record_ && record_->is_held()) || (relay_ && relay_->is_kept());
 }
 
@@ -238,7 +239,7 @@ core::RunningSession Session::running() const {
   told.address = address_.to_string();
   told.accepted_at = times_.accepted_wall;
   told.idle = told.age = std::chrono::floor<milliseconds>(age());
-  told.is_kept = (record_ && record_->is_held()) || (relay_ && relay_->is_kept());
+  told.is_kept = is_kept();
   if (times_.connected != SessionTimes::kNever)
     told.connected_after = microseconds(times_.connected);
   if (state_ != State::relaying) return told;

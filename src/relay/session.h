@@ -72,6 +72,7 @@ class Session {
   bool keep();
   // The process ends: what can be kept has to be now. False: it ends with the process.
   bool keep_at_last();
+  bool is_kept() const;
 
   // Ends it now, the client by a reset. Calls on_end.
   void cut(core::EndReason reason);

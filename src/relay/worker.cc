@@ -129,7 +129,7 @@ void Worker::handle(AdoptSession command) {
     net::reset_on_close(command.client.fd.get());
     command.stream.counters->sessions_total.fetch_add(1, kRelaxed);
     end_early(command.stream, net::PackedAddress(command.client.peer), command.client.at,
-              core::EndReason::drained, {});
+              core::EndReason::drained);
     leave(command.stream);
     report_if_drained();
     return;
@@ -139,17 +139,18 @@ void Worker::handle(AdoptSession command) {
 
 void Worker::handle(ResumeSession command) {
   SC_KILL_POINT("resuming");
-  admission_.add_session(*command.stream.counters);
   load_.fetch_add(1, kRelaxed);
   StreamContext stream = command.stream;
-  const net::PackedAddress client(command.kept.record->facts().peer);
+  SessionEnd end = end_of_kept(command.kept);
   try {
     add_session(std::move(command.stream), std::move(command.kept), false);
   } catch (const std::exception& failure) {
     base::log::error("a kept session cannot go on", {{"reason", failure.what()}});
     load_.fetch_sub(1, kRelaxed);
-    end_early(stream, client, std::chrono::steady_clock::now(), core::EndReason::internal,
-              failure.what());
+    end.spec = stream.spec;
+    end.reason = core::EndReason::internal;
+    end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, failure.what()});
+    chronicle_.ended(*stream.counters, std::move(end));
     leave(stream);
   }
 }
@@ -161,7 +162,7 @@ core::SessionId Worker::new_id() {
 
 // One for which there was never a Session. Whether it counts for sessions_total is the caller's.
 void Worker::end_early(const StreamContext& stream, const net::PackedAddress& client,
-                       base::Instant at, core::EndReason reason, std::string detail) {
+                       base::Instant at, core::EndReason reason) {
   SessionEnd end;
   end.id = new_id();
   end.spec = stream.spec;
@@ -169,21 +170,19 @@ void Worker::end_early(const StreamContext& stream, const net::PackedAddress& cl
   end.reason = reason;
   end.times = SessionTimes{at, base::SystemClock().wall()};
   end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
-  if (!detail.empty()) end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, detail});
   chronicle_.ended(*stream.counters, std::move(end));
 }
 
-// `drained`, as when a stream is removed without time for its sessions while the service runs. No
-// stream counts it: those of the port, if it has one, are another's.
-void Worker::handle(EndKeptSession command) {
-  const handoff::SessionFacts facts = command.kept.record->facts();
-  const handoff::SessionSlot& slot = command.kept.record->slot();
+// What can be told of a former process's session if it ends now; its backend is the address.
+SessionEnd Worker::end_of_kept(const handoff::KeptSession& kept) {
+  const handoff::SessionFacts facts = kept.record->facts();
+  const handoff::SessionSlot& slot = kept.record->slot();
   SessionSpec spec;
   spec.port = facts.port;
   SessionEnd end;
   end.phase = core::SessionPhase::connect;
-  if (command.kept.backend) {
-    const net::Address address = net::peer_address(command.kept.backend.get());
+  if (kept.backend) {
+    const net::Address address = net::peer_address(kept.backend.get());
     spec.backend = {address.ip(), address.port()};
     end.address = net::PackedAddress(address);
     const bool is_half_closed = slot.up_ended.load() != 0 || slot.down_ended.load() != 0;
@@ -192,11 +191,18 @@ void Worker::handle(EndKeptSession command) {
   end.id = new_id();
   end.spec = std::make_shared<const SessionSpec>(std::move(spec));
   end.client = net::PackedAddress(facts.peer);
-  end.reason = core::EndReason::drained;
   end.times = times_of_kept(facts);
   end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
   end.bytes_in = facts.bytes_in;
   end.bytes_out = facts.bytes_out;
+  return end;
+}
+
+// `drained`, as when a stream is removed without time for its sessions while the service runs. No
+// stream counts it: those of the port, if it has one, are another's.
+void Worker::handle(EndKeptSession command) {
+  SessionEnd end = end_of_kept(command.kept);
+  end.reason = core::EndReason::drained;
   net::end_connection(command.kept.client.get());
   SC_KILL_POINT("client_of_removed");
   if (command.kept.backend) net::end_connection(command.kept.backend.get());
@@ -367,16 +373,19 @@ void Worker::handle(const Shutdown&) {
 // Whoever changed the stream may have been answered, and this client sent by them, while the change
 // is in the inbox still: it goes first.
 void Worker::on_client(const StreamContext& stream, net::Accepted client) {
+  SC_KILL_POINT("accepted");
   if (inbox_.is_empty()) return place(stream, std::move(client));
   send(PlaceClient{stream, std::move(client)});
 }
 
+// It stays here: a close, drain or hand-over that came before it is followed by commands to all
+// workers, which reach this one behind the client, and another one perhaps before it.
 void Worker::handle(PlaceClient command) {
-  place(listeners_.present(command.stream), std::move(command.client));
+  load_.fetch_add(1, kRelaxed);
+  handle(AdoptSession{listeners_.present(command.stream), std::move(command.client)});
 }
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
-  SC_KILL_POINT("accepted");
   Worker* target = this;
   // One of a stream that is durable early is kept at once, by this worker.
   const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;

@@ -147,13 +147,8 @@ using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, 
 // What all workers share, beside their peers. Outlives them; any thread.
 struct Common {
   Admission& admission;
-  std::atomic<std::uint64_t> unkept{0};  // sessions that a vault would have kept; relaxed
-  // Of all, without the worker's part; relaxed. It begins with the microseconds since 1970, which
-  // no process gets ahead of by counting sessions: ids of a later one are higher.
-  std::atomic<core::SessionId> last_session{
-      static_cast<core::SessionId>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                       std::chrono::system_clock::now().time_since_epoch())
-                                       .count())};
+  std::atomic<std::uint64_t> unkept{0};          // sessions that a vault would have kept; relaxed
+  std::atomic<core::SessionId> last_session{0};  // of all, without the worker's part; relaxed
   Records records;
 };
 
@@ -218,7 +213,8 @@ class Worker {
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   core::SessionId new_id();
   void end_early(const StreamContext& stream, const net::PackedAddress& client, base::Instant at,
-                 core::EndReason reason, std::string detail);
+                 core::EndReason reason);
+  SessionEnd end_of_kept(const handoff::KeptSession& kept);
   template <class Client>
   void add_session(StreamContext stream, Client client, bool is_young);
   void on_keepalive_due();

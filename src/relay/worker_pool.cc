@@ -45,6 +45,10 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
       }) {
   set_logged_sessions(options_.logged_sessions);
   assert(options_.workers > 0 && options_.workers <= Worker::kMost);
+  // Microseconds, which no process gets ahead of by counting sessions: ids of a later one are
+  // higher.
+  common_.last_session = static_cast<core::SessionId>(
+      std::chrono::microseconds(base::SystemClock().wall().time_since_epoch()).count());
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
         std::make_unique<Worker>(i, options_.session, common_, options_.vault, workers_,
@@ -271,6 +275,8 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
       active.counters->bytes_in_inherited += facts.bytes_in;
       active.counters->bytes_out_inherited += facts.bytes_out;
     }
+    // From now on, so that nobody takes a stream that is closed before for one that has ended.
+    admission_.add_session(*active.counters);
     worker.send(
         ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});
   }

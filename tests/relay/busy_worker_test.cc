@@ -23,26 +23,33 @@ class HeldUp {
   }
   HeldUp(const HeldUp&) = delete;
   HeldUp& operator=(const HeldUp&) = delete;
-  ~HeldUp() { base::log::set_sink({}); }
+  ~HeldUp() {
+    if (!is_let_go_) gate_.set_value();
+    base::log::set_sink({});
+  }
 
   void wait() {
     if (reached_.get_future().wait_for(10s) != std::future_status::ready)
       throw std::runtime_error("no session has ended within 10 s");
   }
-  void let_go() { gate_.set_value(); }
+  void let_go() {
+    is_let_go_ = true;
+    gate_.set_value();
+  }
 
  private:
-  bool is_held_ = false;  // by the log's lock
+  bool is_held_ = false;    // guarded by the log's lock
+  bool is_let_go_ = false;  // the test's thread only
   std::promise<void> reached_;
   std::promise<void> gate_;
 };
 
 TEST_CASE("a client that comes after a change is led by it, however busy its worker was") {
-  HeldUp held;
   loop::Loop control;
   relay::WorkerPoolOptions options{1, {2s, {}, {}}, *net::Address::parse_ip("127.0.0.1", 0)};
   options.logged_sessions = core::LoggedSessions::all;
   relay::WorkerPool pool(control, options, [](std::uint16_t, const std::string&) {});
+  HeldUp held;  // goes before the pool, which waits for its worker
   const base::Fd before = listen_on_loopback();
   const base::Fd after = listen_on_loopback();
   auto listener = pool.prepare(at(0));
