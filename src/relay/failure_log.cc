@@ -1,6 +1,7 @@
 #include "relay/failure_log.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace sc::relay {
@@ -18,11 +19,11 @@ FailureLog::~FailureLog() {
 
 void FailureLog::add(SessionEnd end) {
   auto kept = std::make_shared<const SessionEnd>(std::move(end));
-  std::vector<Kept> gone;  // freed without the lock
-  gone.reserve(2);
+  std::array<Kept, 2> gone;  // freed without the lock
+  std::size_t dropped = 0;
   const std::lock_guard lock(mutex_);
   const auto drop = [&] {
-    gone.push_back(std::move(ends_.front()));
+    gone.at(dropped++) = std::move(ends_.front());
     ends_.pop_front();
     budget_->used.fetch_sub(1, kRelaxed);
   };

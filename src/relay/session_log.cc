@@ -2,11 +2,11 @@
 
 #include <array>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "base/result.h"
 
 namespace sc::relay {
 namespace {
@@ -17,9 +17,9 @@ constexpr std::chrono::milliseconds kSecond{1000};
 
 // What an operator has to look into. Clients come and go as they like, and what a setting or a
 // person asked for is no trouble.
-base::log::Level level_of(core::Fault fault) {
-  const bool is_trouble = fault == core::Fault::backend || fault == core::Fault::service;
-  return is_trouble ? base::log::Level::warning : base::log::Level::info;
+bool is_trouble(core::EndReason reason) {
+  const core::Fault fault = core::fault_of(reason);
+  return fault == core::Fault::backend || fault == core::Fault::service;
 }
 
 std::string in_ms(microseconds time) {
@@ -44,8 +44,8 @@ std::vector<base::log::Field> to_fields(const core::EndedSession& session) {
   fields.push_back({"reason", std::string(core::to_string(session.reason))});
   fields.push_back({"fault", std::string(core::to_string(core::fault_of(session.reason)))});
   fields.push_back({"phase", std::string(core::to_string(session.phase))});
-  const char* const error = session.error != 0 ? ::strerrorname_np(session.error) : nullptr;
-  if (error != nullptr) fields.push_back({"error", error});
+  if (const std::string_view error = base::errno_name(session.error); !error.empty())
+    fields.push_back({"error", std::string(error)});
   fields.push_back({"bytes_in", std::to_string(session.bytes_in)});
   fields.push_back({"bytes_out", std::to_string(session.bytes_out)});
   add_time("connect_ms", session.connected_after);
@@ -59,36 +59,42 @@ std::vector<base::log::Field> to_fields(const core::EndedSession& session) {
 
 SessionLog::SessionLog(loop::Loop& loop) : loop_(loop), flush_due_(loop, [this] { flush(); }) {}
 
+SessionLog::Share& SessionLog::share_of(const SessionEnd& end) {
+  if (end.reason == core::EndReason::finished) return finished_;
+  return is_trouble(end.reason) ? trouble_ : others_;
+}
+
 void SessionLog::ended(const SessionEnd& end) {
-  const base::log::Level level = level_of(core::fault_of(end.reason));
+  const base::log::Level level =
+      is_trouble(end.reason) ? base::log::Level::warning : base::log::Level::info;
   if (!base::log::enabled(level)) return;
   if (loop_.now() - second_began_at_ >= kSecond) {
     second_began_at_ = loop_.now();
-    failed_.lines = finished_.lines = 0;
+    trouble_.lines = others_.lines = finished_.lines = 0;
   }
-  Share& share = end.reason == core::EndReason::finished ? finished_ : failed_;
+  Share& share = share_of(end);
   if (share.lines < kMostPerSecond) {
     ++share.lines;
     const auto fields = to_fields(to_told(end));
     if (base::log::try_write(level, "session ended", std::span(fields))) return;
   }
-  if (failed_.left_out + finished_.left_out == 0) flush_due_.start(kSecond);
+  if (trouble_.left_out + others_.left_out + finished_.left_out == 0) flush_due_.start(kSecond);
   ++share.left_out;
 }
 
 void SessionLog::flush() {
   flush_due_.stop();
-  const std::size_t count = failed_.left_out + finished_.left_out;
+  const std::size_t failed = trouble_.left_out + others_.left_out;
+  const std::size_t count = failed + finished_.left_out;
   if (count == 0) return;
-  const bool is_trouble = failed_.left_out > 0;
-  const bool is_told =
-      base::log::try_write(is_trouble ? base::log::Level::warning : base::log::Level::info,
-                           "sessions ended without a line each, as they were too many",
-                           {{"sessions", std::to_string(count)},
-                            {"failed", std::to_string(failed_.left_out)},
-                            {"finished", std::to_string(finished_.left_out)}});
+  const bool is_told = base::log::try_write(
+      trouble_.left_out > 0 ? base::log::Level::warning : base::log::Level::info,
+      "sessions ended without a line each, as they were too many",
+      {{"sessions", std::to_string(count)},
+       {"failed", std::to_string(failed)},
+       {"finished", std::to_string(finished_.left_out)}});
   if (!is_told) return flush_due_.start(kSecond);
-  failed_.left_out = finished_.left_out = 0;
+  trouble_.left_out = others_.left_out = finished_.left_out = 0;
 }
 
 }  // namespace sc::relay

@@ -11,11 +11,11 @@ namespace sc::relay {
 
 // One worker's log lines of ended sessions. A backend that is down ends tens of thousands a second,
 // and so may clients who are done: of those that are too many, for the log or for its reader, only
-// the number is logged. Failed and finished ones have a share each, so that none of them pushes out
-// the others. Loop's thread only.
+// the number is logged. Those that somebody has to look into, others that failed, and those that
+// finished have a share each, so that none of them pushes out the others. Loop's thread only.
 class SessionLog {
  public:
-  static constexpr std::size_t kMostPerSecond = 200;  // of each of the two
+  static constexpr std::size_t kMostPerSecond = 200;  // of each of the three
 
   explicit SessionLog(loop::Loop& loop);
   SessionLog(const SessionLog&) = delete;
@@ -31,9 +31,12 @@ class SessionLog {
     std::size_t left_out = 0;
   };
 
+  Share& share_of(const SessionEnd& end);
+
   loop::Loop& loop_;
   std::chrono::milliseconds second_began_at_{0};  // in the loop's time
-  Share failed_;
+  Share trouble_;                                 // the backend's or the service's
+  Share others_;                                  // that failed
   Share finished_;
   loop::Timer flush_due_;
 };

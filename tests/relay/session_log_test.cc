@@ -158,6 +158,18 @@ TEST_CASE_METHOD(LogFixture, "sessions that finished push out no line of one tha
         std::map<std::string, std::string>{{"sessions", "2"}, {"failed", "1"}, {"finished", "1"}});
 }
 
+TEST_CASE_METHOD(LogFixture, "clients that break off push out no line of a backend that is down") {
+  constexpr std::size_t kMost = SessionLog::kMostPerSecond;
+  for (std::size_t i = 0; i < kMost + 3; ++i) log.ended(make(EndReason::client_reset));
+  for (std::size_t i = 0; i < kMost; ++i) log.ended(make(EndReason::backend_refused));
+  REQUIRE(lines.size() == 2 * kMost);
+  CHECK(lines.back().fields.at("reason") == "backend_refused");
+  log.flush();
+  CHECK(lines.back().level == Level::info);  // what is trouble has its lines
+  CHECK(lines.back().fields ==
+        std::map<std::string, std::string>{{"sessions", "3"}, {"failed", "3"}, {"finished", "0"}});
+}
+
 TEST_CASE("the service logs all sessions, the failed ones or none, as it is set") {
   Lines log;
   loop::Loop control;
