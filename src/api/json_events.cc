@@ -34,10 +34,7 @@ std::string event_text(const core::RecordedEvent& event) {
 }
 
 std::string failure_text(const core::EndedSession& session) {
-  JsonWriter out;
-  out.begin_object();
-  append_session_fields(out, session);
-  return block("failure", {}, std::move(out.end_object()).take());
+  return block("failure", {}, ended_session_json(session));
 }
 
 std::string session_text(const core::SessionNote& note) {

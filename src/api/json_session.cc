@@ -1,7 +1,6 @@
 #include "api/json_session.h"
 
 #include <chrono>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/result.h"
 #include "base/text.h"
 #include "core/end_reason.h"
 
@@ -18,12 +18,6 @@ namespace {
 void text_or_null(JsonWriter& out, std::string_view name, std::string_view text) {
   out.key(name);
   text.empty() ? out.null() : out.string(text);
-}
-
-// `ECONNREFUSED`; empty: none is known.
-std::string_view name_of_errno(int number) {
-  const char* name = number == 0 ? nullptr : ::strerrorname_np(number);
-  return name == nullptr ? "" : name;
 }
 
 void milliseconds_or_null(JsonWriter& out, std::string_view name,
@@ -38,7 +32,7 @@ void append_attempts(JsonWriter& out, const std::vector<core::DialAttempt>& trie
     out.begin_object();
     out.key("address").string(attempt.address);
     out.key("result").string(core::to_string(attempt.result));
-    text_or_null(out, "error", name_of_errno(attempt.error));
+    text_or_null(out, "error", base::errno_name(attempt.error));
     out.key("took_ms").milliseconds(attempt.took);
     out.end_object();
   }
@@ -95,7 +89,7 @@ void append_session_fields(JsonWriter& out, const core::EndedSession& session) {
   out.key("reason").string(core::to_string(session.reason));
   out.key("fault").string(core::to_string(core::fault_of(session.reason)));
   out.key("phase").string(core::to_string(session.phase));
-  text_or_null(out, "error", name_of_errno(session.error));
+  text_or_null(out, "error", base::errno_name(session.error));
   out.key("message").string(core::in_words(session));
   out.key("accepted_at").string(base::to_iso8601(session.accepted_at));
   milliseconds_or_null(out, "resolved_after_ms", session.resolved_after);

@@ -28,17 +28,23 @@ std::string_view to_string(Errc code) {
   return "?";
 }
 
-std::string describe_errno(std::string_view what, int number) {
-  // The two GNU calls below are thread-safe (glibc 2.32 and later), unlike strerror(3).
+// glibc's two calls are thread-safe (2.32 and later), unlike strerror(3).
+std::string_view errno_name(int number) {
+  const char* name = number > 0 ? ::strerrorname_np(number) : nullptr;
+  return name != nullptr ? name : "";
+}
+
+std::string_view errno_text(int number) {
   const char* text = ::strerrordesc_np(number);
-  const char* name = ::strerrorname_np(number);
+  return text != nullptr ? text : "unknown error";
+}
+
+std::string describe_errno(std::string_view what, int number) {
+  const std::string_view name = errno_name(number);
   std::string out(what);
-  out += ": ";
-  out += text != nullptr ? text : "unknown error";
-  out += " (";
-  out += name != nullptr ? std::string(name) : std::to_string(number);
-  out += ")";
-  return out;
+  out.append(": ").append(errno_text(number)).append(" (");
+  out.append(name.empty() ? std::to_string(number) : std::string(name));
+  return out + ")";
 }
 
 }  // namespace sc::base

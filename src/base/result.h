@@ -34,6 +34,10 @@ struct Error {
   bool operator==(const Error&) const = default;
 };
 
+// `ECONNREFUSED`; empty for a number that is none.
+std::string_view errno_name(int number);
+// `Connection refused`.
+std::string_view errno_text(int number);
 // "what: strerror(number)", with the errno's symbolic name: `bind: Address already in use
 // (EADDRINUSE)`.
 std::string describe_errno(std::string_view what, int number);

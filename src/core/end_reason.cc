@@ -18,12 +18,6 @@ std::string_view to_string(EndReason reason) {
   return kReasons.at(static_cast<std::size_t>(reason));
 }
 
-std::optional<EndReason> parse_end_reason(std::string_view text) {
-  for (std::size_t i = 0; i < kReasons.size(); ++i)
-    if (kReasons.at(i) == text) return static_cast<EndReason>(i);
-  return std::nullopt;
-}
-
 std::string_view to_string(Fault fault) {
   static constexpr std::array<std::string_view, 6> kNames{"nobody", "client",   "backend",
                                                           "policy", "operator", "service"};

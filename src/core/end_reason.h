@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string_view>
 
 namespace sc::core {
@@ -26,7 +25,6 @@ enum class EndReason : unsigned char {
 constexpr std::size_t kEndReasons = 13;
 
 std::string_view to_string(EndReason reason);
-std::optional<EndReason> parse_end_reason(std::string_view text);
 
 // Who has to look into it.
 enum class Fault : unsigned char {

@@ -18,9 +18,10 @@ constexpr std::array<std::string_view, 3> kLogged{"all", "failed", "none"};
 
 // `connection refused (ECONNREFUSED)`
 std::string describe(int error) {
-  std::string text = base::describe_errno("", error).substr(2);
-  text[0] = base::to_lower(text.substr(0, 1))[0];
-  return text;
+  std::string text(base::errno_text(error));
+  text.replace(0, 1, base::to_lower(text.substr(0, 1)));
+  const std::string_view name = base::errno_name(error);
+  return text + " (" + (name.empty() ? std::to_string(error) : std::string(name)) + ")";
 }
 
 std::string outcome(const DialAttempt& attempt) {
@@ -88,7 +89,7 @@ std::string unanswered(const EndedSession& session) {
 std::string broke_off(const EndedSession& session, const std::string& who) {
   if (session.error == 0 || session.error == ECONNRESET || session.error == EPIPE)
     return who + " reset the connection" +
-           (session.error != 0 ? std::string(" (") + ::strerrorname_np(session.error) + ")" : "");
+           (session.error != 0 ? " (" + std::string(base::errno_name(session.error)) + ")" : "");
   if (session.error == ETIMEDOUT)
     return who + " fell silent: nothing was acknowledged any more (ETIMEDOUT)";
   return "the connection to " + who + " broke: " + describe(session.error);
@@ -158,24 +159,31 @@ std::string in_words(microseconds duration) {
   const auto us = static_cast<unsigned long long>(std::max<std::int64_t>(duration.count(), 0));
   if (us < 10) return "under 0.01 ms";
   std::array<char, 64> text{};
-  if (us < 1'000) {
-    std::snprintf(text.data(), text.size(), "0.%02llu ms", us / 10);
-  } else if (us < 10'000) {
-    std::snprintf(text.data(), text.size(), "%llu.%llu ms", us / 1'000, us / 100 % 10);
-  } else if (us < 1'000'000) {
-    std::snprintf(text.data(), text.size(), "%llu ms", us / 1'000);
-  } else if (us < 60'000'000) {
-    std::snprintf(text.data(), text.size(), "%llu.%llu s", us / 1'000'000, us / 100'000 % 10);
-  } else if (const auto seconds = us / 1'000'000; seconds < 3600) {
+  const auto in = [us](unsigned long long unit) { return (us + unit / 2) / unit; };
+  if (const auto hundredths = in(10); hundredths < 100) {
+    std::snprintf(text.data(), text.size(), "0.%02llu ms", hundredths);
+  } else if (const auto tenths = in(100); tenths < 100) {
+    std::snprintf(text.data(), text.size(), "%llu.%llu ms", tenths / 10, tenths % 10);
+  } else if (const auto millis = in(1'000); millis < 1'000) {
+    std::snprintf(text.data(), text.size(), "%llu ms", millis);
+  } else if (const auto tenths_of_second = in(100'000); tenths_of_second < 600) {
+    std::snprintf(text.data(), text.size(), "%llu.%llu s", tenths_of_second / 10,
+                  tenths_of_second % 10);
+  } else if (const auto seconds = in(1'000'000); seconds < 3'600) {
     std::snprintf(text.data(), text.size(), "%llu min %llu s", seconds / 60, seconds % 60);
   } else {
-    std::snprintf(text.data(), text.size(), "%llu h %llu min", seconds / 3600, seconds / 60 % 60);
+    const auto minutes = in(60'000'000);
+    std::snprintf(text.data(), text.size(), "%llu h %llu min", minutes / 60, minutes % 60);
   }
   return text.data();
 }
 
 std::string in_words(const EndedSession& session) {
   std::string text = why(session);
+  const bool is_cut = session.reason == EndReason::drained || session.reason == EndReason::killed ||
+                      session.reason == EndReason::lifetime;
+  if (is_cut && session.address.empty())  // whoever ended it, the backend had not answered yet
+    text += others(session.tried, session.tried.size());
   if (!session.address.empty() && session.reason != EndReason::finished)
     text += "; " + std::to_string(session.bytes_in) + " bytes went in and " +
             std::to_string(session.bytes_out) + " came out";

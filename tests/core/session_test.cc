@@ -22,19 +22,17 @@ core::EndedSession ended(EndReason reason) {
 
 }  // namespace
 
-TEST_CASE("each reason has a name that reads back, a fault and words of its own") {
+TEST_CASE("each reason has a name, a fault and words of its own") {
   std::set<std::string_view> names;
   std::set<std::string> words;
   for (std::size_t i = 0; i < core::kEndReasons; ++i) {
     const auto reason = static_cast<EndReason>(i);
     names.insert(core::to_string(reason));
     words.insert(core::in_words(ended(reason)));
-    CHECK(core::parse_end_reason(core::to_string(reason)) == reason);
     CHECK(!core::to_string(core::fault_of(reason)).empty());
   }
   CHECK(names.size() == core::kEndReasons);
   CHECK(words.size() == core::kEndReasons);
-  CHECK_FALSE(core::parse_end_reason("bored"));
   CHECK(core::fault_of(EndReason::killed) == core::Fault::operator_);
   CHECK(core::to_string(core::Fault::operator_) == "operator");
 }
@@ -61,7 +59,7 @@ TEST_CASE("a time-out says how long was waited, and for whom") {
   session.tried = {{"10.1.0.1:2000", DialAttempt::Result::abandoned, 0, 2499ms}};
   CHECK(core::in_words(session) ==
         "backend db.example:2000 did not answer within 2.5 s; tried 10.1.0.1:2000: no answer "
-        "after 2.4 s");
+        "after 2.5 s");
   session.phase = core::SessionPhase::resolve;
   session.tried.clear();
   CHECK(core::in_words(session) ==
@@ -104,14 +102,17 @@ TEST_CASE("durations read as a person would say them") {
   CHECK(core::in_words(-1us) == "under 0.01 ms");
   CHECK(core::in_words(9us) == "under 0.01 ms");
   CHECK(core::in_words(10us) == "0.01 ms");
-  CHECK(core::in_words(49us) == "0.04 ms");
+  CHECK(core::in_words(49us) == "0.05 ms");
   CHECK(core::in_words(310us) == "0.31 ms");
-  CHECK(core::in_words(999us) == "0.99 ms");
+  CHECK(core::in_words(999us) == "1.0 ms");
   CHECK(core::in_words(1'000us) == "1.0 ms");
-  CHECK(core::in_words(9'890us) == "9.8 ms");
+  CHECK(core::in_words(9'890us) == "9.9 ms");
+  CHECK(core::in_words(9'960us) == "10 ms");
   CHECK(core::in_words(10'000us) == "10 ms");
-  CHECK(core::in_words(41'900us) == "41 ms");
-  CHECK(core::in_words(2'590ms) == "2.5 s");
+  CHECK(core::in_words(41'900us) == "42 ms");
+  CHECK(core::in_words(2'590ms) == "2.6 s");
+  CHECK(core::in_words(5'999'800us) == "6.0 s");
+  CHECK(core::in_words(59'990ms) == "1 min 0 s");
   CHECK(core::in_words(185s) == "3 min 5 s");
   CHECK(core::in_words(7380s) == "2 h 3 min");
 }

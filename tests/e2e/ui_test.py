@@ -129,8 +129,8 @@ class Streams(ui_case.Ui):
                           "12 GB", "–"])
         self.assertEqual(said("duration", 0, 0.009, 0.04, 0.29, 0.9999, 9.89, 41.7, 2500, 59999, 185000, 7380000, 2e8,
                               None),
-                         ["0 ms", "under 0.01 ms", "0.04 ms", "0.29 ms", "1.0 ms", "9.8 ms", "41 ms",
-                          "2.5 s", "59.9 s", "3 min 5 s", "2 h 3 min", "2 d 7 h", "–"])
+                         ["0 ms", "under 0.01 ms", "0.04 ms", "0.29 ms", "1.0 ms", "9.9 ms", "42 ms",
+                          "2.5 s", "1 min 0 s", "3 min 5 s", "2 h 3 min", "2 d 8 h", "–"])
 
     def with_many_streams(self):
         """120 of them, one in two disabled, which are two pages."""

@@ -25,14 +25,17 @@ export function duration(ms) {
   const us = Math.round(ms * 1e3);
   if (us === 0) return "0 ms";  // of what is told in whole milliseconds
   if (us < 10) return "under 0.01 ms";
-  if (us < 1e3) return `${(Math.floor(us / 10) / 100).toFixed(2)} ms`;
-  if (us < 10e3) return `${(Math.floor(us / 100) / 10).toFixed(1)} ms`;
-  if (ms < 1000) return `${Math.floor(ms)} ms`;
-  if (ms < 60e3) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
-  const minutes = Math.floor(ms / 60e3);
-  if (minutes < 60) return `${minutes} min ${Math.floor(ms / 1e3) % 60} s`;
+  const at = (unit) => Math.round(us / unit);
+  if (at(10) < 100) return `${(at(10) / 100).toFixed(2)} ms`;
+  if (at(100) < 100) return `${(at(100) / 10).toFixed(1)} ms`;
+  if (at(1e3) < 1000) return `${at(1e3)} ms`;
+  if (at(100e3) < 600) return `${(at(100e3) / 10).toFixed(1)} s`;
+  const seconds = at(1e6);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const minutes = at(60e6);
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return `${Math.floor(minutes / (24 * 60))} d ${Math.floor(minutes / 60) % 24} h`;
+  const hours = at(3600e6);
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 const kTime = {hour: "2-digit", minute: "2-digit", second: "2-digit"};
