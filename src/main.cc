@@ -146,8 +146,12 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
   if (!passed) return fail(passed.error().message);
   make_fd_room(*passed);
   sc::base::log::Thread log_thread;  // after it, see base/fd_room
-  const int code =
-      run_daemon(std::move(serve), std::move(*passed), program, argc, argv, log_thread);
+  int code = kExitFailed;
+  try {
+    code = run_daemon(std::move(serve), std::move(*passed), program, argc, argv, log_thread);
+  } catch (const std::exception& fault) {  // here, as main cannot log where nobody reads the log
+    sc::base::log::error("internal fault", {{"reason", fault.what()}});
+  }
   if (!log_thread.finish()) ::_exit(code);
   return code;
 }

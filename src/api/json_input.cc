@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kMostDrainTimeout = std::chrono::days(1);  /
 
 constexpr const char* kWhatIsAText = "is a text or null";
 constexpr const char* kWhatIsADuration =
-    R"(is a duration such as "30s" (0, or digits with ms, s, m, h or d), or null: as the service is set)";
+    R"(is a duration such as "30s" (0, or digits with ms, s, m, h or d, of at most 365d), or null: as the service is set)";
 constexpr const char* kWhatIsATime =
     R"(is a time such as "2026-11-01T14:03:00Z" (RFC 3339), or null: never)";
 constexpr const char* kWhatIsDurable =

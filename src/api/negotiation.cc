@@ -40,7 +40,10 @@ std::optional<MediaRange> read_range(std::string_view text) {
   MediaRange range{base::to_lower(parts->front())};
   for (std::size_t i = 1; i < parts->size(); ++i) {
     const std::string parameter = base::to_lower((*parts)[i]);
-    if (parameter.starts_with("version=")) range.version = parameter.substr(8);
+    if (parameter.starts_with("version=")) {
+      range.version = parameter.substr(8);  // quoted is the same (RFC 9110 section 5.6.6)
+      std::erase(range.version, '"');
+    }
     if (!parameter.starts_with("q=")) continue;
     const auto weight = parse_weight(std::string_view(parameter).substr(2));
     if (!weight) return std::nullopt;

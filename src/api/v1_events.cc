@@ -25,7 +25,7 @@ Outcome<std::optional<std::int64_t>> read_last_id(const Call& call, const Query&
     name = "header Last-Event-ID";
   }
   if (!text) return std::optional<std::int64_t>();
-  const auto id = base::parse_unsigned(*text, 0, std::numeric_limits<std::int64_t>::max());
+  const auto id = base::parse_unsigned(*text, 0, std::numeric_limits<std::int64_t>::max() - 1);
   if (id) return std::optional(static_cast<std::int64_t>(*id));
   return Problem{
       ProblemType::malformed_request,

@@ -137,18 +137,21 @@ std::optional<Problem> check_stream(const V1Services& on, const Call& call, Repl
   if (!port) return port.error();
   if (auto may = core::check_may_change(call.caller, *port); !may) return to_problem(may.error());
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
-  const core::Stream* stream = on.conductor.find(*port);
-  if (stream == nullptr) return no_stream(*port);
+  if (!call.request.body.empty())
+    return Problem{ProblemType::malformed_request, "a check takes no body", {}, {}};
+  const auto view = on.conductor.view(*port);
+  if (!view) return no_stream(*port);
+  const core::StreamSpec& spec = view->stream.spec;
   if (*running == kMostChecks)
     return to_problem({base::Errc::unavailable,
                        std::to_string(kMostChecks) + " checks are being made already",
                        {}});
   ++*running;
-  on.sessions.check(stream->spec, [spec = stream->spec, running, reply = std::move(reply)](
-                                      const core::CheckReport& report) mutable {
-    --*running;
-    reply.send_json(check_json(spec, report));
-  });
+  on.sessions.check(
+      spec, [spec, running, reply = std::move(reply)](const core::CheckReport& report) mutable {
+        --*running;
+        reply.send_json(check_json(spec, report));
+      });
   return std::nullopt;
 }
 

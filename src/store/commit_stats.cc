@@ -20,12 +20,6 @@ void CommitStats::count(std::chrono::nanoseconds took, bool failed) {
   if (failed) failures_.fetch_add(1, kRelaxed);
 }
 
-std::uint64_t CommitStats::transactions() const {
-  std::uint64_t sum = 0;
-  for (const auto& each : counts_) sum += each.load(kRelaxed);
-  return sum;
-}
-
 core::Histogram CommitStats::times() const {
   core::Histogram out{kBounds, {}, seconds(std::chrono::nanoseconds(nanoseconds_.load(kRelaxed)))};
   for (const auto& each : counts_) out.counts.push_back(each.load(kRelaxed));

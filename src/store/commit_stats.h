@@ -17,10 +17,8 @@ class CommitStats {
   // `failed`: the disk or the database did not take it, or a part of it.
   void count(std::chrono::nanoseconds took, bool failed);
 
-  // Those that failed among them.
-  std::uint64_t transactions() const;
   std::uint64_t failures() const { return failures_.load(std::memory_order_relaxed); }
-  // How long they took, fsync included.
+  // How long they took, fsync included; those that failed are among them.
   core::Histogram times() const;
 
  private:

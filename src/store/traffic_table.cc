@@ -2,8 +2,10 @@
 
 #include <SQLiteCpp/Database.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <limits>
 #include <string>
 
 #include "base/clock.h"
@@ -56,7 +58,10 @@ TrafficTable::TrafficTable(SQLite::Database& connection)
 void TrafficTable::save(const core::SaveTraffic& save) {
   const core::StoredTraffic& stored = save.stored;
   const auto number = [this](int place, std::uint64_t count) {
-    save_.bind(place, static_cast<std::int64_t>(count));
+    // Somebody may have written more by hand than can be counted on: one row must not keep others
+    // from being saved.
+    constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+    save_.bind(place, static_cast<std::int64_t>(std::min(count, kMost)));
   };
   const Use use(save_);
   save_.bind(1, static_cast<int>(save.port));
