@@ -91,9 +91,9 @@ def preface(bench, command):
         lines.append("- off, established, early: what `durable` of the streams is; after: DURABLE_AFTER. "
                      f"The goal for push and drop is {durability.MOST_PUSH_AND_DROP} µs.")
     elif chosen.compares_insight:
-        lines.append("- all of it: every session is a line of the log and an event that somebody reads, "
-                     "/metrics is asked every second, what the page shows every two; the reader is on "
-                     "the load's core, whose time it takes.")
+        lines.append("- all of it: sessions are logged (200 a second, the rest is counted), each is an event "
+                     "that somebody reads, /metrics is asked every second, what the page's list asks every "
+                     "two; the reader is on the load's core, whose time it takes.")
     elif not chosen.compares_workers:
         lines.append("- Idle: what resident memory grew by, of a proxy just started; memory of the kernel's "
                      "(sockets, pipes) is not in it. Fairness: a p99 is to be read with what the bulk beside "

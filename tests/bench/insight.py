@@ -14,7 +14,7 @@ OBSERVER = pathlib.Path(__file__).with_name("observer.py")
 
 
 class Observed(proxies.StreamConductor):
-    """Each session is a line of its log and an event, metrics are scraped, and a page is open."""
+    """Its log has sessions, each is an event, metrics are scraped, and it is asked as by a page."""
 
     name = "all of it"
     API_PORTS = 1  # no scenario creates streams

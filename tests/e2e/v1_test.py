@@ -67,7 +67,7 @@ class Streams(V1Test):
         self.assertEqual(self.events(f"?port={self.port}")[0]["detail"], "note, owner")
 
     def test_whoever_comes_after_the_answer_to_a_change_is_led_by_it(self):
-        """However busy the worker is: it has the change in its inbox by then."""
+        """With a worker that is held up: tests/relay/busy_worker_test.cc."""
         backends = [self.backend(peers.says(text)) for text in (b"one", b"two")]
         for turn in range(100):
             self.put_ok(self.port, backends[turn % 2].address)

@@ -160,11 +160,11 @@ struct Served {
     return *clients.back();
   }
 
-  // False when it does not come true in ten seconds.
+  // False when it does not come true within a minute.
   bool turn_until(const std::function<bool()>& is_true) {
     bool expired = false;
     loop::Timer watchdog(loop, [&] { expired = true; });
-    watchdog.start(std::chrono::seconds{60});  // only of a test that fails
+    watchdog.start(std::chrono::seconds{60});
     while (!is_true()) {
       if (expired) return false;
       loop.run_once(true);
