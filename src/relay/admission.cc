@@ -74,7 +74,7 @@ std::uint64_t Admission::refusals() const {
 }
 
 Room Admission::try_enter(StreamCounters& stream) {
-  // Only this thread adds to it.
+  // Only this thread adds to it, once the stream listens.
   const std::size_t own_limit = stream.max_sessions.load(kRelaxed);
   const std::size_t limit = own_limit > 0 ? own_limit : limits_.sessions_per_stream;
   if (stream.sessions_admitted.load() >= limit) return Room::stream_full;

@@ -30,7 +30,7 @@ void Listeners::open(StreamContext stream, base::Fd listener) {
   auto acceptor = std::make_unique<net::Acceptor>(
       loop_, std::move(listener),
       [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
-  Listener fresh{std::move(stream), std::move(acceptor), false, nullptr};
+  Listener fresh{std::move(stream), std::move(acceptor), false, nullptr, false};
   listeners_.insert_or_assign(id, std::move(fresh)).first->second.acceptor->resume();
 }
 
@@ -55,9 +55,9 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpe
   if (found->second.waits) set_waits(found->second, nullptr);  // its limit may be another one now
 }
 
-StreamContext Listeners::present(const StreamContext& stream) const {
-  const auto found = listeners_.find(stream.id);
-  return found == listeners_.end() ? stream : found->second.stream;
+const StreamContext* Listeners::find(std::uint64_t stream_id) const {
+  const auto found = listeners_.find(stream_id);
+  return found == listeners_.end() ? nullptr : &found->second.stream;
 }
 
 void Listeners::close(std::uint64_t stream_id) {
@@ -98,9 +98,8 @@ bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
   if (room == Room::granted) return true;
   if (!is_there) return false;  // if there is one, the next turn asks for it
   set_waits(listener, admission_.begin_wait(room));
-  // It may be there already, if its spec was changed while it waited.
-  if (room != Room::stream_full &&
-      std::find(waiting_.begin(), waiting_.end(), stream_id) == waiting_.end())
+  // It is in line already if it was woken by another room or another spec.
+  if (room != Room::stream_full && !std::exchange(listener.is_in_line, true))
     waiting_.push_back(stream_id);
   admission_.count_refusal(*listener.stream.counters, room);
   log_refusal(listener, room);
@@ -128,7 +127,9 @@ void Listeners::set_waits(Listener& listener, Admission::Wait waits) {
 void Listeners::wake_all() {
   for (const std::uint64_t id : std::exchange(waiting_, {})) {
     const auto found = listeners_.find(id);
-    if (found != listeners_.end() && found->second.waits) set_waits(found->second, nullptr);
+    if (found == listeners_.end()) continue;
+    found->second.is_in_line = false;
+    if (found->second.waits) set_waits(found->second, nullptr);
   }
 }
 

@@ -34,8 +34,8 @@ class Listeners {
   void pause(std::uint64_t stream_id);
   void resume(std::uint64_t stream_id);
   void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
-  // The stream as it is now; as `stream` says, if it is not here any more.
-  StreamContext present(const StreamContext& stream) const;
+  // The stream as it is now; null: it is not here (any more). Until the next call of any other.
+  const StreamContext* find(std::uint64_t stream_id) const;
   void close(std::uint64_t stream_id);
   void close_all();
   // Closes our copies alone, for the next process: clients wait.
@@ -49,8 +49,9 @@ class Listeners {
   struct Listener {
     StreamContext stream;
     std::unique_ptr<net::Acceptor> acceptor;
-    bool paused = false;    // by the control thread
-    Admission::Wait waits;  // for room; null: not
+    bool paused = false;      // by the control thread
+    Admission::Wait waits;    // for room; null: not
+    bool is_in_line = false;  // is in `waiting_`
   };
 
   bool may_accept(std::uint64_t stream_id, bool is_there);

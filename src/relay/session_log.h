@@ -12,7 +12,8 @@ namespace sc::relay {
 // One worker's log lines of ended sessions. A backend that is down ends tens of thousands a second,
 // and so may clients who are done: of those that are too many, for the log or for its reader, only
 // the number is logged. Those that somebody has to look into, others that failed, and those that
-// finished have a share each, so that none of them pushes out the others. Loop's thread only.
+// finished have a share each of the lines of a second, so that none of them pushes out the others
+// there; where the log's reader takes them more slowly, they share its places. Loop's thread only.
 class SessionLog {
  public:
   static constexpr std::size_t kMostPerSecond = 200;  // of each of the three

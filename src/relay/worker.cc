@@ -128,8 +128,7 @@ void Worker::handle(AdoptSession command) {
     load_.fetch_sub(1, kRelaxed);
     net::reset_on_close(command.client.fd.get());
     command.stream.counters->sessions_total.fetch_add(1, kRelaxed);
-    end_early(command.stream, net::PackedAddress(command.client.peer), command.client.at,
-              core::EndReason::drained);
+    end_early(command);
     leave(command.stream);
     report_if_drained();
     return;
@@ -160,17 +159,16 @@ core::SessionId Worker::new_id() {
   return (common_.last_session.fetch_add(1, kRelaxed) + 1) * kMost + index_;
 }
 
-// One for which there was never a Session. Whether it counts for sessions_total is the caller's.
-void Worker::end_early(const StreamContext& stream, const net::PackedAddress& client,
-                       base::Instant at, core::EndReason reason) {
+// One that comes when the drain is over: there was never a Session.
+void Worker::end_early(const AdoptSession& command) {
   SessionEnd end;
   end.id = new_id();
-  end.spec = stream.spec;
-  end.client = client;
-  end.reason = reason;
-  end.times = SessionTimes{at, base::SystemClock().wall()};
+  end.spec = command.stream.spec;
+  end.client = net::PackedAddress(command.client.peer);
+  end.reason = core::EndReason::drained;
+  end.times = SessionTimes{command.client.at, base::SystemClock().wall()};
   end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
-  chronicle_.ended(*stream.counters, std::move(end));
+  chronicle_.ended(*command.stream.counters, std::move(end));
 }
 
 // What can be told of a former process's session if it ends now; its backend is the address.
@@ -378,11 +376,14 @@ void Worker::on_client(const StreamContext& stream, net::Accepted client) {
   send(PlaceClient{stream, std::move(client)});
 }
 
-// It stays here: a close, drain or hand-over that came before it is followed by commands to all
-// workers, which reach this one behind the client, and another one perhaps before it.
+// One whose listener was closed before it stays here: a drain or hand-over that follows the close
+// is a command to all workers, which reaches this one behind the client, and another one perhaps
+// before it.
 void Worker::handle(PlaceClient command) {
+  if (const StreamContext* present = listeners_.find(command.stream.id))
+    return place(*present, std::move(command.client));
   load_.fetch_add(1, kRelaxed);
-  handle(AdoptSession{listeners_.present(command.stream), std::move(command.client)});
+  handle(AdoptSession{std::move(command.stream), std::move(command.client)});
 }
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {

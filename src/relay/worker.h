@@ -212,8 +212,7 @@ class Worker {
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   core::SessionId new_id();
-  void end_early(const StreamContext& stream, const net::PackedAddress& client, base::Instant at,
-                 core::EndReason reason);
+  void end_early(const AdoptSession& command);
   SessionEnd end_of_kept(const handoff::KeptSession& kept);
   template <class Client>
   void add_session(StreamContext stream, Client client, bool is_young);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,6 +53,14 @@ struct PoolFixture : LoopFixture {
     bool is_free = false;
     pool.close(port, drain, [&] { is_free = true; });
     turn_until([&] { return is_free; });
+  }
+
+  core::SessionPage list(const core::SessionQuery& query = {}) {
+    std::optional<core::SessionPage> page;
+    pool.sessions(query, [&](core::SessionPage told) { page = std::move(told); });
+    CHECK_FALSE(page);
+    turn_until([&] { return page.has_value(); });
+    return *page;
   }
 
   using Pair = Carried;

@@ -18,13 +18,6 @@ using core::EndReason;
 struct BookFixture : PoolFixture {
   FakeHost host;
 
-  core::SessionPage list(const core::SessionQuery& query = {}) {
-    std::optional<core::SessionPage> page;
-    pool.sessions(query, [&](core::SessionPage told) { page = std::move(told); });
-    CHECK_FALSE(page);
-    turn_until([&] { return page.has_value(); });
-    return *page;
-  }
   std::optional<core::SessionDetails> look_up(core::SessionId id) {
     std::optional<std::optional<core::SessionDetails>> details;
     pool.session(id, [&](std::optional<core::SessionDetails> told) { details = std::move(told); });
