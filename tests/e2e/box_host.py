@@ -20,6 +20,10 @@ API = ("127.0.0.1", 5000)
 STARTED = "39f53479d3a045ac8e11786248231fbf"  # SD_MESSAGE_UNIT_STARTED
 
 
+def is_service(pid):
+    return os.path.basename(os.readlink(f"/proc/{pid}/exe")).startswith("stream-conductor")
+
+
 class Starts:
     """When PID 1 took the service for ready, by the journal: to ask takes too long."""
 
@@ -93,11 +97,12 @@ class BoxHost(Host):
         return self._request("GET", "/v1/status").json
 
     def _main_pid(self):
-        """As the host counts; None between two processes."""
+        """As the host counts; None between two processes, where ExecStopPost='s may be."""
         group = self.box.cgroup / "system.slice" / box.UNIT / "cgroup.procs"
         try:
-            return next((int(pid) for pid in group.read_text("ascii").split()), None)
-        except FileNotFoundError:
+            return next((int(pid) for pid in group.read_text("ascii").split()
+                         if is_service(pid)), None)
+        except OSError:  # the group or the process has gone, perhaps while it was read
             return None
 
     def begin_again(self, number=signal.SIGKILL):
