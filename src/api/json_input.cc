@@ -31,7 +31,7 @@ constexpr const char* kWhatIsATime =
 constexpr const char* kWhatIsDurable =
     R"(is "off", "established" or "early", or null: established)";
 constexpr const char* kWhatIsATtl =
-    R"(is a duration such as "1h" (digits with ms, s, m, h or d), more than 0, or null: never)";
+    R"(is a duration such as "1h" (digits with ms, s, m, h or d), more than 0 and at most 365d, or null: never)";
 
 // One stream object. Its fields become a patch, for a whole stream one of the default.
 class StreamReader {

@@ -78,6 +78,9 @@ TEST_CASE("metrics are plain text, or OpenMetrics for who asks for it") {
   CHECK(open.header_or_none("Content-Type") ==
         "application/openmetrics-text; version=1.0.0; charset=utf-8");
   CHECK(open.body.ends_with("# EOF\n"));
+  const std::string quoted = R"(application/openmetrics-text; version="1.0.0")";
+  CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics", quoted))
+            .body.ends_with("# EOF\n"));
   CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics", "text/html"))
             .status == 406);
   CHECK(on.served.answer_to(on.served.connect(), ServedMetrics::request("/metrics?x=1")).status ==

@@ -171,6 +171,7 @@ TEST_CASE_METHOD(SessionsFixture, "a check tells how the backend was reached, or
   CHECK(told["addresses"] == json{"10.0.0.1:2000", "[::1]:2000"});
   CHECK(ask("POST", "/v1/streams/9001:check").status == 404);
   CHECK(ask("GET", "/v1/streams/9000:check").status == 405);
+  CHECK(ask("POST", "/v1/streams/9000:check", "{}").status == 400);
   caller.role = core::Role::viewer;
   CHECK(ask("POST", "/v1/streams/9000:check").status == 403);
 }

@@ -98,6 +98,16 @@ TEST_CASE("one that was drained is not said to have had time, which a stop may n
         "its stream or the service was being stopped, and its time to end was over, after 2.5 s");
 }
 
+TEST_CASE("one that was cut before its backend answered is told with what was tried") {
+  core::EndedSession session = ended(EndReason::killed);
+  session.phase = core::SessionPhase::connect;
+  session.tried = {{"10.1.0.1:2000", DialAttempt::Result::failed, ECONNREFUSED, 310us},
+                   {"10.1.0.2:2000", DialAttempt::Result::abandoned, 0, 2'499ms}};
+  CHECK(core::in_words(session) ==
+        "an operator ended it after 2.5 s; tried 10.1.0.1:2000: connection refused (ECONNREFUSED) "
+        "after 0.31 ms, 10.1.0.2:2000: no answer after 2.5 s");
+}
+
 TEST_CASE("durations read as a person would say them") {
   CHECK(core::in_words(-1us) == "under 0.01 ms");
   CHECK(core::in_words(9us) == "under 0.01 ms");

@@ -394,7 +394,7 @@ class EndToEnd(unittest.TestCase):
             if stream:
                 stream.close()
 
-    def assert_reset_at_once(self, port):
+    def assert_is_reset(self, port):
         """Whoever connects is told by a reset, which may come before connect() has returned."""
         with self.assertRaises(ConnectionResetError), peers.connect(port) as sock:
             while sock.recv(65536):

@@ -93,7 +93,7 @@ class Provoking(V1Test):
     def backend_refused(self):
         backend = self.closed_port()
         port = self.stream_to(backend)
-        self.assert_reset_at_once(port)
+        self.assert_is_reset(port)
         return Expected(port, "backend_refused", "backend", "connect", "ECONNREFUSED",
                         f"{backend} refused the connection (ECONNREFUSED)")
 
@@ -110,13 +110,13 @@ class Provoking(V1Test):
                 sock.connect(address)
             waiting.append(sock)
         port = self.stream_to(f"127.0.0.1:{address[1]}", connect_timeout="300ms")
-        self.assert_reset_at_once(port)
+        self.assert_is_reset(port)
         return Expected(port, "backend_timeout", "backend", "connect", None,
                         f"127.0.0.1:{address[1]} did not answer within")
 
     def backend_unresolved(self):
         port = self.stream_to("nosuchhost.invalid:2000")
-        self.assert_reset_at_once(port)
+        self.assert_is_reset(port)
         return Expected(port, "backend_unresolved", "backend", "resolve", None,
                         "the name of backend nosuchhost.invalid:2000 has no address")
 
@@ -132,7 +132,7 @@ class Provoking(V1Test):
 
     def denied(self):
         port = self.stream_to(f"127.0.0.1:{self.service.api_port}")
-        self.assert_reset_at_once(port)
+        self.assert_is_reset(port)
         return Expected(port, "denied", "policy", "connect", None, "where the service itself is controlled")
 
     def limit(self):
@@ -145,7 +145,7 @@ class Provoking(V1Test):
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (free + 1, before[1]))
         try:
-            self.assert_reset_at_once(port)
+            self.assert_is_reset(port)
         finally:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
         return Expected(port, "limit", "service", "connect", "EMFILE", "no descriptor or memory left")
@@ -161,7 +161,7 @@ class Provoking(V1Test):
 
     def internal(self):
         port = self.stream_to(self.backend(peers.echo).address, port=self.internal_port)
-        self.assert_reset_at_once(port)
+        self.assert_is_reset(port)
         return Expected(port, "internal", "service", "relay", None, "a fault of the service or its host")
 
     def drained(self):

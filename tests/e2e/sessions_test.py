@@ -221,7 +221,7 @@ class Failures(Sessions):
     def test_a_refused_session_is_told_in_words_and_after_the_port_was_closed_too(self):
         nobody = f"127.0.0.1:{peers.free_port()}"
         self.put_ok(self.port, nobody)
-        self.assert_reset_at_once(self.port)
+        self.assert_is_reset(self.port)
         path = self.stream(self.port) + "/failures"
         wait_until(lambda: self.ask("GET", path).json["failures"], 10, "the failure")
         failure, = self.ask("GET", path).json["failures"]

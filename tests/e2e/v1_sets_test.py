@@ -316,7 +316,7 @@ class Service(V1Test):
         address = f"127.0.0.1:{with_nobody.getsockname()[1]}"
         with_nobody.close()
         self.put_ok(self.port, address)
-        self.assert_reset_at_once(self.port)
+        self.assert_is_reset(self.port)
         found = wait_until(lambda: self.ask("GET", "/v1/status").json["degraded"])
         self.assertEqual((found[0]["port"], found[0]["state"]), (self.port, "listening"))
 

@@ -1,4 +1,5 @@
 #include <chrono>
+#include <cstdint>
 
 #include "core/end_reason.h"
 #include "store/database.h"
@@ -41,6 +42,17 @@ TEST_CASE("what a stream has carried is loaded as it was saved") {
   REQUIRE(commit(*open.database, {save}));
   CHECK(open.database->load()->traffic ==
         std::map<std::uint16_t, core::StoredTraffic>{{9000, save.stored}});
+}
+
+TEST_CASE("a count that a column cannot hold is saved as the most that it can") {
+  Open open;
+  core::Stream one = stream(9000, "a");
+  one.created_at = minute(0);
+  core::SaveTraffic save = saved(9000, 0);
+  save.stored.traffic.bytes_in = std::uint64_t{1} << 63;  // more was written by hand, and more came
+  REQUIRE(commit(*open.database, {core::AddStream{one}, save}));
+  save.stored.traffic.bytes_in -= 1;
+  CHECK(open.database->load()->traffic.at(9000) == save.stored);
 }
 
 TEST_CASE("the table of traffic can be read by a person") {
