@@ -44,7 +44,7 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
         [this](net::Accepted accepted) { on_accept(std::move(accepted)); },
-        net::Acceptor::Gate{[this](bool is_there) { return may_accept(is_there); }, {}}));
+        net::Acceptor::Gate{[this](bool is_there) { return may_accept(is_there); }, {}, {}}));
   }
 }
 

@@ -81,8 +81,10 @@ bool Loop::is_alive() const { return polls_ > 0 || uv_loop_alive(loop_.get()) !=
 
 bool Loop::dispatch(std::size_t count) {
   count_ = count;
+  next_ = 0;
+  if (first_) first_();
   bool libuv_is_ready = false;
-  for (next_ = 0; next_ < count_;) {
+  while (next_ < count_) {
     const epoll_event event = events_[next_++];
     if (auto* poll = static_cast<Poll*>(event.data.ptr); poll != nullptr) {
       poll->deliver(event.events);

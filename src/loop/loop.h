@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
+#include "base/callback.h"
 #include "base/fd.h"
 
 struct uv_loop_s;
@@ -35,6 +37,9 @@ class Loop {
   void run();
   // One turn; waits for at least one event if `wait`. For tests and for shutting down.
   void run_once(bool wait);
+  // Called in each turn that has events, before any of them is delivered. What it uses lives until
+  // the last turn.
+  void set_first(base::Callback<void()> first) { first_ = std::move(first); }
   // From this loop's thread. The present turn is finished first.
   void stop() { stopped_ = true; }
 
@@ -57,6 +62,7 @@ class Loop {
   std::unique_ptr<uv_loop_s> loop_;
   std::unique_ptr<SpareTimers> spare_timers_;
   base::Fd epoll_;
+  base::Callback<void()> first_;
   std::size_t polls_ = 0;  // in the epoll set
   // The present turn's events from next_ on are still to be delivered.
   std::vector<epoll_event> events_;

@@ -29,13 +29,13 @@ class Mailbox {
     if (was_empty) wakeup_.wake();  // otherwise a wake-up is on its way
   }
 
-  // Is all that was sent so far under way to the handler? Loop's thread.
+  // Has all that was sent so far been delivered? Loop's thread.
   bool is_empty() const {
     const std::lock_guard lock(mutex_);
     return queue_.empty();
   }
 
- private:
+  // What was sent so far, before the wake-up does. Loop's thread, not from the handler.
   void deliver() {
     std::vector<T> batch;
     {
@@ -45,6 +45,7 @@ class Mailbox {
     for (T& message : batch) on_message_(std::move(message));
   }
 
+ private:
   base::Callback<void(T)> on_message_;  // loop's thread
   mutable std::mutex mutex_;            // guards queue_
   std::vector<T> queue_;

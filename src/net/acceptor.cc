@@ -34,8 +34,23 @@ void Acceptor::update() {
 }
 
 void Acceptor::on_ready() {
-  for (int i = 0; i < quota_ && running_; ++i) {
-    if (gate_.may_accept && !gate_.may_accept(i == 0)) return;
+  const int quota = quota_;
+  if (quota == 1 || !gate_.is_up_to_date) {
+    if (take(quota, false)) quota_ = std::min(quota * 2, kAcceptsPerTurn);
+    return;
+  }
+  const int waiting = waiting_clients(listener_.get());  // counted before it is asked
+  if (!gate_.is_up_to_date()) {
+    take(1, false);
+  } else if (take(std::clamp(waiting, 1, quota), true)) {
+    quota_ = waiting > quota ? std::min(quota * 2, kAcceptsPerTurn) : 1;
+  }
+}
+
+// So many, if nothing is in the way. `are_there`: all of them wait, else the first one does.
+bool Acceptor::take(int most, bool are_there) {
+  for (int i = 0; i < most && running_; ++i) {
+    if (gate_.may_accept && !gate_.may_accept(are_there || i == 0)) return false;
     AcceptResult result = accept(listener_.get());
     if (result.error == 0) {
       on_accept_(std::move(result.accepted));
@@ -45,9 +60,9 @@ void Acceptor::on_ready() {
     if (gate_.nobody_came) gate_.nobody_came();
     if (result.error != EAGAIN && result.error != EWOULDBLOCK)
       rest(base::describe_errno("accept", result.error));
-    return;
+    return false;
   }
-  quota_ = std::min(quota_ * 2, kAcceptsPerTurn);
+  return true;
 }
 
 // EMFILE, ENFILE, ENOBUFS, ENOMEM, or no room in the epoll set: nothing here can be freed by trying

@@ -31,6 +31,10 @@ class Acceptor {
     // if one waits it has paused the Acceptor.
     base::Callback<bool(bool is_there)> may_accept;
     base::Callback<void()> nobody_came;  // it said true, and no client was there to be taken
+    // Has the loop's thread heard of all that was sent to it? If not, only the client is taken that
+    // waited when this turn began, as others may have come after what they are to find. Whoever
+    // sets it hears of what was sent before a turn's events are delivered.
+    base::Callback<bool()> is_up_to_date;
   };
 
   // Starts paused.
@@ -45,6 +49,7 @@ class Acceptor {
 
  private:
   void on_ready();
+  bool take(int most, bool are_there);
   void update();
   void rest(const std::string& why);
 
@@ -53,8 +58,8 @@ class Acceptor {
   OnAccept on_accept_;
   Gate gate_;
   bool running_ = false;
-  // How many to take in the next turn. The call that finds nobody waiting costs as much as one that
-  // takes a client, so it begins with one and doubles for as long as none finds nobody.
+  // How many to take in the next turn. The call that finds nobody waiting, or how many wait, costs
+  // as much as one that takes a client, so it begins with one and doubles as long as more wait.
   int quota_ = 1;
   std::optional<std::chrono::milliseconds> warned_;  // loop time of the last warning
   std::optional<loop::Timer> back_off_;              // since it had to rest for the first time

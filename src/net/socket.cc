@@ -107,6 +107,13 @@ AcceptResult accept(int listener) {
   }
 }
 
+int waiting_clients(int listener) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return 0;
+  return info.tcpi_state == TCP_LISTEN ? static_cast<int>(info.tcpi_unacked) : 0;
+}
+
 int take_error(int fd) {
   int error = 0;
   socklen_t size = sizeof error;

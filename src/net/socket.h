@@ -52,6 +52,9 @@ struct AcceptResult {
   int error = 0;
 };
 AcceptResult accept(int listener);
+// How many could be accepted from a TCP listener at once; 0 for anything else. Kernel behaviour:
+// TCP_INFO of a listener has that number as tcpi_unacked (tcp_get_info()), which ss(8) shows.
+int waiting_clients(int listener);
 
 // SO_ERROR, read and cleared.
 int take_error(int fd);

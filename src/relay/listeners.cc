@@ -16,17 +16,19 @@ constexpr std::chrono::milliseconds kWakeDelay{10};
 
 }  // namespace
 
-Listeners::Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client)
+Listeners::Listeners(loop::Loop& loop, Admission& admission, bool are_kept,
+                     base::Callback<bool()> is_up_to_date, OnClient on_client)
     : loop_(loop),
       admission_(admission),
       are_kept_(are_kept),
+      is_up_to_date_(std::move(is_up_to_date)),
       on_client_(std::move(on_client)),
       wake_due_(loop, [this] { wake_all(); }) {}
 
 void Listeners::open(StreamContext stream, base::Fd listener) {
   const std::uint64_t id = stream.id;
   net::Acceptor::Gate gate{[this, id](bool is_there) { return may_accept(id, is_there); },
-                           [this, id] { on_nobody(id); }};
+                           [this, id] { on_nobody(id); }, [this] { return is_up_to_date_(); }};
   auto acceptor = std::make_unique<net::Acceptor>(
       loop_, std::move(listener),
       [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
@@ -53,11 +55,6 @@ void Listeners::change(std::uint64_t stream_id, std::shared_ptr<const SessionSpe
   if (found == listeners_.end()) return;
   found->second.stream.spec = std::move(spec);
   if (found->second.waits) set_waits(found->second, nullptr);  // its limit may be another one now
-}
-
-const StreamContext* Listeners::find(std::uint64_t stream_id) const {
-  const auto found = listeners_.find(stream_id);
-  return found == listeners_.end() ? nullptr : &found->second.stream;
 }
 
 void Listeners::close(std::uint64_t stream_id) {

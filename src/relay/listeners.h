@@ -25,7 +25,9 @@ class Listeners {
   using OnClient = base::Callback<void(const StreamContext&, net::Accepted)>;
 
   // `are_kept`: the service manager holds copies, so closing one has to be more than close(2).
-  Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client);
+  // `is_up_to_date`: have all commands been heard? See net::Acceptor::Gate.
+  Listeners(loop::Loop& loop, Admission& admission, bool are_kept,
+            base::Callback<bool()> is_up_to_date, OnClient on_client);
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
@@ -34,8 +36,6 @@ class Listeners {
   void pause(std::uint64_t stream_id);
   void resume(std::uint64_t stream_id);
   void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
-  // The stream as it is now; null: it is not here (any more). Until the next call of any other.
-  const StreamContext* find(std::uint64_t stream_id) const;
   void close(std::uint64_t stream_id);
   void close_all();
   // Closes our copies alone, for the next process: clients wait.
@@ -64,6 +64,7 @@ class Listeners {
   loop::Loop& loop_;
   Admission& admission_;
   const bool are_kept_;
+  base::Callback<bool()> is_up_to_date_;
   OnClient on_client_;
   std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
   // Streams whose clients wait for a session or descriptors, the longest first. All of them ask

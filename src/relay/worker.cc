@@ -48,10 +48,11 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
       pipes_(&admission_, keeper_),
-      listeners_(loop_, admission_, vault != nullptr,
-                 [this](const StreamContext& stream, net::Accepted client) {
-                   on_client(stream, std::move(client));
-                 }),
+      listeners_(
+          loop_, admission_, vault != nullptr, [this] { return inbox_.is_empty(); },
+          [this](const StreamContext& stream, net::Accepted client) {
+            place(stream, std::move(client));
+          }),
       chronicle_(loop_, common.records),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
@@ -60,6 +61,9 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
         std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
                    std::move(command));
       }) {
+  // Whoever changed a stream may have been answered, and a client sent by them, while the change is
+  // in the inbox still: it goes first.
+  loop_.set_first([this] { inbox_.deliver(); });
   if (vault == nullptr) return;
   for (handoff::KeptPipe& pipe : vault->take_pipes(index))
     pipes_.give_back(pipes_.adopt(std::move(pipe)));
@@ -368,25 +372,8 @@ void Worker::handle(const Shutdown&) {
   loop_.stop();
 }
 
-// Whoever changed the stream may have been answered, and this client sent by them, while the change
-// is in the inbox still: it goes first.
-void Worker::on_client(const StreamContext& stream, net::Accepted client) {
-  SC_KILL_POINT("accepted");
-  if (inbox_.is_empty()) return place(stream, std::move(client));
-  send(PlaceClient{stream, std::move(client)});
-}
-
-// One whose listener was closed before it stays here: a drain or hand-over that follows the close
-// is a command to all workers, which reaches this one behind the client, and another one perhaps
-// before it.
-void Worker::handle(PlaceClient command) {
-  if (const StreamContext* present = listeners_.find(command.stream.id))
-    return place(*present, std::move(command.client));
-  load_.fetch_add(1, kRelaxed);
-  handle(AdoptSession{std::move(command.stream), std::move(command.client)});
-}
-
 void Worker::place(const StreamContext& stream, net::Accepted client) {
+  SC_KILL_POINT("accepted");
   Worker* target = this;
   // One of a stream that is durable early is kept at once, by this worker.
   const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;

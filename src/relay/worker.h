@@ -48,10 +48,6 @@ struct ChangeSpec {
   std::uint64_t stream_id = 0;
   std::shared_ptr<const SessionSpec> spec;
 };
-struct PlaceClient {  // that this worker has accepted
-  StreamContext stream;
-  net::Accepted client;
-};
 struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;
   net::Accepted client;
@@ -99,9 +95,9 @@ struct Probe {  // answered by Probed
 struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand =
     std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
-                 PlaceClient, AdoptSession, ResumeSession, EndKeptSession, LookForRoom,
-                 LookForStreamRoom, DrainStream, StopAccepting, DrainAll, ListSessions,
-                 LookUpSession, KillSession, HandOver, Probe, Shutdown>;
+                 AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
+                 DrainStream, StopAccepting, DrainAll, ListSessions, LookUpSession, KillSession,
+                 HandOver, Probe, Shutdown>;
 
 // What a worker tells the control thread.
 struct ListenerClosed {
@@ -192,7 +188,6 @@ class Worker {
   void handle(const ResumeListener& command);
   void handle(const CloseListener& command);
   void handle(ChangeSpec command);
-  void handle(PlaceClient command);
   void handle(AdoptSession command);
   void handle(ResumeSession command);
   void handle(EndKeptSession command);
@@ -208,7 +203,6 @@ class Worker {
   void handle(const Probe& command);
   void handle(const Shutdown& command);
 
-  void on_client(const StreamContext& stream, net::Accepted client);
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
   core::SessionId new_id();

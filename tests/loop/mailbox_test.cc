@@ -1,15 +1,19 @@
 #include "loop/mailbox.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/fd.h"
+#include "loop/poll.h"
 #include "support/catch.h"
 #include "support/fd_count.h"
 #include "support/loop_until.h"
@@ -91,6 +95,30 @@ TEST_CASE("a message sent by the handler arrives in a later turn") {
   CHECK(received == 0);
   REQUIRE(loop_until(loop, [&] { return received == 6; }));
   CHECK(nested == 0);
+}
+
+TEST_CASE("mail can be had before a turn's events, also when it ends who waits for one of them") {
+  loop::Loop loop;
+  std::string seen;
+  std::array<int, 2> pipe{};
+  REQUIRE(::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+  const base::Fd in(pipe[0]);
+  const base::Fd out(pipe[1]);
+  std::optional<loop::Poll> stays(std::in_place, loop, in.get(), [&](loop::Ready) { seen += "r"; });
+  std::optional<loop::Poll> goes(std::in_place, loop, out.get(), [&](loop::Ready) { seen += "w"; });
+  loop::Mailbox<char> inbox(loop, [&](char message) {
+    seen += message;
+    goes.reset();
+  });
+  loop.set_first([&] { inbox.deliver(); });
+  REQUIRE(::write(out.get(), "x", 1) == 1);
+  stays->watch(true, false);
+  goes->watch(false, true);
+  inbox.send('m');
+  CHECK_FALSE(inbox.is_empty());
+  loop.run_once(true);
+  CHECK(seen == "mr");
+  CHECK(inbox.is_empty());
 }
 
 TEST_CASE("a mailbox carries different messages, and what only moves") {

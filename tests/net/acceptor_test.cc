@@ -66,6 +66,56 @@ TEST_CASE_METHOD(AcceptorFixture, "a turn takes only so many clients") {
   CHECK(most >= static_cast<std::size_t>(net::Acceptor::kAcceptsPerTurn));
 }
 
+TEST_CASE("as long as not all is heard, a turn takes no client that may have come after it") {
+  loop::Loop loop;
+  bool is_up_to_date = true;
+  std::size_t taken = 0;
+  net::Acceptor::Gate gate;
+  gate.is_up_to_date = [&] { return is_up_to_date; };
+  net::Acceptor acceptor(
+      loop, *net::listen_tcp(*net::Address::parse_ip("127.0.0.1", 0), {}),
+      [&](net::Accepted) { ++taken; }, std::move(gate));
+  std::vector<TcpPeer> clients;
+  const auto connect = [&](int count) {
+    for (int i = 0; i < count; ++i)
+      clients.push_back(TcpPeer::connect(net::local_address(acceptor.fd()).port()));
+  };
+  const auto taken_in_a_turn = [&] {
+    const std::size_t before = taken;
+    loop.run_once(false);
+    return taken - before;
+  };
+  connect(40);
+  acceptor.resume();
+  CHECK(taken_in_a_turn() == 1);
+  CHECK(taken_in_a_turn() == 2);
+  CHECK(taken_in_a_turn() == 4);
+  is_up_to_date = false;
+  CHECK(taken_in_a_turn() == 1);
+  CHECK(taken_in_a_turn() == 1);
+  is_up_to_date = true;
+  CHECK(taken_in_a_turn() == 8);
+  CHECK(taken_in_a_turn() == net::Acceptor::kAcceptsPerTurn);
+  CHECK(taken_in_a_turn() == 7);  // all that wait, and nobody is asked for in vain
+  CHECK(taken_in_a_turn() == 0);
+  connect(2);
+  CHECK(taken_in_a_turn() == 1);
+  CHECK(taken_in_a_turn() == 1);
+}
+
+TEST_CASE("how many clients wait at a listener is told without taking one") {
+  const base::Fd listener = *net::listen_tcp(*net::Address::parse_ip("127.0.0.1", 0), {});
+  CHECK(net::waiting_clients(listener.get()) == 0);
+  const auto port = net::local_address(listener.get()).port();
+  const TcpPeer one = TcpPeer::connect(port);
+  const TcpPeer two = TcpPeer::connect(port);
+  CHECK(net::waiting_clients(listener.get()) == 2);
+  const net::AcceptResult first = net::accept(listener.get());
+  CHECK(net::waiting_clients(listener.get()) == 1);
+  CHECK(net::waiting_clients(first.accepted.fd.get()) == 0);
+  CHECK(net::waiting_clients(-1) == 0);
+}
+
 TEST_CASE_METHOD(AcceptorFixture, "an acceptor starts paused, and clients wait in the backlog") {
   TcpPeer client = connect();
   client.send_all("early");
