@@ -242,6 +242,9 @@ class Matrix(handoff.HandoffTest):
             connection.execute("DELETE FROM streams WHERE port = ?", (port,))
         connection.close()
 
+    def active(self, port):
+        return self.host.service.get(f"/v1/streams/{port}").json["sessions_active"]
+
     def put(self, port):
         body = json.dumps({"backend": f"127.0.0.1:{self.traffic.port}", "durable": "early"})
         reply = self.host.service.get(f"/v1/streams/{port}", "PUT",
@@ -267,7 +270,7 @@ class Matrix(handoff.HandoffTest):
             self.put(self.gone)
             gone = self.traffic.client(self.gone, sessions=3, up=20 * MB, down=20 * MB,
                                        receive_rate=2 * MB, backend_receive_rate=2 * MB)
-            self.host.wait_durable(3)
+            wait_until(lambda: self.active(self.gone) == 3, 20, "sessions to be removed")
         self.host.end()
         if gone:
             self.remove_row(self.gone)
