@@ -103,6 +103,10 @@ class Browser:
         return page
 
 
+BETWEEN_TWO_PAGES = ("Execution context was destroyed", "Cannot find context",
+                     "Inspected target navigated or closed")
+
+
 class Page:
     """A tab, and what it complained of."""
 
@@ -148,14 +152,14 @@ class Page:
             try:
                 return self.eval(expression)
             except AssertionError as error:
-                if "Execution context was destroyed" in str(error) or "Cannot find context" in str(error):
-                    return None  # the tab is between two pages
+                if any(each in str(error) for each in BETWEEN_TWO_PAGES):
+                    return None
                 raise
 
         try:
             return wait_until(value, seconds, what or expression)
         except AssertionError as error:
-            shown = self.eval("document.body.innerText")
+            shown = self.eval("document.body?.innerText")
             raise AssertionError(f"{error}; the page shows:\n{shown}\n{self.complaints}") from None
 
     # As a person does it.
