@@ -44,7 +44,7 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
         [this](net::Accepted accepted) { on_accept(std::move(accepted)); },
-        net::Acceptor::Gate{[this](bool is_there) { return may_accept(is_there); }, {}, {}}));
+        net::Acceptor::Gate{[this] { return may_accept(); }, {}}));
   }
 }
 
@@ -71,9 +71,8 @@ void Server::close_idle() {
 }
 
 // Asked before a newcomer is taken, because nobody can be put back into the backlog.
-bool Server::may_accept(bool is_there) {
+bool Server::may_accept() {
   if (clients_.size() < max_clients_ || longest_waiting(true) != nullptr) return true;
-  if (!is_there) return false;
   full_ = true;
   update_acceptors();
   look_again_.start(kLookAgain);

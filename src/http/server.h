@@ -76,7 +76,7 @@ class Server {
     std::unique_ptr<Connection> connection;
   };
 
-  bool may_accept(bool is_there);
+  bool may_accept();
   void on_accept(net::Accepted accepted);
   void on_closed(std::uint64_t id);
   bool make_place(const net::Address& newcomer, bool is_trusted);

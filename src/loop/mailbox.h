@@ -29,12 +29,6 @@ class Mailbox {
     if (was_empty) wakeup_.wake();  // otherwise a wake-up is on its way
   }
 
-  // Has all that was sent so far been delivered? Loop's thread.
-  bool is_empty() const {
-    const std::lock_guard lock(mutex_);
-    return queue_.empty();
-  }
-
   // What was sent so far, before the wake-up does. Loop's thread, not from the handler.
   void deliver() {
     std::vector<T> batch;
@@ -47,7 +41,7 @@ class Mailbox {
 
  private:
   base::Callback<void(T)> on_message_;  // loop's thread
-  mutable std::mutex mutex_;            // guards queue_
+  std::mutex mutex_;                    // guards queue_
   std::vector<T> queue_;
   Wakeup wakeup_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 #include "base/log.h"
 
@@ -34,30 +35,22 @@ void Acceptor::update() {
 }
 
 void Acceptor::on_ready() {
-  const int quota = quota_;
-  if (quota == 1 || !gate_.is_up_to_date) {
-    if (take(quota, false)) quota_ = std::min(quota * 2, kAcceptsPerTurn);
-    return;
-  }
-  const int waiting = waiting_clients(listener_.get());  // counted before it is asked
-  if (!gate_.is_up_to_date()) {
-    take(1, false);
-  } else if (take(std::clamp(waiting, 1, quota), true)) {
-    quota_ = waiting > quota ? std::min(quota * 2, kAcceptsPerTurn) : 1;
-  }
+  const bool are_counted = known_ > 0;
+  const int most = std::clamp(std::exchange(known_, 0), 1, kAcceptsPerTurn);
+  if (!take(most)) return;
+  if (are_counted || std::exchange(counts_, !counts_)) known_ = waiting_clients(listener_.get());
 }
 
-// So many, if nothing is in the way. `are_there`: all of them wait, else the first one does.
-bool Acceptor::take(int most, bool are_there) {
-  for (int i = 0; i < most && running_; ++i) {
-    if (gate_.may_accept && !gate_.may_accept(are_there || i == 0)) return false;
+// So many, who wait. False: not all of them.
+bool Acceptor::take(int most) {
+  for (int i = 0; i < most; ++i) {
+    if (!running_ || (gate_.may_accept && !gate_.may_accept())) return false;
     AcceptResult result = accept(listener_.get());
     if (result.error == 0) {
       on_accept_(std::move(result.accepted));
       continue;
     }
-    quota_ = 1;
-    if (gate_.nobody_came) gate_.nobody_came();
+    if (gate_.nobody_taken) gate_.nobody_taken();
     if (result.error != EAGAIN && result.error != EWOULDBLOCK)
       rest(base::describe_errno("accept", result.error));
     return false;

@@ -18,7 +18,9 @@ namespace sc::net {
 // so that a full table is no busy loop; clients wait in the backlog meanwhile. Loop's thread only.
 class Acceptor {
  public:
-  // Called once for each client, up to kAcceptsPerTurn in a turn. Must not destroy the Acceptor.
+  // Called once for each client, up to kAcceptsPerTurn in a turn, and only for those that waited
+  // before the turn began: they cannot have come after anything that is not heard before its events
+  // are delivered (Loop::set_first). Must not destroy the Acceptor.
   using OnAccept = base::Callback<void(Accepted)>;
 
   static constexpr std::chrono::milliseconds kAcceptBackOff{100};
@@ -27,14 +29,8 @@ class Acceptor {
 
   // Who may refuse clients. Neither call may destroy the Acceptor.
   struct Gate {
-    // Before each one; `is_there`: a client waits, else perhaps. False: not in this turn any more;
-    // if one waits it has paused the Acceptor.
-    base::Callback<bool(bool is_there)> may_accept;
-    base::Callback<void()> nobody_came;  // it said true, and no client was there to be taken
-    // Has the loop's thread heard of all that was sent to it? If not, only the client is taken that
-    // waited when this turn began, as others may have come after what they are to find. Whoever
-    // sets it hears of what was sent before a turn's events are delivered.
-    base::Callback<bool()> is_up_to_date;
+    base::Callback<bool()> may_accept;    // before each one; false: it has paused the Acceptor
+    base::Callback<void()> nobody_taken;  // it said true, and no client could be had
   };
 
   // Starts paused.
@@ -49,7 +45,7 @@ class Acceptor {
 
  private:
   void on_ready();
-  bool take(int most, bool are_there);
+  bool take(int most);
   void update();
   void rest(const std::string& why);
 
@@ -58,9 +54,10 @@ class Acceptor {
   OnAccept on_accept_;
   Gate gate_;
   bool running_ = false;
-  // How many to take in the next turn. The call that finds nobody waiting, or how many wait, costs
-  // as much as one that takes a client, so it begins with one and doubles as long as more wait.
-  int quota_ = 1;
+  // So many waited when they were counted last, and were not taken since; 0: not known. To count
+  // costs as much as to take one, so it is done every other time as long as they come one by one.
+  int known_ = 0;
+  bool counts_ = false;
   std::optional<std::chrono::milliseconds> warned_;  // loop time of the last warning
   std::optional<loop::Timer> back_off_;              // since it had to rest for the first time
   loop::Poll poll_;

@@ -53,7 +53,8 @@ struct AcceptResult {
 };
 AcceptResult accept(int listener);
 // How many could be accepted from a TCP listener at once; 0 for anything else. Kernel behaviour:
-// TCP_INFO of a listener has that number as tcpi_unacked (tcp_get_info()), which ss(8) shows.
+// TCP_INFO of a listener has that number as tcpi_unacked (tcp_get_info() of Linux), as ss(8) shows
+// it.
 int waiting_clients(int listener);
 
 // SO_ERROR, read and cleared.

@@ -16,19 +16,16 @@ constexpr std::chrono::milliseconds kWakeDelay{10};
 
 }  // namespace
 
-Listeners::Listeners(loop::Loop& loop, Admission& admission, bool are_kept,
-                     base::Callback<bool()> is_up_to_date, OnClient on_client)
+Listeners::Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client)
     : loop_(loop),
       admission_(admission),
       are_kept_(are_kept),
-      is_up_to_date_(std::move(is_up_to_date)),
       on_client_(std::move(on_client)),
       wake_due_(loop, [this] { wake_all(); }) {}
 
 void Listeners::open(StreamContext stream, base::Fd listener) {
   const std::uint64_t id = stream.id;
-  net::Acceptor::Gate gate{[this, id](bool is_there) { return may_accept(id, is_there); },
-                           [this, id] { on_nobody(id); }, [this] { return is_up_to_date_(); }};
+  net::Acceptor::Gate gate{[this, id] { return may_accept(id); }, [this, id] { on_nobody(id); }};
   auto acceptor = std::make_unique<net::Acceptor>(
       loop_, std::move(listener),
       [this, id](net::Accepted client) { on_accept(id, std::move(client)); }, std::move(gate));
@@ -61,6 +58,7 @@ void Listeners::close(std::uint64_t stream_id) {
   const auto found = listeners_.find(stream_id);
   if (found == listeners_.end()) return;
   if (are_kept_) net::stop_listening(found->second.acceptor->fd());
+  if (found->second.is_in_line) std::erase(waiting_, stream_id);
   listeners_.erase(found);
 }
 
@@ -89,11 +87,10 @@ void Listeners::on_stream_room(std::uint64_t stream_id) {
   if (found != listeners_.end()) set_waits(found->second, nullptr);
 }
 
-bool Listeners::may_accept(std::uint64_t stream_id, bool is_there) {
+bool Listeners::may_accept(std::uint64_t stream_id) {
   Listener& listener = listeners_.at(stream_id);
   const Room room = admission_.enter(*listener.stream.counters);
   if (room == Room::granted) return true;
-  if (!is_there) return false;  // if there is one, the next turn asks for it
   set_waits(listener, admission_.begin_wait(room));
   // It is in line already if it was woken by another room or another spec.
   if (room != Room::stream_full && !std::exchange(listener.is_in_line, true))

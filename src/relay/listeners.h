@@ -25,9 +25,7 @@ class Listeners {
   using OnClient = base::Callback<void(const StreamContext&, net::Accepted)>;
 
   // `are_kept`: the service manager holds copies, so closing one has to be more than close(2).
-  // `is_up_to_date`: have all commands been heard? See net::Acceptor::Gate.
-  Listeners(loop::Loop& loop, Admission& admission, bool are_kept,
-            base::Callback<bool()> is_up_to_date, OnClient on_client);
+  Listeners(loop::Loop& loop, Admission& admission, bool are_kept, OnClient on_client);
   Listeners(const Listeners&) = delete;
   Listeners& operator=(const Listeners&) = delete;
 
@@ -54,7 +52,7 @@ class Listeners {
     bool is_in_line = false;  // is in `waiting_`
   };
 
-  bool may_accept(std::uint64_t stream_id, bool is_there);
+  bool may_accept(std::uint64_t stream_id);
   void on_nobody(std::uint64_t stream_id);
   void on_accept(std::uint64_t stream_id, net::Accepted client);
   static void set_waits(Listener& listener, Admission::Wait waits);
@@ -64,7 +62,6 @@ class Listeners {
   loop::Loop& loop_;
   Admission& admission_;
   const bool are_kept_;
-  base::Callback<bool()> is_up_to_date_;
   OnClient on_client_;
   std::unordered_map<std::uint64_t, Listener> listeners_;  // by stream
   // Streams whose clients wait for a session or descriptors, the longest first. All of them ask

@@ -48,11 +48,10 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
       report_(std::move(report)),
       buffer_(Pump::kBuffer),
       pipes_(&admission_, keeper_),
-      listeners_(
-          loop_, admission_, vault != nullptr, [this] { return inbox_.is_empty(); },
-          [this](const StreamContext& stream, net::Accepted client) {
-            place(stream, std::move(client));
-          }),
+      listeners_(loop_, admission_, vault != nullptr,
+                 [this](const StreamContext& stream, net::Accepted client) {
+                   place(stream, std::move(client));
+                 }),
       chronicle_(loop_, common.records),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
@@ -62,7 +61,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
                    std::move(command));
       }) {
   // Whoever changed a stream may have been answered, and a client sent by them, while the change is
-  // in the inbox still: it goes first.
+  // in the inbox still: it goes first (see net::Acceptor::OnAccept).
   loop_.set_first([this] { inbox_.deliver(); });
   if (vault == nullptr) return;
   for (handoff::KeptPipe& pipe : vault->take_pipes(index))

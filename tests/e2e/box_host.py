@@ -1,5 +1,6 @@
 """The installed service under the real systemd of a box, killed and restarted from outside."""
 
+import errno
 import http.client
 import json
 import os
@@ -102,7 +103,9 @@ class BoxHost(Host):
         try:
             return next((int(pid) for pid in group.read_text("ascii").split()
                          if is_service(pid)), None)
-        except OSError:  # the group or the process has gone, perhaps while it was read
+        except OSError as error:  # the group or the process has gone, perhaps while it was read
+            if error.errno not in (errno.ENOENT, errno.ENODEV, errno.ESRCH):
+                raise
             return None
 
     def begin_again(self, number=signal.SIGKILL):

@@ -115,10 +115,8 @@ TEST_CASE("mail can be had before a turn's events, also when it ends who waits f
   stays->watch(true, false);
   goes->watch(false, true);
   inbox.send('m');
-  CHECK_FALSE(inbox.is_empty());
   loop.run_once(true);
   CHECK(seen == "mr");
-  CHECK(inbox.is_empty());
 }
 
 TEST_CASE("a mailbox carries different messages, and what only moves") {
