@@ -176,6 +176,7 @@ class Events(V1Test):
                 going.clear()
             for each in changes:
                 each.result()
+        self.put_ok(self.ports[0], label="last")  # nobody has seen
         last = self.newest()
         final = Watcher(self, f"?last_event_id={place}")
         final.wait_for_id(last)
