@@ -126,10 +126,14 @@ class Beside(scenarios.Scenario):
 
 
 class Connect(Beside):
-    """With what it costs who keeps the descriptors: here a small program, else systemd."""
+    """With what it costs who keeps the descriptors: here a small program, else systemd.
 
-    def __init__(self):
-        super().__init__(scenarios.Connect(), "connect", CLASSES)
+    It has the load's core, and frees the sockets of ended sessions there. With few sessions at a time the
+    service waits for the load meanwhile; with many it is the service that limits how many there are.
+    """
+
+    def __init__(self, concurrency):
+        super().__init__(scenarios.Connect(concurrency), "connect", CLASSES)
         self.metrics = [*self.metrics, STORE_CPU]
 
     def measure(self, context, proxy):
@@ -168,6 +172,6 @@ def make_all():
           for size in (64, 4096) for sessions in (1, 100)),
         *(Beside(scenarios.Bulk(direction, sessions), "bulk", two)
           for direction in ("up", "down") for sessions in (1, 16)),
-        Connect(),
+        *(Connect(concurrency) for concurrency in (16, 64)),
         PushAndDrop(),
     ]

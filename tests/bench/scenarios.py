@@ -111,16 +111,15 @@ class PingPong(Scenario):
 
 
 class Connect(Scenario):
-    CONCURRENCY = 16
-
-    def __init__(self):
-        super().__init__("connect", f"64 B, {self.CONCURRENCY} at a time",
+    def __init__(self, concurrency=16):
+        super().__init__("connect", f"64 B, {concurrency} at a time",
                          [SESSIONS, P99, CPU_PER_SESSION])
+        self.concurrency = concurrency
 
     def measure(self, context, proxy):
         before = procfs.cpu_seconds(proxy.pids())
         found = context.load.run("connect", proxy.ports["echo"], size=64,
-                                 concurrency=self.CONCURRENCY, seconds=context.seconds)
+                                 concurrency=self.concurrency, seconds=context.seconds)
         spent = procfs.cpu_seconds(proxy.pids()) - before
         figures = {SESSIONS.key: found["sessions_per_second"], P99.key: found["p99_us"]}
         if spent > 0:
