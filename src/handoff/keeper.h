@@ -60,11 +60,6 @@ class Keeper {
  public:
   // Half of what a socket's default buffer takes; a record costs an sk_buff of it.
   static constexpr std::size_t kMostRecords = 128;
-  // A capsule takes no more once so many of what was in it have ended: the kernel frees their
-  // sockets when it goes, all at once, and until then their memory is of no use to younger ones.
-  static constexpr std::size_t kManyEnded = 16;
-  // A full one of which fewer live is given up, and they move on.
-  static constexpr std::size_t kFewLiving = kMostRecords / 4;
   // Calls that do without after the manager took no capsule; asking each time costs it and us.
   static constexpr unsigned kRefusedCalls = 64;
 
@@ -100,7 +95,8 @@ class Keeper {
   // Whatever is let go until then stays in its capsule; flush() follows.
   void begin_adopting() { is_adopting_ = true; }
 
-  // Empties capsules that hold what was let go: all such if eager, else those of which few live.
+  // Empties capsules that hold what was let go: all such if eager, else those that hold little
+  // else.
   void flush();
 
   // From now on nothing is let go any more, so that the next process finds all as it is.
@@ -112,12 +108,11 @@ class Keeper {
 
   Capsule* open_capsule();
   bool push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former = nullptr);
-  bool is_full(const Capsule& capsule) const;
   static void put_into(Capsule& capsule, Kept& kept);
   static void take_out(Kept& kept);
   void forget(Kept& kept);
   void seal_current();
-  void settle(Capsule& capsule, bool was_adopting = false);
+  void settle(Capsule& capsule, std::size_t least = 0);
   bool move_on(Capsule& capsule);
   void remove(Capsule& capsule);
   void on_refused(Capsule& capsule);

@@ -79,6 +79,8 @@ def preface(bench, command):
         f"- Load average of the machine before the start: {bench.busy:.2f}. Where it is far from 0, "
         "others had a share of the cores.",
         f"- {network.sentence(bench.network)}",
+        "- A port of an ended connection is free for the next after "
+        + (f"{network.REUSE_MS} ms." if bench.reuses_ports else "what the host has it wait for."),
         f"- Over loopback. {placing(bench)}",
         f"- Rounds: {chosen.rounds}, of {chosen.seconds:g} s for each figure; within a round every "
         "proxy has its turn in each scenario, in an order that rotates. Median, and in brackets the "
@@ -127,6 +129,7 @@ class Bench:
     def __init__(self, chosen, folder, found):
         self.chosen = chosen
         self.network = found
+        self.reuses_ports = found.own and network.reuse_ports_soon()
         self.folder = pathlib.Path(folder)
         self.busy = os.getloadavg()[0]
         self.cores = launch.shared_cores(2) if chosen.compares_workers else launch.split_cores(

@@ -128,8 +128,8 @@ class Beside(scenarios.Scenario):
 class Connect(Beside):
     """With what it costs who keeps the descriptors: here a small program, else systemd.
 
-    It has the load's core, and frees the sockets of ended sessions there. With few sessions at a time the
-    service waits for the load meanwhile; with many it is the service that limits how many there are.
+    The store has the load's core, and frees the sockets of ended sessions there. With few sessions at a
+    time the service waits for the load meanwhile; with many it is the service that limits the rate.
     """
 
     def __init__(self, concurrency):

@@ -1,7 +1,6 @@
 """A network namespace of one's own, so that the host's settings do not shape the figures."""
 
 import collections
-import contextlib
 import ctypes
 import errno
 import fcntl
@@ -40,12 +39,17 @@ def make_ephemeral_range_small():
     (SYSCTL / "ip_local_port_range").write_text("{} {}".format(*SPARSE_EPHEMERAL))
 
 
-def _reuse_ports_soon():
-    """A port of an ended connection is free for the next after REUSE_MS rather than a second, within which
-    one proxy uses up the ports to its one backend, and each connect(2) looks for one longer. Since Linux
-    6.14; of a namespace of one's own."""
-    with contextlib.suppress(OSError):
+def reuse_ports_soon():
+    """Whether a port of an ended connection is free for the next after REUSE_MS, in a namespace of one's own.
+
+    After a second else, within which one proxy uses up the ports to its one backend, and each connect(2)
+    looks for one longer. Since Linux 6.14.
+    """
+    try:
         (SYSCTL / "tcp_tw_reuse_delay").write_text(str(REUSE_MS))
+        return True
+    except OSError:
+        return False
 
 
 def _unshare():
@@ -75,6 +79,17 @@ def _refusal(name):
         return f"the kernel refuses {name} there: {error.strerror}"
 
 
+def choose(names):
+    """Takes the first algorithm that this namespace gets, and says why those before it were refused."""
+    refusals = []
+    for name in names:
+        refusal = _refusal(name)
+        if not refusal:
+            break
+        refusals.append(refusal)
+    return refusals
+
+
 def enter(wanted=None):
     """Moves this process to a namespace of its own, with only `lo`, for all that it starts later.
 
@@ -91,13 +106,7 @@ def enter(wanted=None):
         return Network(False, congestion_control(),
                        f"the host's: it gives no network namespace of one's own ({error.strerror})")
     _bring_up("lo")
-    _reuse_ports_soon()
-    refusals = []
-    for name in [wanted] if wanted else DEFAULTS:
-        refusal = _refusal(name)
-        if not refusal:
-            break
-        refusals.append(refusal)
+    refusals = choose([wanted] if wanted else DEFAULTS)
     if wanted and refusals:
         raise launch.Failed(refusals[0])
     return Network(True, congestion_control(),

@@ -69,8 +69,8 @@ class Smoke(unittest.TestCase):
 
     def test_kept_sessions_beside_others(self):
         self.check("--only=durability",
-                   says=["ping-pong 64 B, 100", "bulk down, 16", "connect 64 B", "early, after 0 s / off",
-                         "of the store", "both: CPU µs"])
+                   says=["ping-pong 64 B, 100", "bulk down, 16", "64 B, 16 at a time", "64 B, 64 at a time",
+                         "early, after 0 s / off", "of the store", "both: CPU µs"])
 
     def test_a_service_that_is_watched_beside_one_that_is_not(self):
         self.check("--only=insight", says=["ping-pong 64 B, 100", "bulk down, 16", "all of it / off"])

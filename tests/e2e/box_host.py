@@ -97,7 +97,7 @@ class BoxHost(Host):
     def status(self):
         return self._request("GET", "/v1/status").json
 
-    def _main_pid(self):
+    def main_pid(self):
         """As the host counts; None between two processes, where ExecStopPost='s may be."""
         group = self.box.cgroup / "system.slice" / box.UNIT / "cgroup.procs"
         try:
@@ -113,7 +113,7 @@ class BoxHost(Host):
 
         It may also be a function that ends the process whose pid it is given.
         """
-        self._ended_pid = wait_until(self._main_pid, 20, "a main process")
+        self._ended_pid = wait_until(self.main_pid, 20, "a main process")
         self._ended_at = time.monotonic()
         if callable(number):
             number(self._ended_pid)
@@ -129,7 +129,7 @@ class BoxHost(Host):
 
     def ready_within(self, seconds):
         """From when the next process is there on: the time before that is systemd's."""
-        wait_until(lambda: self._main_pid() not in (None, self._ended_pid), 20, "the next process")
+        wait_until(lambda: self.main_pid() not in (None, self._ended_pid), 20, "the next process")
         return self._starts.first_after(self._ended_at, seconds) is not None
 
     def stored(self):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import math
+import os
 import pathlib
 import signal
 import statistics
@@ -15,10 +16,13 @@ import box_host
 import building
 import handoff
 import handoff_servers
+import launch
+import network
 import processes
 import traffic
 from handoff_servers import MB
 
+LOAD = building.ROOT / "build" / building.LOADS[0]
 BOTH_WAYS = (signal.SIGKILL, signal.SIGTERM)  # a kill, `systemctl restart`, and so on
 
 
@@ -196,6 +200,44 @@ def manager_cpu(run):
         return f"{100 * used / (time.monotonic() - began):.1f} %, {outcome['good']} sessions"
 
 
+def connection_rate(run):
+    """Short sessions as fast as they come, beside `durable: off`; DURABLE_AFTER=0"""
+    ways = ("off", "established", "early")
+    with run.started({"DURABLE_AFTER": "0", "WORKERS": "1"}) as host:
+        network.choose(network.DEFAULTS)
+        network.reuse_ports_soon()
+        ours, others = launch.split_cores(1)
+        for thread in os.listdir(f"/proc/{host.main_pid()}/task"):
+            os.sched_setaffinity(int(thread), ours)
+        os.sched_setaffinity(run.box.pid, others)
+        load = launch.Load(LOAD, others)
+        try:
+            load.start_backend(verify=False)
+            ports = {durable: host.stream(load.ports["echo"], durable=durable) for durable in ways}
+            return "; ".join(beside_off(run, load, ports, concurrency) for concurrency in (64, 16))
+        finally:
+            load.stop()
+
+
+def beside_off(run, load, ports, concurrency):
+    found = {durable: [] for durable in ports}
+    spent = {durable: 0.0 for durable in ports}  # by PID 1
+    for number in range(run.times(9)):
+        turn = number % len(ports)
+        for durable in [*ports, *ports][turn:turn + len(ports)]:
+            before = processes.cpu_seconds(run.box.pid)
+            found[durable].append(load.run("connect", ports[durable], size=64, concurrency=concurrency,
+                                           seconds=0.6))
+            spent[durable] += processes.cpu_seconds(run.box.pid) - before
+    rates = {durable: statistics.median(each["sessions_per_second"] for each in runs)
+             for durable, runs in found.items()}
+    cost = {durable: 1e6 * spent[durable] / sum(each["started"] for each in runs)
+            for durable, runs in found.items()}
+    told = [f"`{durable}` {rates[durable] / rates['off']:.2f} × ({cost[durable]:.1f} µs of PID 1 each)"
+            for durable in ports if durable != "off"]
+    return f"{concurrency} at a time: {rates['off']:,.0f}/s, {', '.join(told)}"
+
+
 SCENARIOS = (bulk, halves, ssh, redis, postgres, short_early, short_established, longer_early,
              longer_established, idle)
 
@@ -229,13 +271,13 @@ def arguments(words):
 
 
 def all_scenarios(in_box):
-    return (*SCENARIOS, manager_cpu) if in_box else SCENARIOS
+    return (*SCENARIOS, manager_cpu, connection_rate) if in_box else SCENARIOS
 
 
 def main(words):
     chosen = arguments(words)
     if not chosen.no_build:
-        building.build("handoff", "tests/traffic/sc-traffic")
+        building.build("handoff", "tests/traffic/sc-traffic", building.LOADS[0])
     reason = "" if chosen.stand_in else box.why_not()
     if reason:
         print(f"no box, so the stand-in: {reason}", file=sys.stderr)

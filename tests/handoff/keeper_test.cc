@@ -77,29 +77,6 @@ TEST_CASE_METHOD(KeeperFixture, "a capsule in which nothing lives is given up on
   CHECK(stored() == std::multiset<std::uint32_t>{1000});
 }
 
-TEST_CASE_METHOD(KeeperFixture, "a capsule of which many have ended takes no more") {
-  Held passing = keep_many(0, Keeper::kManyEnded);
-  const auto beside = keep(500);
-  passing.clear();
-  const auto next = keep(1000);
-  CHECK(manager.names() == std::vector<std::string>{"c0-1", "c0-2"});
-  const Held later = keep_many(2000, Keeper::kMostRecords);
-  CHECK(manager.names() == std::vector<std::string>{"c0-2", "c0-3"});  // with what had not ended
-  CHECK(beside->is_held());
-  CHECK(stored().count(500) == 1);
-}
-
-TEST_CASE_METHOD(KeeperFixture,
-                 "a capsule into which much has moved takes more before it is full") {
-  const std::size_t few = 20;
-  const Held long_lived = keep_many(0, few);
-  constexpr std::size_t kPassing = 10'000;
-  for (std::uint32_t i = 0; i < kPassing; ++i) REQUIRE(keep(1000 + i));  // one at a time
-  CHECK(manager.times_asked() < 300);  // 38 pass for each: 60, and 16 where nothing moved to
-  const auto slots = stored();
-  for (const auto& [slot, kept] : long_lived) CHECK(slots.count(slot) == 1);
-}
-
 TEST_CASE_METHOD(KeeperFixture, "of a capsule that is mostly dead the living ones move on") {
   Held held = keep_many(0, Keeper::kMostRecords);
   const Held later = keep_many(1000, Keeper::kMostRecords + 1);
