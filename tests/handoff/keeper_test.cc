@@ -232,6 +232,7 @@ TEST_CASE_METHOD(KeeperFixture, "a former process's capsule goes on and is given
 }
 
 TEST_CASE_METHOD(KeeperFixture, "former processes' capsules that were not full go together") {
+  keeper = make(GENERATE(false, true));
   keeper->begin_adopting();
   std::vector<std::unique_ptr<Kept>> adopted;
   for (std::uint32_t slot = 0; slot < 5; ++slot) {
