@@ -177,6 +177,14 @@ class ManagedHost(Host):
         self.manager.settle()
         return self.manager.stored()
 
+    def wait_flowing(self, port, sessions):
+        """Until so many sessions of that stream have brought bytes to the backend."""
+        def flowing():
+            running = self.service.get(f"/v1/sessions?port={port}").json["sessions"]
+            return sum(each["bytes_in"] > 0 for each in running)
+
+        wait_until(lambda: flowing() == sessions, 20, f"{sessions} sessions with bytes")
+
     def status(self):
         reply = self.service.get("/v1/status")
         assert reply.status == 200, reply

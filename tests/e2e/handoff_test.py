@@ -155,9 +155,11 @@ class Fields(handoff.HandoffTest):
                                    rate=MB, **options)
 
     def test_one_whose_stream_is_not_durable_ends_and_the_others_go_on(self):
-        off = self.both(self.host.stream(self.traffic.port, durable="off"))
+        port = self.host.stream(self.traffic.port, durable="off")
+        off = self.both(port)
         on = self.both(self.host.stream(self.traffic.port, durable="early"))
-        wait_until(lambda: self.host.durability()["sessions"] == 3, 10, "3 durable sessions")
+        self.host.wait_flowing(port, 3)
+        self.host.wait_durable(3)
         self.host.again()
         self.cut(off, 3)
         self.assertEqual(on.outcome()["good"], 3)
@@ -206,7 +208,7 @@ class NoStore(handoff.HandoffTest):
     def test_after_a_kill_it_opens_its_streams_and_serves(self):
         port = self.host.stream(self.traffic.port)
         cut = self.traffic.client(port, up=100 * MB, down=100 * MB, rate=MB)
-        self.assertFalse(cut.ends_within(0.1))
+        self.host.wait_flowing(port, 1)
         self.host.again()
         outcome = cut.outcome()
         self.assertEqual((outcome["bad"], outcome["wrong"]), (1, 0), outcome)
