@@ -79,8 +79,9 @@ def preface(bench, command):
         f"- Load average of the machine before the start: {bench.busy:.2f}. Where it is far from 0, "
         "others had a share of the cores.",
         f"- {network.sentence(bench.network)}",
-        "- A port of an ended connection is free for the next after "
-        + (f"{network.REUSE_MS} ms." if bench.reuses_ports else "what the host has it wait for."),
+        "- A port of an ended connection is free for the next "
+        + (f"after {network.REUSE_MS} ms." if bench.reuses_ports
+           else "when the kernel says, usually after a second."),
         f"- Over loopback. {placing(bench)}",
         f"- Rounds: {chosen.rounds}, of {chosen.seconds:g} s for each figure; within a round every "
         "proxy has its turn in each scenario, in an order that rotates. Median, and in brackets the "

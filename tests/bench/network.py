@@ -42,8 +42,8 @@ def make_ephemeral_range_small():
 def reuse_ports_soon():
     """Whether a port of an ended connection is free for the next after REUSE_MS, in a namespace of one's own.
 
-    After a second else, within which one proxy uses up the ports to its one backend, and each connect(2)
-    looks for one longer. Since Linux 6.14.
+    After a second else, within which a fast proxy nearly uses up the ports to its one backend, and each
+    connect(2) looks for one longer. Since Linux 6.14.
     """
     try:
         (SYSCTL / "tcp_tw_reuse_delay").write_text(str(REUSE_MS))

@@ -22,7 +22,6 @@ import processes
 import traffic
 from handoff_servers import MB
 
-LOAD = building.ROOT / "build" / building.LOADS[0]
 BOTH_WAYS = (signal.SIGKILL, signal.SIGTERM)  # a kill, `systemctl restart`, and so on
 
 
@@ -202,21 +201,26 @@ def manager_cpu(run):
 
 def connection_rate(run):
     """Short sessions as fast as they come, beside `durable: off`; DURABLE_AFTER=0"""
-    ways = ("off", "established", "early")
-    with run.started({"DURABLE_AFTER": "0", "WORKERS": "1"}) as host:
-        network.choose(network.DEFAULTS)
-        network.reuse_ports_soon()
+    network.choose(network.DEFAULTS)  # of the box
+    ports_rest = "" if network.reuse_ports_soon() else "; ports rest for as long as the kernel says"
+    with run.started({"DURABLE_AFTER": "0", "WORKERS": "1"}) as host, contextlib.ExitStack() as stack:
+        process = host.main_pid()
         ours, others = launch.split_cores(1)
-        for thread in os.listdir(f"/proc/{host.main_pid()}/task"):
+        for thread in os.listdir(f"/proc/{process}/task"):
             os.sched_setaffinity(int(thread), ours)
-        os.sched_setaffinity(run.box.pid, others)
-        load = launch.Load(LOAD, others)
-        try:
-            load.start_backend(verify=False)
-            ports = {durable: host.stream(load.ports["echo"], durable=durable) for durable in ways}
-            return "; ".join(beside_off(run, load, ports, concurrency) for concurrency in (64, 16))
-        finally:
-            load.stop()
+        for each in (0, run.box.pid):  # and what is started from here: the load
+            stack.callback(os.sched_setaffinity, each, os.sched_getaffinity(each))
+            os.sched_setaffinity(each, others)
+        load = launch.Load(building.ROOT / "build" / building.LOADS[0], None)
+        stack.callback(load.stop)
+        load.start_backend(verify=False)
+        ports = {durable: host.stream(load.ports["echo"], durable=durable)
+                 for durable in ("off", "established", "early")}
+        told = "; ".join(beside_off(run, load, ports, concurrency) for concurrency in (64, 16))
+        assert host.main_pid() == process, "the service was started again"
+        assert not any(host.durability()["not_durable"].values()), host.durability()
+        host.check_store()
+        return told + ports_rest
 
 
 def beside_off(run, load, ports, concurrency):
@@ -246,7 +250,7 @@ def row(run, scenario):
     """A line of the table, and whether all was as it should be."""
     try:
         seen, right = scenario(run), True
-    except AssertionError as error:
+    except (AssertionError, launch.Failed, OSError) as error:
         seen, right = "FAILED: " + " ".join(str(error).split())[:300], False
     host = run.host
     kills = f"{host.kills}" + (f", {host.early_kills} of them before READY" if host.early_kills
@@ -284,6 +288,8 @@ def main(words):
     in_box = not chosen.stand_in and not reason
     wanted = [scenario for scenario in all_scenarios(in_box)
               if not chosen.only or scenario.__name__ in chosen.only]
+    if not wanted:
+        print("nothing of that here: some scenarios are for a box alone", file=sys.stderr)
     all_right = bool(wanted)
     with box.Box(installed=True) if in_box else contextlib.nullcontext() as the_box:
         if chosen.scale != 1:

@@ -177,6 +177,7 @@ class Fields(handoff.HandoffTest):
         removed = self.both(port)
         others = self.both(self.host.stream(self.traffic.port, durable="early"))
         self.host.wait_durable(6)
+        self.host.wait_flowing(port, 3)
         self.host.end()
         connection = sqlite3.connect(self.host.service.database)
         with connection:
