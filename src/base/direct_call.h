@@ -22,7 +22,6 @@ using ::close;
 using ::epoll_wait;
 using ::recv;
 using ::send;
-using ::sendmsg;
 using ::splice;
 
 #else
@@ -40,9 +39,6 @@ inline ssize_t recv(int fd, void* buffer, std::size_t size, int flags) {
 }
 inline ssize_t send(int fd, const void* buffer, std::size_t size, int flags) {
   return ::syscall(SYS_sendto, fd, buffer, size, flags, nullptr, 0);
-}
-inline ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  return ::syscall(SYS_sendmsg, fd, message, flags);
 }
 inline ssize_t splice(int from, off64_t* from_offset, int to, off64_t* to_offset, std::size_t size,
                       unsigned flags) {

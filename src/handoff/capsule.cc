@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/direct_call.h"
-
 namespace sc::handoff {
 namespace {
 
@@ -49,7 +47,7 @@ int send_record(int inner, const Record& record, std::span<const int> fds) {
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(fds.size_bytes());
   std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-  while (base::direct::sendmsg(inner, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+  while (::sendmsg(inner, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
     if (errno != EINTR) return errno;
   return 0;  // 16 bytes with descriptors go as one or not at all
 }
