@@ -252,11 +252,11 @@ def row(run, scenario):
         seen, right = scenario(run), True
     except (AssertionError, launch.Failed, OSError) as error:
         seen, right = "FAILED: " + " ".join(str(error).split())[:300], False
-    host = run.host
-    kills = f"{host.kills}" + (f", {host.early_kills} of them before READY" if host.early_kills
-                               else "")
-    ready = ""
-    if host.pauses:
+    host, kills, ready = run.host, "", ""
+    if host:  # it came to be
+        kills = f"{host.kills}" + (f", {host.early_kills} of them before READY" if host.early_kills
+                                   else "")
+    if host and host.pauses:
         ready = f"{1000 * statistics.median(host.pauses):.0f}, {1000 * max(host.pauses):.0f}"
     return f"| {scenario.__doc__} | {kills} | {seen} | {ready} |", right
 
@@ -266,8 +266,9 @@ def arguments(words):
         prog="tools/handoff", description="Kills and restarts the service under traffic; a table.")
     parser.add_argument("--stand-in", action="store_true",
                         help="the manager of the tests, in place of a systemd in a box")
-    parser.add_argument("--only", action="append", metavar="NAME",
-                        help=", ".join(scenario.__name__ for scenario in all_scenarios(True)))
+    names = [scenario.__name__ for scenario in all_scenarios(True)]
+    parser.add_argument("--only", action="append", metavar="NAME", choices=names,
+                        help=", ".join(names))
     parser.add_argument("--scale", type=float, default=1.0,
                         help="of bytes, kills and times; 0.1 is a tenth")
     parser.add_argument("--no-build", action="store_true", help="install and build nothing")
@@ -289,8 +290,9 @@ def main(words):
     wanted = [scenario for scenario in all_scenarios(in_box)
               if not chosen.only or scenario.__name__ in chosen.only]
     if not wanted:
-        print("nothing of that here: some scenarios are for a box alone", file=sys.stderr)
-    all_right = bool(wanted)
+        print("these are for a box alone", file=sys.stderr)
+        return 1
+    all_right = True
     with box.Box(installed=True) if in_box else contextlib.nullcontext() as the_box:
         if chosen.scale != 1:
             print(f"Bytes, sessions, kills and times are {chosen.scale:g} times those told here.\n")
