@@ -46,9 +46,10 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
   set_logged_sessions(options_.logged_sessions);
   assert(options_.workers > 0 && options_.workers <= Worker::kMost);
   // Microseconds, which no process gets ahead of by counting sessions: ids of a later one are
-  // higher.
-  common_.last_session = static_cast<core::SessionId>(
-      std::chrono::microseconds(base::SystemClock().wall().time_since_epoch()).count());
+  // higher. Clock has milliseconds, within which one may have come and gone.
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  common_.last_session =
+      static_cast<core::SessionId>(std::chrono::floor<std::chrono::microseconds>(now).count());
   for (std::size_t i = 0; i < options_.workers; ++i)
     workers_.push_back(
         std::make_unique<Worker>(i, options_.session, common_, options_.vault, workers_,
