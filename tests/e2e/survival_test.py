@@ -153,7 +153,7 @@ class Kills(SurvivalTest):
         folder.chmod(0o755)
         server = self.enterContext(handoff_servers.Ssh(folder))
         port = self.early(server.port)
-        sent = server.random_file("sent", 6 * MB)
+        sent = server.random_file("sent", 12 * MB)
         session = server.session(port, "for i in $(seq 40); do echo $i; sleep 0.05; done")
         copy = server.copy(port, sent, folder / "came", 3 * MB)
         for program in (session, copy):
