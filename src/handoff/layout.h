@@ -14,7 +14,7 @@
 namespace sc::handoff {
 
 constexpr std::uint64_t kMagic = 0x66666f646e614853;  // "SHandoff"
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 
 // Relaxed unless said otherwise: each number stands for itself, and the next process reads them
 // when this one is gone.
@@ -35,7 +35,10 @@ struct TableHeader {
   Shared<std::uint64_t> next_capsule;
   Shared<std::uint64_t> starts;            // processes that had this table
   Shared<std::int64_t> starts_paid_until;  // see StartRate; since version 2
-  std::uint8_t reserved[56] = {};
+  std::uint32_t copy_slots = 0;            // since version 3, as the next one; a table that began
+                                           // with an earlier one has none
+  std::uint32_t copy_stride = 0;
+  std::uint8_t reserved[48] = {};
 };
 
 // One kept session. A generation that no record has makes it free.
@@ -65,6 +68,18 @@ struct SessionSlot {
 struct PipeSlot {
   Shared<std::uint64_t> generation;
   Shared<std::uint64_t> owner;  // see PipeOwner
+};
+
+// A message of a kept session on its way through user space: where its worker reads it into,
+// and what the next process has to know to see how far it got. See CopyPlace. Each on cache lines
+// of its own.
+struct alignas(64) CopySlot {
+  Shared<std::uint64_t> owner;    // see PipeOwner; 0: nothing is on its way
+  Shared<std::uint64_t> read;     // net::bytes_read() of the source before it was read
+  Shared<std::uint64_t> written;  // net::bytes_written() of the sink, likewise
+  Shared<std::uint64_t> size;     // of the message; 0: not known yet, it may not have been read
+  std::uint8_t reserved[32] = {};
+  std::byte bytes[16 * 1024];
 };
 
 enum class Direction : std::uint8_t { up, down };
@@ -105,6 +120,7 @@ struct Record {
 
 static_assert(sizeof(Record) == 16 && std::is_trivially_copyable_v<Record>);
 static_assert(sizeof(SessionSlot) == 128 && sizeof(PipeSlot) == 16 && sizeof(TableHeader) == 128);
+static_assert(sizeof(CopySlot) == 64 + 16 * 1024);
 static_assert(Shared<std::uint64_t>::is_always_lock_free);
 
 }  // namespace sc::handoff

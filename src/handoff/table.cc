@@ -17,9 +17,13 @@ namespace {
 // Its size is part of what is trusted: who maps it must not be ended by SIGBUS.
 constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-std::size_t size_of(const TableHeader& header) {
+std::size_t end_of_pipes(const TableHeader& header) {
   return sizeof(TableHeader) + std::size_t{header.session_slots} * header.session_stride +
          std::size_t{header.pipe_slots} * header.pipe_stride;
+}
+
+std::size_t size_of(const TableHeader& header) {
+  return end_of_pipes(header) + std::size_t{header.copy_slots} * header.copy_stride;
 }
 
 base::Error failure(const char* call) {
@@ -37,6 +41,10 @@ bool is_sound(const TableHeader& header, std::size_t size) {
          header.session_slots <= Table::kMostSessions &&
          header.pipe_slots <= 2 * Table::kMostSessions &&
          header.sessions_used <= header.session_slots && header.pipes_used <= header.pipe_slots &&
+         (header.copy_slots == 0 ||
+          (header.copy_slots <= Table::kCopySlots && header.copy_stride >= sizeof(CopySlot) &&
+           header.copy_stride % alignof(CopySlot) == 0 &&
+           end_of_pipes(header) % alignof(CopySlot) == 0)) &&
          size_of(header) == size;
 }
 
@@ -48,8 +56,11 @@ base::Result<std::unique_ptr<Table>> Table::make(std::uint32_t sessions) {
   TableHeader plan{};
   plan.session_stride = sizeof(SessionSlot);
   plan.pipe_stride = sizeof(PipeSlot);
-  plan.session_slots = std::clamp<std::uint32_t>(sessions, 16, kMostSessions);
+  // Even, as with two of each the slots behind these are aligned.
+  plan.session_slots = (std::clamp<std::uint32_t>(sessions, 16, kMostSessions) + 1) / 2 * 2;
   plan.pipe_slots = 2 * plan.session_slots;  // of each session one a direction at most
+  plan.copy_slots = kCopySlots;
+  plan.copy_stride = sizeof(CopySlot);
   const std::size_t size = size_of(plan);
   if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return failure("ftruncate");
   if (::fcntl(file.get(), F_ADD_SEALS, kSeals) != 0) return failure("F_ADD_SEALS");
@@ -61,6 +72,8 @@ base::Result<std::unique_ptr<Table>> Table::make(std::uint32_t sessions) {
   header->pipe_stride = plan.pipe_stride;
   header->session_slots = plan.session_slots;
   header->pipe_slots = plan.pipe_slots;
+  header->copy_slots = plan.copy_slots;
+  header->copy_stride = plan.copy_stride;
   header->next_generation = 1;
   header->next_capsule = 1;
   header->starts = 1;
@@ -101,6 +114,11 @@ SessionSlot* Table::session_at(std::uint32_t slot) const {
 PipeSlot* Table::pipe_at(std::uint32_t slot) const {
   auto* first = reinterpret_cast<std::byte*>(session_at(header_->session_slots));
   return reinterpret_cast<PipeSlot*>(first + std::size_t{slot} * header_->pipe_stride);
+}
+
+CopySlot* Table::copy_at(std::uint32_t slot) const {
+  auto* first = reinterpret_cast<std::byte*>(header_) + end_of_pipes(*header_);
+  return reinterpret_cast<CopySlot*>(first + std::size_t{slot} * header_->copy_stride);
 }
 
 std::optional<std::uint32_t> Table::take(std::vector<std::uint32_t>& free,

@@ -19,6 +19,7 @@ namespace sc::handoff {
 class Table {
  public:
   static constexpr std::uint32_t kMostSessions = 1U << 18;
+  static constexpr std::uint32_t kCopySlots = 256;  // one for each worker, as many as there can be
 
   // A new one. Memory is used only for slots that are. unavailable: the host gives none.
   static base::Result<std::unique_ptr<Table>> make(std::uint32_t sessions);
@@ -43,6 +44,9 @@ class Table {
   PipeSlot& pipe(std::uint32_t slot) { return *pipe_at(slot); }
   std::uint32_t session_slots() const { return header_->session_slots; }
   std::uint32_t pipe_slots() const { return header_->pipe_slots; }
+  // Each belongs to the worker of its number, from the start on.
+  CopySlot& copy(std::uint32_t slot) { return *copy_at(slot); }
+  std::uint32_t copy_slots() const { return header_->copy_slots; }
 
   // Never 0, and another one each time, in all processes.
   std::uint64_t new_generation() { return header_->next_generation.fetch_add(1); }
@@ -55,6 +59,7 @@ class Table {
 
   SessionSlot* session_at(std::uint32_t slot) const;
   PipeSlot* pipe_at(std::uint32_t slot) const;
+  CopySlot* copy_at(std::uint32_t slot) const;
   static std::optional<std::uint32_t> take(std::vector<std::uint32_t>& free,
                                            Shared<std::uint32_t>& used, std::uint32_t slots);
 

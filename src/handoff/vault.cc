@@ -14,6 +14,8 @@
 
 #include "base/kill_point.h"
 #include "base/log.h"
+#include "base/pipe.h"
+#include "handoff/copy_place.h"
 #include "net/socket.h"
 
 namespace sc::handoff {
@@ -60,6 +62,17 @@ void end_all_of(const FoundRecord& found) {
 void end_half_done(const FoundRecord& found) {
   for (const base::Fd& fd : found.fds)
     if (net::resets_on_close(fd.get())) net::end_connection(fd.get());
+}
+
+std::optional<KeptPipe>& waiting_of(KeptSession& session, Direction direction) {
+  return direction == Direction::up ? session.up : session.down;
+}
+
+// Rather an open break than bytes that are missing or there twice.
+void end_wrong(const KeptSession& session, const char* reason) {
+  base::log::error("a kept session is ended", {{"reason", reason}});
+  net::end_connection(session.client.get());
+  if (session.backend) net::end_connection(session.backend.get());
 }
 
 // Of a session that nobody can use: its peers are told by a reset.
@@ -182,14 +195,18 @@ void Vault::search(std::vector<StoredFd> capsules) {
     session.record = std::make_unique<SessionRecord>(*keepers_[each.keeper], std::move(each.kept));
     sessions_.push_back(std::move(session));
   }
-  give_out_pipes(search);
+  const Owners owners = this->owners();
+  give_out_pipes(search, owners);
   SC_KILL_POINT("pipes_given");
+  const std::size_t copies = finish_copies(owners);
+  SC_KILL_POINT("copies_finished");
   for (const auto& keeper : keepers_) keeper->flush();
   SC_KILL_POINT("recovered");
   base::log::info("took over from a former process",
                   {{"sessions", std::to_string(sessions_.size())},
                    {"listeners", std::to_string(listeners_.size())},
                    {"stale", std::to_string(search.stale)},
+                   {"interrupted_messages", std::to_string(copies)},
                    {"starts", std::to_string(table_->header().starts.load())}});
 }
 
@@ -287,11 +304,15 @@ void Vault::end_where_pipes_are_missing(Search& search) {
   }
 }
 
-void Vault::give_out_pipes(Search& search) {
-  std::unordered_map<std::uint64_t, std::pair<KeptSession*, Direction>> owners;
+Vault::Owners Vault::owners() {
+  Owners owners;
   for (KeptSession& session : sessions_)
     for (const Direction direction : {Direction::up, Direction::down})
-      owners.emplace(session.record->owner(direction), std::pair(&session, direction));
+      owners.emplace(session.record->owner(direction), Owned{&session, direction});
+  return owners;
+}
+
+void Vault::give_out_pipes(Search& search, const Owners& owners) {
   for (auto& [slot, each] : search.pipes) {
     Keeper& keeper = *keepers_[each.keeper];
     KeptPipe pipe{std::move(each.fds[0]), 0,
@@ -305,18 +326,78 @@ void Vault::give_out_pipes(Search& search) {
     }
     if (pipe.bytes == 0) {
       pipes_[each.keeper].push_back(std::move(pipe));
+      continue;
+    }
+    KeptSession& session = *owner->second.session;
+    auto& place = waiting_of(session, owner->second.direction);
+    if (place || session.keeper != each.keeper) {
+      end_wrong(session, "bytes of a session are in two places");
     } else {
-      KeptSession& session = *owner->second.first;
-      auto& place = owner->second.second == Direction::up ? session.up : session.down;
-      if (place || session.keeper != each.keeper) {
-        base::log::error("bytes of a session are in two places, the session is ended");
-        net::end_connection(session.client.get());
-        if (session.backend) net::end_connection(session.backend.get());
-      } else {
-        place = std::move(pipe);
-      }
+      place = std::move(pipe);
     }
   }
+}
+
+// What of a message was read and not written goes where the worker looks for it: into a pipe. One
+// is there already when the former process came to that.
+bool Vault::finish_copy(const CopySlot& copy, Owned owned) {
+  KeptSession& session = *owned.session;
+  if (!session.backend) return false;  // its bytes do not move yet
+  const bool is_up = owned.direction == Direction::up;
+  const base::Fd& source = is_up ? session.client : session.backend;
+  const base::Fd& sink = is_up ? session.backend : session.client;
+  const auto rest = unsent(copy, source.get(), sink.get());
+  if (!rest) return false;
+  auto& place = waiting_of(session, owned.direction);
+  if (place) return place->bytes == rest->size();
+  if (rest->empty()) return true;
+  place = save(session.keeper, copy.owner, *rest);
+  return place.has_value();
+}
+
+// Into the largest pipe that is free, as where pipes are short there are some that take less than a
+// message; or into a new one.
+std::optional<KeptPipe> Vault::save(std::size_t keeper, std::uint64_t owner,
+                                    std::span<const std::byte> bytes) {
+  std::vector<KeptPipe>& free = pipes_[keeper];
+  std::optional<KeptPipe> pipe;
+  if (free.empty()) {
+    base::Fd fd = base::open_pipe();
+    auto record = fd ? PipeRecord::make(*keepers_[keeper], fd.get()) : nullptr;
+    if (!record) return std::nullopt;
+    pipe = KeptPipe{std::move(fd), 0, std::move(record)};
+  } else {
+    const auto largest =
+        std::max_element(free.begin(), free.end(), [](const KeptPipe& a, const KeptPipe& b) {
+          return ::fcntl(a.fd.get(), F_GETPIPE_SZ) < ::fcntl(b.fd.get(), F_GETPIPE_SZ);
+        });
+    pipe = std::move(*largest);
+    free.erase(largest);
+  }
+  pipe->record->claim(owner);
+  SC_KILL_POINT("saved_claimed");
+  const ssize_t kept = ::write(pipe->fd.get(), bytes.data(), bytes.size());
+  SC_KILL_POINT("saved");
+  if (kept != static_cast<ssize_t>(bytes.size())) return std::nullopt;
+  pipe->bytes = bytes.size();
+  return pipe;
+}
+
+// Messages of which the former process was killed in the middle, one a worker at most.
+std::size_t Vault::finish_copies(const Owners& owners) {
+  std::size_t finished = 0;
+  for (std::uint32_t i = 0; i < table_->copy_slots(); ++i) {
+    CopySlot& copy = table_->copy(i);
+    if (copy.owner == 0) continue;
+    const auto found = owners.find(copy.owner);
+    if (found != owners.end() && found->second.session->record->slot().broken == 0 &&
+        !finish_copy(copy, found->second))
+      end_wrong(*found->second.session, "it cannot be told how far a message of it got");
+    SC_KILL_POINT("copy_finished");
+    CopyPlace(copy).end();
+    ++finished;
+  }
+  return finished;
 }
 
 std::vector<KeptListener> Vault::take_listeners(std::uint16_t port) {

@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -70,6 +72,11 @@ class Vault {
 
  private:
   struct Search;
+  struct Owned {
+    KeptSession* session;
+    Direction direction;
+  };
+  using Owners = std::unordered_map<std::uint64_t, Owned>;  // by what a claim says
 
   Vault(StoreLink link, std::unique_ptr<Table> table, std::size_t workers);
 
@@ -79,7 +86,12 @@ class Vault {
   bool is_forgotten(const FoundRecord& found) const;
   bool is_living(Search& search, std::size_t keeper, const FoundRecord& found) const;
   void take_in(Search& search, std::size_t keeper, FoundRecord found, std::unique_ptr<Kept> kept);
-  void give_out_pipes(Search& search);
+  Owners owners();
+  void give_out_pipes(Search& search, const Owners& owners);
+  std::optional<KeptPipe> save(std::size_t keeper, std::uint64_t owner,
+                               std::span<const std::byte> bytes);
+  bool finish_copy(const CopySlot& copy, Owned owned);
+  std::size_t finish_copies(const Owners& owners);
   void end_what_is_broken(Search& search);
   void end_where_pipes_are_missing(Search& search);
 

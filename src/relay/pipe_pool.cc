@@ -6,25 +6,15 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <string>
 #include <utility>
 
 #include "base/kill_point.h"
+#include "base/pipe.h"
 #include "relay/admission.h"
 
 namespace sc::relay {
 
 namespace {
-
-// The opening of its own name makes one descriptor of both ends (proc(5): /proc/self/fd).
-base::Fd open_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return {};
-  const base::Fd read(ends[0]);
-  const base::Fd write(ends[1]);
-  const std::string name = "/proc/self/fd/" + std::to_string(ends[0]);
-  return base::Fd(::open(name.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-}
 
 std::size_t capacity_of(int pipe) {
   const int size = ::fcntl(pipe, F_GETPIPE_SZ);
@@ -40,7 +30,7 @@ PipeCount::~PipeCount() {
 std::optional<Pipe> PipePool::make_pipe() {
   const bool counts = admission_ != nullptr && alive_ >= kKept;
   if (counts && !admission_->take_pipe()) return std::nullopt;
-  base::Fd fd = open_pipe();
+  base::Fd fd = base::open_pipe();
   if (!fd) {
     if (counts) admission_->give_pipe();
     return std::nullopt;

@@ -12,6 +12,7 @@
 #include "base/direct_call.h"
 #include "base/kill_point.h"
 #include "net/socket.h"
+#include "net/tcp_position.h"
 
 namespace sc::relay {
 namespace {
@@ -60,6 +61,8 @@ void Pump::let_go() {
   ended_ = broken_ = nullptr;
   source_told_ = nullptr;
   lacks_pipe_ = false;
+  knows_positions_ = false;
+  small_run_ = 0;
 }
 
 void Pump::resume(std::optional<handoff::KeptPipe> waiting,
@@ -77,8 +80,10 @@ std::size_t Pump::step(int from, int to, bool ended) {
   while (more && !is_over() && taken_ < kBytesPerStep) {
     if (pipe_) {
       more = drain_pipe(to);
-    } else if (bulk_ || owner_ != 0) {
+    } else if (bulk_ || (owner_ != 0 && !knows_positions_)) {
       more = splice_in(from, to);
+    } else if (owner_ != 0) {
+      more = copy_kept(from, to);
     } else {
       more = copy(from, to);
     }
@@ -138,6 +143,82 @@ bool Pump::copy_without_pipe(int from, int to) {
   return !left_in_source_ && size == kBuffer;
 }
 
+// As copy(), with what is in user space where the next process finds it. The pipe for the rest is
+// there before anything is read.
+bool Pump::copy_kept(int from, int to) {
+  auto pipe = resources_.pipes->take_kept();
+  if (!pipe || pipe->capacity < kBuffer) {
+    if (pipe) resources_.pipes->give_back(std::move(*pipe));
+    return splice_in(from, to);  // does with a smaller one
+  }
+  handoff::CopyPlace& place = *resources_.copies;
+  place.begin(owner_, read_, written_);
+  SC_KILL_POINT("copy_begun");
+  static_assert(kBuffer <= sizeof(handoff::CopySlot::bytes));
+  const std::span<std::byte> bytes = place.bytes().first(kBuffer);
+  const ssize_t got =
+      retried([&] { return base::direct::recv(from, bytes.data(), bytes.size(), 0); });
+  SC_KILL_POINT("copied_in");
+  if (got <= 0) {
+    const int error = errno;
+    place.end();
+    resources_.pipes->give_back(std::move(*pipe));
+    errno = error;
+    return on_no_read(got, from, to);
+  }
+  const auto size = static_cast<std::size_t>(got);
+  place.note_read(size);
+  SC_KILL_POINT("copy_noted");
+  const ssize_t sent =
+      retried([&] { return base::direct::send(to, bytes.data(), size, MSG_NOSIGNAL); });
+  SC_KILL_POINT("copied_out");
+  const int error = errno;
+  const bool has_failed = sent < 0 && !is_again(error);
+  const std::size_t taken = sent < 0 ? 0 : static_cast<std::size_t>(sent);
+  taken_ += taken;
+  read_ += size;
+  written_ += taken;
+  bulk_ = size == kBuffer;
+  if (has_failed || taken == size) {
+    if (has_failed) fail(Fault::sink, error);  // before the end: what is missing is told there
+    place.end();
+    resources_.pipes->give_back(std::move(*pipe));
+    return bulk_ && !has_failed;
+  }
+  const std::span<const std::byte> rest = bytes.subspan(taken, size - taken);
+  pipe->claim(owner_);
+  SC_KILL_POINT("rest_claimed");
+  const ssize_t kept = retried([&] { return ::write(pipe->fd.get(), rest.data(), rest.size()); });
+  SC_KILL_POINT("rest_written");
+  pipe_ = std::move(pipe);
+  if (kept != static_cast<ssize_t>(rest.size())) {
+    fail(Fault::sink, kept < 0 ? errno : ENOBUFS);  // as in copy()
+  } else {
+    buffered_ = rest.size();
+  }
+  place.end();
+  SC_KILL_POINT("copy_over");
+  return false;
+}
+
+void Pump::note_small(int from, int to) {
+  if (knows_positions_ || ++small_run_ < kSmallRun) return;
+  small_run_ = 0;
+  learn_positions(from, to);
+}
+
+// False: it cannot copy, as there is no place for it, or the kernel does not tell.
+bool Pump::learn_positions(int from, int to) {
+  if (knows_positions_ || resources_.copies == nullptr) return knows_positions_;
+  const auto read = net::bytes_read(from);
+  const auto written = net::bytes_written(to);
+  if (!read || !written) return false;
+  read_ = *read;
+  written_ = *written;
+  knows_positions_ = true;
+  return true;
+}
+
 bool Pump::splice_in(int from, int to) {
   assert(!pipe_ && buffered_ == 0);
   auto pipe = owner_ != 0 ? resources_.pipes->take_kept() : resources_.pipes->take();
@@ -161,21 +242,28 @@ bool Pump::splice_in(int from, int to) {
     return got == 0 || is_again(error) ? splice_nothing(got, from, to) : on_no_read(got, from, to);
   }
   buffered_ = static_cast<std::size_t>(got);
+  read_ += buffered_;
   // Small segments fill the pipe's slots long before its bytes: that is no reason to grow it.
   if (buffered_ >= pipe->capacity / 4 * 3) resources_.pipes->grow(*pipe);
   bulk_ = buffered_ >= kBuffer;
   const bool was_bulk = bulk_;
   pipe_ = std::move(pipe);
-  return drain_pipe(to) && was_bulk;
+  if (!drain_pipe(to)) return false;
+  if (was_bulk) {
+    small_run_ = 0;
+  } else if (owner_ != 0) {
+    note_small(from, to);
+  }
+  return was_bulk;
 }
 
 // Nothing now or the end, or an urgent byte, which splice does not pass (tcp_read_sock): in front
-// of it it answers as if there were nothing. Copying passes it; of a kept session it is taken by
-// itself.
+// of it it answers as if there were nothing. Copying passes it.
 bool Pump::splice_nothing(ssize_t result, int from, int to) {
   if (owner_ == 0) return result == 0 || on_no_read(result, from, to);
   const int error = errno;
-  if (::sockatmark(from) == 1) return read_urgent(from, to);
+  if (::sockatmark(from) == 1)
+    return learn_positions(from, to) ? copy_kept(from, to) : read_urgent(from, to);
   errno = error;
   return on_no_read(result, from, to);
 }
@@ -188,7 +276,7 @@ bool Pump::look_for_end(int from, int to) {
   return got > 0 || on_no_read(got, from, to);
 }
 
-// The one byte of a kept session that is in user space for a moment.
+// Without a place for it: the one byte of a kept session that a kill may lose.
 bool Pump::read_urgent(int from, int to) {
   auto pipe = resources_.pipes->take_kept();
   if (!pipe) {
@@ -196,7 +284,6 @@ bool Pump::read_urgent(int from, int to) {
     return false;
   }
   pipe->claim(owner_);
-  SC_KILL_POINT("urgent_claimed");
   std::byte urgent{};
   const ssize_t got = retried([&] { return base::direct::recv(from, &urgent, 1, 0); });
   if (got <= 0) {
@@ -211,6 +298,7 @@ bool Pump::read_urgent(int from, int to) {
     return false;
   }
   buffered_ = 1;
+  read_ += 1;
   return drain_pipe(to);
 }
 
@@ -223,6 +311,7 @@ bool Pump::drain_pipe(int to) {
     if (sent == 0) return on_no_write(EPIPE);  // a pipe that holds bytes has no end to report
     buffered_ -= static_cast<std::size_t>(sent);
     taken_ += static_cast<std::size_t>(sent);
+    written_ += static_cast<std::uint64_t>(sent);
   }
   resources_.pipes->give_back(std::move(*pipe_));
   pipe_.reset();

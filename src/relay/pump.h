@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 
+#include "handoff/copy_place.h"
 #include "relay/pipe_pool.h"
 
 namespace sc::relay {
@@ -19,8 +20,9 @@ namespace sc::relay {
 // steps no byte is in user space: what the sink did not take waits in a pipe or, when no pipe is to
 // be had, still in the source's socket.
 //
-// Of a session that is kept for the next process no byte is in user space ever: it splices alone,
-// through pipes that are kept and say whose bytes they hold.
+// Of a session that is kept for the next process no byte is in user space where a kill would lose
+// it: it splices, through pipes that are kept and say whose bytes they hold; and once it has had
+// some small messages in a row it copies as well, through memory that is kept (see CopyPlace).
 class Pump {
  public:
   enum class State : std::uint8_t {
@@ -33,12 +35,16 @@ class Pump {
   struct Resources {
     std::span<std::byte> buffer;  // kBuffer bytes, shared by all pumps of the worker
     PipePool* pipes = nullptr;
+    handoff::CopyPlace* copies = nullptr;  // of kept sessions; without it they splice alone
   };
 
   // A message up to this size is copied. Not more than a spare pipe takes, for what is left of it.
   static constexpr std::size_t kBuffer = PipePool::kSpareCapacity;
   // One session's share of a turn, so that a fast one does not starve the others.
   static constexpr std::size_t kBytesPerStep = 1024 * 1024;
+  // A kept session copies after so many small messages in a row: before, the kernel has to be asked
+  // how far both sockets have got (8 calls), which a session that is soon over shall not pay for.
+  static constexpr unsigned kSmallRun = 8;
 
   explicit Pump(const Resources& resources) : resources_(resources) {}
   Pump(const Pump&) = delete;
@@ -80,12 +86,15 @@ class Pump {
   // Each is one read and what follows from it; false: there is nothing more to do in this step.
   bool copy(int from, int to);
   bool copy_without_pipe(int from, int to);
+  bool copy_kept(int from, int to);
   bool splice_in(int from, int to);
   bool splice_nothing(ssize_t result, int from, int to);
   bool look_for_end(int from, int to);
   bool read_urgent(int from, int to);
   bool drain_pipe(int to);
 
+  void note_small(int from, int to);
+  bool learn_positions(int from, int to);
   bool on_no_read(ssize_t result, int from, int to);
   bool on_no_write(int error);
   void end(int to);
@@ -103,6 +112,10 @@ class Pump {
   bool has_told_end_ = false;
   bool lacks_pipe_ = false;
   int error_ = 0;
+  bool knows_positions_ = false;  // the next two
+  std::uint8_t small_run_ = 0;
+  std::uint64_t read_ = 0;                          // of the source, see net/tcp_position
+  std::uint64_t written_ = 0;                       // of the sink
   std::uint64_t owner_ = 0;                         // of the session, if it is kept
   handoff::Shared<std::uint8_t>* ended_ = nullptr;  // likewise, as the next one
   handoff::Shared<std::uint8_t>* broken_ = nullptr;

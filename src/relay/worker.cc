@@ -66,6 +66,8 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
   if (vault == nullptr) return;
   for (handoff::KeptPipe& pipe : vault->take_pipes(index))
     pipes_.give_back(pipes_.adopt(std::move(pipe)));
+  handoff::Table& table = keeper_->table();
+  if (index_ < table.copy_slots()) copies_.emplace(table.copy(static_cast<std::uint32_t>(index_)));
 }
 
 Worker::~Worker() { join(); }
@@ -220,7 +222,7 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   const bool durable = stream.spec->durable != core::Durability::off;
   auto session = std::make_unique<Session>(
       loop_, session_id, std::move(stream), std::move(client), options_,
-      Pump::Resources{buffer_, &pipes_}, keeper_,
+      Pump::Resources{buffer_, &pipes_, copies_ ? &*copies_ : nullptr}, keeper_,
       [this, told](const std::string& trouble) { on_dialed(told, trouble); },
       [this, session_id](SessionEnd end) { on_session_end(session_id, std::move(end)); });
   chronicle_.began(*session);

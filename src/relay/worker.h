@@ -232,6 +232,7 @@ class Worker {
   loop::Loop loop_;
   std::vector<std::byte> buffer_;
   PipePool pipes_;
+  std::optional<handoff::CopyPlace> copies_;  // of kept sessions
   Listeners listeners_;
   Chronicle chronicle_;
   std::map<core::SessionId, std::unique_ptr<Session>> sessions_;  // in the order of accepting

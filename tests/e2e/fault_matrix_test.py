@@ -7,6 +7,7 @@ The places are SC_KILL_POINT in the sources: one that no scenario here reaches i
 import contextlib
 import http.client
 import json
+import random
 import re
 import signal
 import socket
@@ -28,17 +29,23 @@ POINT = re.compile(r'\bSC_KILL_POINT\("(\w+)"\)')
 
 # Passed in a life that takes over from a former one, and before it is ready or right after.
 RECOVERY = {"inherited", "probing", "capsule_seen", "looked", "missing_ended", "slots_freed",
-            "pipes_given", "recovered", "resuming", "resumed", "listeners_ended",
+            "pipes_given", "copies_finished", "recovered", "resuming", "resumed", "listeners_ended",
             "client_of_removed", "ended_of_removed"}
 HANDING_OVER = {"handing_over", "left"}  # upon SIGTERM
 FIRST_START = {"table_stored"}
 MANY_PIPES = {"pipe_slot", "pipe_kept", "pipe_freed", "pipe_dropped"}  # a worker keeps 16 at rest
+# Of a message that its sink took in part.
+PARTS = {"rest_claimed", "rest_written", "copy_over"}
+# Passed in a life that takes over from one that was killed in the middle of a message.
+RESCUE = {"saved_claimed", "saved", "copy_finished"}
 LATE = {"half_claimed"}  # worth a look when a session is kept that has moved bytes
 # Passed so often that a later time is another situation.
 FREQUENT = {"accepted": 30, "slot": 20, "push": 150, "pushed": 150, "kept": 40, "replaced": 20,
             "claimed": 25, "half_claimed": 5, "spliced_in": 40, "spliced_out": 60, "ended": 15,
             "freed": 30, "dropped": 50, "moving": 3, "capsule_seen": 3, "resuming": 5,
-            "handing_over": 6}
+            "handing_over": 6, "copy_begun": 300, "copied_in": 300, "copy_noted": 200,
+            "copied_out": 300}
+DRIPPED = random.Random(5).randbytes(8 * MB)
 
 
 def points():
@@ -150,6 +157,8 @@ class Matrix(handoff.HandoffTest):
         self.echoed = self.host.stream(self.echo.port, durable="early")
         more = self.backend(peers.says(bytes(8 * MB)))
         self.crowded = self.host.stream(more.port, durable="early")
+        dripping = self.backend(peers.drips(DRIPPED, 8 * KB, 0.001 * SLOWNESS))
+        self.dripped = self.host.stream(dripping.port, durable="early")
         self.gone = self.host.stream(self.traffic.port, durable="early")
         self.unsteady = self.host.stream(self.echo.port, durable="early")
 
@@ -201,6 +210,19 @@ class Matrix(handoff.HandoffTest):
         sock.sendall(b"hi")
         self.assertEqual(peers.read_exactly(sock, 2), b"hi")
         return sock
+
+    def begin_full(self):
+        """Clients that let small messages come and read none, so that one is taken in part."""
+        clients = []
+        for _ in range(6):
+            sock = socket.socket()
+            self.addCleanup(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.settimeout(peers.PATIENCE)
+            sock.connect(("127.0.0.1", self.dripped))
+            clients.append(sock)
+        wait_until(lambda: self.active(self.dripped) == len(clients), 20, "sessions of messages")
+        return clients
 
     # Lives of the service.
 
@@ -265,6 +287,7 @@ class Matrix(handoff.HandoffTest):
         if name in HANDING_OVER:
             old[self.traffic.hold(self.early, 6)] = 6  # so many at least are handed over
         urgent = self.urgent()
+        full = self.begin_full() if name in PARTS else []
         gone = None
         if name in RECOVERY:
             self.put(self.gone)
@@ -281,7 +304,11 @@ class Matrix(handoff.HandoffTest):
         urgent.sendall(b"ab")
         urgent.send(b"!", socket.MSG_OOB)
         urgent.sendall(b"cd")
+        for sock in full:
+            sock.sendall(b"!")
         for _ in range(lives):
+            if name in RESCUE:
+                self.live_until("copied_in:300", new)
             self.live_until(point, new)
         self.launch()
         self.host.wait_ready()
@@ -289,6 +316,9 @@ class Matrix(handoff.HandoffTest):
         disturber.check_cut()
         self.assertEqual(peers.read_exactly(urgent, 5), b"ab!cd")
         urgent.close()
+        for sock in full:
+            self.assertTrue(peers.read_all(sock) == DRIPPED, "something else than was sent")
+            sock.close()
         for process, sessions in old.items():
             handoff.traffic.assert_right(process.outcome(), sessions)
         if gone:

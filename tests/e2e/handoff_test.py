@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sessions outlive kill -9 and restarts of the service, to the byte."""
 
+import re
 import signal
 import socket
 import sqlite3
@@ -58,6 +59,27 @@ class Sessions(handoff.HandoffTest):
                                    rate=30_000, modes="ping-pong", message=100)
         self.host.kill_during(bulk, 8, 0.1)
         self.right(bulk, talk, sessions=14)
+        self.host.check_store()
+
+    def test_a_kill_in_the_middle_of_a_message_neither_loses_nor_doubles_it(self):
+        port = self.early()
+        talks = [self.traffic.begin("client", port, sessions=sessions, up=scaled(size),
+                                    down=scaled(size), modes="ping-pong", message=message)
+                 for sessions, message, size in ((20, 64, 2 * MB), (10, 4000, 30 * MB),
+                                                 (4, 15_000, 60 * MB))]
+        for talk in talks:
+            talk.line()  # all are connected
+        interrupted = 0
+        for _ in range(60):
+            if interrupted >= 4 or all(talk.ends_within(0) for talk in talks):
+                break
+            talks[0].ends_within(self.host.random.uniform(0.02, 0.08) * SLOWNESS)
+            self.host.again()
+            interrupted += int(re.search(r"interrupted_messages=(\d+)",
+                                         self.host.service.log()).group(1))
+        self.assertGreaterEqual(interrupted, 4)
+        for talk, sessions in zip(talks, (20, 10, 4)):
+            handoff.traffic.assert_right(talk.outcome(), sessions)
         self.host.check_store()
 
     def test_a_backend_that_speaks_first_is_heard_right_at_the_kill(self):

@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 import threading
+import time
 
 from waiting import SLOWNESS
 
@@ -103,6 +104,18 @@ def says(text):
 
     def serve(client):
         client.sendall(text)
+
+    return serve
+
+
+def drips(text, piece, pause):
+    """A backend that waits for a byte, then sends in small pieces, with a pause of seconds after each."""
+
+    def serve(client):
+        read_exactly(client, 1)
+        for at in range(0, len(text), piece):
+            client.sendall(text[at:at + piece])
+            time.sleep(pause)
 
     return serve
 

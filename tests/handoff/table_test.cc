@@ -76,6 +76,7 @@ TEST_CASE("the next process finds in the table what the former one wrote") {
 
 TEST_CASE("a table has a least and a most number of slots") {
   CHECK(make_table(0)->session_slots() == 16);
+  CHECK(make_table(17)->session_slots() == 18);
   CHECK(make_table(~0U)->session_slots() == Table::kMostSessions);
 }
 
@@ -113,7 +114,10 @@ TEST_CASE("what is damaged is no table") {
       Damage{offsetof(TableHeader, session_slots), ~0U},
       Damage{offsetof(TableHeader, pipe_slots), 31},
       Damage{offsetof(TableHeader, sessions_used), 17},
-      Damage{offsetof(TableHeader, pipes_used), 33});
+      Damage{offsetof(TableHeader, pipes_used), 33}, Damage{offsetof(TableHeader, copy_slots), 0},
+      Damage{offsetof(TableHeader, copy_slots), Table::kCopySlots + 1},
+      Damage{offsetof(TableHeader, copy_stride), 64},
+      Damage{offsetof(TableHeader, copy_stride), sizeof(handoff::CopySlot) + 32});
   base::Fd file = table_file();
   put(file, damage.at, damage.value);
   const auto adopted = Table::adopt(std::move(file));
@@ -136,6 +140,33 @@ TEST_CASE("what is no file is no table") {
   const auto adopted = Table::adopt(base::Fd(ends[1]));
   REQUIRE_FALSE(adopted);
   CHECK(adopted.error().code == base::Errc::invalid);
+}
+
+TEST_CASE("a table that began before there were places for messages on their way has none") {
+  base::Fd file = memory_file(sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
+                              32 * sizeof(handoff::PipeSlot));
+  put(file, offsetof(TableHeader, magic), handoff::kMagic);
+  put(file, offsetof(TableHeader, version), std::uint32_t{2});
+  put(file, offsetof(TableHeader, session_stride), std::uint32_t{sizeof(handoff::SessionSlot)});
+  put(file, offsetof(TableHeader, pipe_stride), std::uint32_t{sizeof(handoff::PipeSlot)});
+  put(file, offsetof(TableHeader, session_slots), std::uint32_t{16});
+  put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{32});
+  const auto adopted = Table::adopt(std::move(file));
+  REQUIRE(adopted);
+  CHECK((*adopted)->copy_slots() == 0);
+  CHECK((*adopted)->header().version == handoff::kVersion);
+}
+
+TEST_CASE("a place for a message on its way is nobody else's memory") {
+  const auto table = make_table();
+  REQUIRE(table->copy_slots() == Table::kCopySlots);
+  std::memset(table->copy(0).bytes, 0xAA, sizeof(handoff::CopySlot::bytes));
+  std::memset(table->copy(Table::kCopySlots - 1).bytes, 0xBB, sizeof(handoff::CopySlot::bytes));
+  CHECK(table->pipe(31).owner == 0);
+  CHECK(table->copy(1).owner == 0);
+  table->pipe(31).owner = 5;
+  CHECK(table->copy(0).owner == 0);
+  CHECK(reinterpret_cast<std::uintptr_t>(&table->copy(1)) % alignof(handoff::CopySlot) == 0);
 }
 
 TEST_CASE("slots that are longer than this binary's are found by the table's own stride") {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <set>
 
-#include "handoff/fixture.h"
+#include "handoff/vault_fixture.h"
 
 namespace sc::test {
 namespace {
@@ -18,43 +18,6 @@ using handoff::PipeRecord;
 using handoff::RecordKind;
 using handoff::SessionRecord;
 using handoff::Vault;
-
-constexpr std::size_t kWorkers = 2;
-
-struct VaultFixture {
-  FakeFdStore manager;
-  handoff::StoreLink link = manager.link();
-  std::size_t workers = kWorkers;
-  std::unique_ptr<Vault> vault = open();
-  CarriedSession carried;
-
-  std::unique_ptr<Vault> open() {
-    auto opened = Vault::open(link, manager.passed(), workers, 64);
-    REQUIRE(opened);
-    return std::move(*opened);
-  }
-  handoff::Keeper& keeper(std::size_t worker = 0) { return vault->keeper(worker); }
-  handoff::Table& table() { return keeper().table(); }
-
-  // From now on what dies is as if the process had.
-  void leave() {
-    for (std::size_t i = 0; i < workers; ++i) keeper(i).leave();
-    vault->listener_keeper().leave();
-  }
-  // The next process, with as many workers.
-  void restart(std::size_t count) {
-    vault.reset();
-    workers = count;
-    vault = open();
-  }
-  void restart() { restart(workers); }
-
-  static void say(const base::Fd& from, const base::Fd& to) {
-    send_all(from, "hello");
-    wait_for(to.get(), POLLIN);
-    CHECK(receive_some(to).bytes == "hello");
-  }
-};
 
 TEST_CASE_METHOD(VaultFixture, "a former process's session is found with both its connections") {
   auto record = carried.keep(keeper(1));
@@ -188,12 +151,12 @@ TEST_CASE_METHOD(VaultFixture, "a session that ended in order is not found, and 
   net::end_on_close(carried.client.near.get());
   net::end_on_close(carried.backend.near.get());
   record.reset();
-  CHECK(manager.capsules() == kWorkers);  // in one is its copy still
+  CHECK(manager.capsules() == workers);  // in one is its copy still
   leave();
   carried.close();
   restart();
   CHECK(vault->take_sessions().empty());
-  CHECK(manager.capsules() == kWorkers);
+  CHECK(manager.capsules() == workers);
   wait_for_hangup(carried.client.far.get());
   CHECK(receive_some(carried.client.far).ended);
   CHECK(receive_some(carried.backend.far).ended);
@@ -268,7 +231,7 @@ TEST_CASE_METHOD(VaultFixture, "a session's end in the next process is its end f
   vault->take_sessions().clear();  // without a word to its peers
   restart();
   CHECK(vault->take_sessions().empty());
-  CHECK(manager.capsules() == kWorkers);
+  CHECK(manager.capsules() == workers);
   CHECK(is_reset(carried.client.far));
 }
 
@@ -370,7 +333,7 @@ TEST_CASE_METHOD(ListenerFixture, "a listener that was stopped is not found") {
   listener.reset();
   restart();
   CHECK(vault->take_listeners(port).empty());
-  CHECK(manager.capsules() == kWorkers);
+  CHECK(manager.capsules() == workers);
 }
 
 TEST_CASE_METHOD(ListenerFixture, "a listener that is in the store twice is found once") {
@@ -398,7 +361,7 @@ TEST_CASE_METHOD(ListenerFixture, "the port of a listener that nobody asked for 
   vault->end_listeners();
   CHECK(net::listen_tcp(*net::Address::parse_ip("127.0.0.1", port), {}));
   CHECK(net::is_listening(taken[0].fd.get()));
-  CHECK(manager.capsules() == kWorkers + 1);
+  CHECK(manager.capsules() == workers + 1);
 }
 
 TEST_CASE_METHOD(ListenerFixture, "what is no listener is not taken for one") {

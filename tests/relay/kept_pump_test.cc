@@ -5,10 +5,7 @@
 #include <vector>
 
 #include "relay/admission.h"
-#include "relay/pump.h"
-#include "relay/tcp_pair.h"
-#include "support/catch.h"
-#include "support/fake_fd_store.h"
+#include "relay/kept_pump_fixture.h"
 #include "support/fd_count.h"
 
 namespace sc::test {
@@ -19,71 +16,8 @@ using relay::Pipe;
 using relay::PipePool;
 using relay::Pump;
 
-constexpr std::byte kUntouched{0xEE};
-
-std::unique_ptr<handoff::Vault> open_vault(const FakeFdStore& manager, handoff::StoreLink link) {
-  auto vault = handoff::Vault::open(std::move(link), manager.passed(), 1, 16);
-  REQUIRE(vault);
-  return std::move(*vault);
-}
-
-// As PumpFixture, of a session that is kept.
-struct KeptPumpFixture {
-  TcpPair source = make_tcp_pair();
-  TcpPair sink = make_tcp_pair();
-  FakeFdStore manager;
-  std::unique_ptr<handoff::Vault> vault = open_vault(manager, manager.link());
-  std::unique_ptr<handoff::SessionRecord> record =
-      handoff::SessionRecord::make(vault->keeper(0), {}, source.near.get(), sink.near.get());
-  std::optional<PipePool> pipes{std::in_place, nullptr, &vault->keeper(0)};
-  std::vector<std::byte> buffer{Pump::kBuffer, kUntouched};
-  std::optional<Pump> pump{Pump::Resources{buffer, &*pipes}};
-
-  KeptPumpFixture() {
-    for (const base::Fd* fd : {&source.near, &source.far, &sink.near, &sink.far})
-      keep_buffers_small(*fd);
-  }
-  bool keep() { return pump->keep(record->owner(Direction::up), record->slot()); }
-  std::size_t step() { return pump->step(source.near.get(), sink.near.get()); }
-
-  // Sends until neither side moves; answers how much.
-  std::size_t fill(std::string_view bytes) {
-    const std::size_t whole = bytes.size();
-    for (int idle = 0; idle < 50;) {
-      const std::size_t sent = send_some(source.far, bytes);
-      bytes.remove_prefix(sent);
-      const std::size_t moved = pump->wants_read() || pump->wants_write() ? step() : 0;
-      idle = sent + moved == 0 ? idle + 1 : 0;
-    }
-    return whole - bytes.size();
-  }
-  std::string drain(std::size_t size) {
-    std::string out;
-    while (out.size() < size) {
-      if (pump->wants_read() || pump->wants_write()) step();
-      REQUIRE_FALSE(pump->is_over());
-      out += receive_some(sink.far).bytes;
-    }
-    return out;
-  }
-  // Everything of this process goes, and the next one looks.
-  handoff::KeptSession restart() {
-    vault->keeper(0).leave();
-    pump.reset();
-    pipes.reset();
-    record.reset();
-    source.near.reset();
-    sink.near.reset();
-    vault.reset();
-    vault = open_vault(manager, manager.link());
-    auto sessions = vault->take_sessions();
-    REQUIRE(sessions.size() == 1);
-    pipes.emplace(nullptr, &vault->keeper(0));
-    return std::move(sessions[0]);
-  }
-};
-
-TEST_CASE_METHOD(KeptPumpFixture, "no byte of a kept session is ever in user space") {
+TEST_CASE_METHOD(KeptPumpFixture,
+                 "without a place for them no byte of a kept session is in user space") {
   REQUIRE(keep());
   const std::string bytes = pattern(512 * 1024);
   std::string out;
@@ -109,12 +43,7 @@ TEST_CASE_METHOD(KeptPumpFixture, "what a full sink does not take waits for the 
   REQUIRE(session.up);
   CHECK(session.up->bytes > 0);
 
-  record = std::move(session.record);
-  source.near = std::move(session.client);
-  sink.near = std::move(session.backend);
-  pump.emplace(Pump::Resources{buffer, &*pipes});
-  pump->resume(std::move(session.up), record->slot().down_ended);
-  REQUIRE(keep());
+  go_on(std::move(session));
   CHECK_FALSE(pump->wants_read());  // what was read before goes first
   CHECK(pump->wants_write());
   CHECK(drain(sent) == bytes.substr(0, sent));
