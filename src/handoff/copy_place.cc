@@ -14,7 +14,7 @@ std::optional<std::size_t> advance(std::optional<std::uint64_t> now, std::uint64
 
 }  // namespace
 
-std::optional<std::span<const std::byte>> unsent(const CopySlot& slot, int source, int sink) {
+std::optional<std::span<const std::byte>> unsent(CopySlot& slot, int source, int sink) {
   const std::span<const std::byte> all = slot.bytes;
   // What is not there yet to be noted may have been read.
   const std::uint64_t noted = slot.size;
@@ -22,6 +22,7 @@ std::optional<std::span<const std::byte>> unsent(const CopySlot& slot, int sourc
   const auto size = noted > 0 ? std::optional(static_cast<std::size_t>(noted))
                               : advance(net::bytes_read(source), slot.read, all.size());
   if (!size) return std::nullopt;
+  CopyPlace(slot).note_read(*size);
   if (*size == 0) return std::span<const std::byte>();
   const auto sent = advance(net::bytes_written(sink), slot.written, *size);
   if (!sent) return std::nullopt;

@@ -35,8 +35,10 @@ class CopyPlace {
   CopySlot& slot_;
 };
 
-// The bytes that a former process had taken out of `source` and not put into `sink`. Nothing: the
-// kernel does not tell (see net/tcp_position), or tells what cannot be.
-std::optional<std::span<const std::byte>> unsent(const CopySlot& slot, int source, int sink);
+// The bytes that a former process had taken out of `source` and not put into `sink`, while nobody
+// reads the one or writes to the other. What it learns of the source it notes, so that who is asked
+// again needs no source for it. Nothing: the kernel does not tell (see net/tcp_position), or tells
+// what cannot be. Before the worker whose place it is begins.
+std::optional<std::span<const std::byte>> unsent(CopySlot& slot, int source, int sink);
 
 }  // namespace sc::handoff

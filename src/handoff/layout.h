@@ -35,10 +35,11 @@ struct TableHeader {
   Shared<std::uint64_t> next_capsule;
   Shared<std::uint64_t> starts;            // processes that had this table
   Shared<std::int64_t> starts_paid_until;  // see StartRate; since version 2
-  std::uint32_t copy_slots = 0;            // since version 3, as the next one; a table that began
+  std::uint32_t copy_slots = 0;            // since version 3, as the next two; a table that began
                                            // with an earlier one has none
   std::uint32_t copy_stride = 0;
-  std::uint8_t reserved[48] = {};
+  Shared<std::uint32_t> copies_used;  // slots from there on were never touched
+  std::uint8_t reserved[44] = {};
 };
 
 // One kept session. A generation that no record has makes it free.

@@ -22,9 +22,10 @@ struct SessionFacts {
 };
 
 // A session's place in the table and its sockets' in the store. From then on every byte of it that
-// was read is in a kept pipe until it is written, the sockets have copies elsewhere, so close(2)
-// ends nothing, and whoever closes the last copy sends a reset: half a transfer must not look like
-// a whole one. Ends with this object, the table's part first. Keeper's thread.
+// was read is in a kept pipe or in a CopyPlace until it is written, the sockets have copies
+// elsewhere, so close(2) ends nothing, and whoever closes the last copy sends a reset: half a
+// transfer must not look like a whole one. Ends with this object, the table's part first. Keeper's
+// thread.
 class SessionRecord {
  public:
   // What pumps have to know of it before it can be found: the pipes in which its bytes wait then

@@ -41,6 +41,7 @@ bool is_sound(const TableHeader& header, std::size_t size) {
          header.session_slots <= Table::kMostSessions &&
          header.pipe_slots <= 2 * Table::kMostSessions &&
          header.sessions_used <= header.session_slots && header.pipes_used <= header.pipe_slots &&
+         header.copies_used <= header.copy_slots &&
          (header.copy_slots == 0 ||
           (header.copy_slots <= Table::kCopySlots && header.copy_stride >= sizeof(CopySlot) &&
            header.copy_stride % alignof(CopySlot) == 0 &&
@@ -150,6 +151,14 @@ std::optional<std::uint32_t> Table::take_pipe() {
 void Table::give_pipe(std::uint32_t slot) {
   const std::lock_guard lock(mutex_);
   free_pipes_.push_back(slot);
+}
+
+CopySlot* Table::take_copy(std::size_t worker) {
+  if (worker >= header_->copy_slots) return nullptr;
+  const std::lock_guard lock(mutex_);
+  const auto slot = static_cast<std::uint32_t>(worker);
+  if (header_->copies_used <= slot) header_->copies_used = slot + 1;
+  return copy_at(slot);
 }
 
 void Table::free_all_but(const std::vector<bool>& sessions, const std::vector<bool>& pipes) {

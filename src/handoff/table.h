@@ -44,7 +44,8 @@ class Table {
   PipeSlot& pipe(std::uint32_t slot) { return *pipe_at(slot); }
   std::uint32_t session_slots() const { return header_->session_slots; }
   std::uint32_t pipe_slots() const { return header_->pipe_slots; }
-  // Each belongs to the worker of its number, from the start on.
+  // For the worker of that number, and nobody else. Null: there is none, see copy_slots.
+  CopySlot* take_copy(std::size_t worker);
   CopySlot& copy(std::uint32_t slot) { return *copy_at(slot); }
   std::uint32_t copy_slots() const { return header_->copy_slots; }
 

@@ -68,6 +68,15 @@ std::optional<KeptPipe>& waiting_of(KeptSession& session, Direction direction) {
   return direction == Direction::up ? session.up : session.down;
 }
 
+bool put_into(KeptPipe& pipe, std::uint64_t owner, std::span<const std::byte> bytes) {
+  pipe.record->claim(owner);
+  SC_KILL_POINT("saved_claimed");
+  const ssize_t kept = ::write(pipe.fd.get(), bytes.data(), bytes.size());
+  SC_KILL_POINT("saved");
+  pipe.bytes = bytes.size();
+  return kept == static_cast<ssize_t>(bytes.size());
+}
+
 // Rather an open break than bytes that are missing or there twice.
 void end_wrong(const KeptSession& session, const char* reason) {
   base::log::error("a kept session is ended", {{"reason", reason}});
@@ -198,15 +207,16 @@ void Vault::search(std::vector<StoredFd> capsules) {
   const Owners owners = this->owners();
   give_out_pipes(search, owners);
   SC_KILL_POINT("pipes_given");
-  const std::size_t copies = finish_copies(owners);
-  SC_KILL_POINT("copies_finished");
   for (const auto& keeper : keepers_) keeper->flush();
   SC_KILL_POINT("recovered");
+  // By now a session and whoever keeps its pipes are in capsules of the same worker.
+  const std::size_t rescued = finish_copies(owners);
+  SC_KILL_POINT("copies_finished");
   base::log::info("took over from a former process",
                   {{"sessions", std::to_string(sessions_.size())},
                    {"listeners", std::to_string(listeners_.size())},
                    {"stale", std::to_string(search.stale)},
-                   {"interrupted_messages", std::to_string(copies)},
+                   {"rescued_messages", std::to_string(rescued)},
                    {"starts", std::to_string(table_->header().starts.load())}});
 }
 
@@ -338,66 +348,71 @@ void Vault::give_out_pipes(Search& search, const Owners& owners) {
   }
 }
 
-// What of a message was read and not written goes where the worker looks for it: into a pipe. One
-// is there already when the former process came to that.
-bool Vault::finish_copy(const CopySlot& copy, Owned owned) {
+// What of a message was read and not written goes where the worker looks for it: into a pipe. True
+// if there was anything; false too where nothing can be done, after the session was ended.
+bool Vault::finish_copy(CopySlot& copy, Owned owned) {
   KeptSession& session = *owned.session;
-  if (!session.backend) return false;  // its bytes do not move yet
+  if (session.record->slot().broken != 0) return false;
   const bool is_up = owned.direction == Direction::up;
   const base::Fd& source = is_up ? session.client : session.backend;
   const base::Fd& sink = is_up ? session.backend : session.client;
   const auto rest = unsent(copy, source.get(), sink.get());
-  if (!rest) return false;
+  if (!rest) {
+    end_wrong(session, "it cannot be told how far a message of it got");
+    return false;
+  }
   auto& place = waiting_of(session, owned.direction);
-  if (place) return place->bytes == rest->size();
-  if (rest->empty()) return true;
-  place = save(session.keeper, copy.owner, *rest);
-  return place.has_value();
+  const std::size_t there = place ? place->bytes : 0;
+  if (there > rest->size()) {
+    end_wrong(session, "more of a message waits than was read");
+    return false;
+  }
+  if (rest->empty()) return false;
+  // The former process, or one that was killed here, may have come to it, perhaps not to its end.
+  if (there == rest->size()) return true;
+  if (place) {
+    drain(place->fd.get());
+  } else {
+    place = free_pipe(session.keeper);
+  }
+  if (place && put_into(*place, copy.owner, *rest)) return true;
+  place.reset();
+  end_wrong(session, "the host gives no pipe for a message of it");
+  return false;
 }
 
-// Into the largest pipe that is free, as where pipes are short there are some that take less than a
-// message; or into a new one.
-std::optional<KeptPipe> Vault::save(std::size_t keeper, std::uint64_t owner,
-                                    std::span<const std::byte> bytes) {
+// The largest one that is free, as where pipes are short there are some that take less than a
+// message; or a new one.
+std::optional<KeptPipe> Vault::free_pipe(std::size_t keeper) {
   std::vector<KeptPipe>& free = pipes_[keeper];
-  std::optional<KeptPipe> pipe;
   if (free.empty()) {
     base::Fd fd = base::open_pipe();
     auto record = fd ? PipeRecord::make(*keepers_[keeper], fd.get()) : nullptr;
     if (!record) return std::nullopt;
-    pipe = KeptPipe{std::move(fd), 0, std::move(record)};
-  } else {
-    const auto largest =
-        std::max_element(free.begin(), free.end(), [](const KeptPipe& a, const KeptPipe& b) {
-          return ::fcntl(a.fd.get(), F_GETPIPE_SZ) < ::fcntl(b.fd.get(), F_GETPIPE_SZ);
-        });
-    pipe = std::move(*largest);
-    free.erase(largest);
+    return KeptPipe{std::move(fd), 0, std::move(record)};
   }
-  pipe->record->claim(owner);
-  SC_KILL_POINT("saved_claimed");
-  const ssize_t kept = ::write(pipe->fd.get(), bytes.data(), bytes.size());
-  SC_KILL_POINT("saved");
-  if (kept != static_cast<ssize_t>(bytes.size())) return std::nullopt;
-  pipe->bytes = bytes.size();
+  const auto largest =
+      std::max_element(free.begin(), free.end(), [](const KeptPipe& a, const KeptPipe& b) {
+        return ::fcntl(a.fd.get(), F_GETPIPE_SZ) < ::fcntl(b.fd.get(), F_GETPIPE_SZ);
+      });
+  KeptPipe pipe = std::move(*largest);
+  free.erase(largest);
   return pipe;
 }
 
-// Messages of which the former process was killed in the middle, one a worker at most.
+// Messages of which the former process was killed in the middle, one a worker at most. How many
+// were read and not written to their end.
 std::size_t Vault::finish_copies(const Owners& owners) {
-  std::size_t finished = 0;
-  for (std::uint32_t i = 0; i < table_->copy_slots(); ++i) {
+  std::size_t rescued = 0;
+  for (std::uint32_t i = 0; i < table_->header().copies_used; ++i) {
     CopySlot& copy = table_->copy(i);
     if (copy.owner == 0) continue;
     const auto found = owners.find(copy.owner);
-    if (found != owners.end() && found->second.session->record->slot().broken == 0 &&
-        !finish_copy(copy, found->second))
-      end_wrong(*found->second.session, "it cannot be told how far a message of it got");
+    if (found != owners.end() && finish_copy(copy, found->second)) ++rescued;
     SC_KILL_POINT("copy_finished");
     CopyPlace(copy).end();
-    ++finished;
   }
-  return finished;
+  return rescued;
 }
 
 std::vector<KeptListener> Vault::take_listeners(std::uint16_t port) {

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -88,9 +87,8 @@ class Vault {
   void take_in(Search& search, std::size_t keeper, FoundRecord found, std::unique_ptr<Kept> kept);
   Owners owners();
   void give_out_pipes(Search& search, const Owners& owners);
-  std::optional<KeptPipe> save(std::size_t keeper, std::uint64_t owner,
-                               std::span<const std::byte> bytes);
-  bool finish_copy(const CopySlot& copy, Owned owned);
+  std::optional<KeptPipe> free_pipe(std::size_t keeper);
+  bool finish_copy(CopySlot& copy, Owned owned);
   std::size_t finish_copies(const Owners& owners);
   void end_what_is_broken(Search& search);
   void end_where_pipes_are_missing(Search& search);

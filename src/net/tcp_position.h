@@ -11,8 +11,8 @@ namespace sc::net {
 // socket (tcp(7): SIOCINQ, SIOCOUTQ). Exact while no segment arrives between the calls, so they are
 // repeated until none did.
 //
-// Nothing: the socket is no TCP connection, the kernel does not tell, or too much arrives. Four
-// calls to the kernel when nothing arrives; any thread.
+// Nothing: the socket is no TCP connection, the kernel does not tell, or too much arrives. Three
+// calls to the kernel each, if nothing arrives; any thread.
 
 // Bytes that were taken out of the socket. Nothing also when it has failed and nobody was told yet
 // (SO_ERROR): whether an end came before the failure, and counts as a byte, cannot be seen then.

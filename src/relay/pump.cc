@@ -144,18 +144,18 @@ bool Pump::copy_without_pipe(int from, int to) {
 }
 
 // As copy(), with what is in user space where the next process finds it. The pipe for the rest is
-// there before anything is read.
+// there before anything is read, and no more is read than it takes.
 bool Pump::copy_kept(int from, int to) {
   auto pipe = resources_.pipes->take_kept();
-  if (!pipe || pipe->capacity < kBuffer) {
-    if (pipe) resources_.pipes->give_back(std::move(*pipe));
-    return splice_in(from, to);  // does with a smaller one
+  if (!pipe) {
+    lacks_pipe_ = true;
+    return false;
   }
+  static_assert(kBuffer <= sizeof(handoff::CopySlot::bytes));
   handoff::CopyPlace& place = *resources_.copies;
+  const std::span<std::byte> bytes = place.bytes().first(std::min(kBuffer, pipe->capacity));
   place.begin(owner_, read_, written_);
   SC_KILL_POINT("copy_begun");
-  static_assert(kBuffer <= sizeof(handoff::CopySlot::bytes));
-  const std::span<std::byte> bytes = place.bytes().first(kBuffer);
   const ssize_t got =
       retried([&] { return base::direct::recv(from, bytes.data(), bytes.size(), 0); });
   SC_KILL_POINT("copied_in");
@@ -178,7 +178,7 @@ bool Pump::copy_kept(int from, int to) {
   taken_ += taken;
   read_ += size;
   written_ += taken;
-  bulk_ = size == kBuffer;
+  bulk_ = size == bytes.size();
   if (has_failed || taken == size) {
     if (has_failed) fail(Fault::sink, error);  // before the end: what is missing is told there
     place.end();
@@ -298,7 +298,6 @@ bool Pump::read_urgent(int from, int to) {
     return false;
   }
   buffered_ = 1;
-  read_ += 1;
   return drain_pipe(to);
 }
 

@@ -43,7 +43,7 @@ class Pump {
   // One session's share of a turn, so that a fast one does not starve the others.
   static constexpr std::size_t kBytesPerStep = 1024 * 1024;
   // A kept session copies after so many small messages in a row: before, the kernel has to be asked
-  // how far both sockets have got (8 calls), which a session that is soon over shall not pay for.
+  // how far both sockets have got (6 calls), which a session that is soon over shall not pay for.
   static constexpr unsigned kSmallRun = 8;
 
   explicit Pump(const Resources& resources) : resources_(resources) {}

@@ -66,8 +66,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
   if (vault == nullptr) return;
   for (handoff::KeptPipe& pipe : vault->take_pipes(index))
     pipes_.give_back(pipes_.adopt(std::move(pipe)));
-  handoff::Table& table = keeper_->table();
-  if (index_ < table.copy_slots()) copies_.emplace(table.copy(static_cast<std::uint32_t>(index_)));
+  if (handoff::CopySlot* slot = keeper_->table().take_copy(index_)) copies_.emplace(*slot);
 }
 
 Worker::~Worker() { join(); }

@@ -104,6 +104,10 @@ class Disturber:
                 sock.sendall(bytes(256 * KB))
         except TimeoutError:
             pass
+        except OSError:
+            self.cut.remove(sock)  # it was told while it sent
+            sock.close()
+            raise
 
     def _gather(self):
         """More clients than a worker has pipes at rest, each with bytes that wait in one."""

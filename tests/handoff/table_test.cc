@@ -116,6 +116,7 @@ TEST_CASE("what is damaged is no table") {
       Damage{offsetof(TableHeader, sessions_used), 17},
       Damage{offsetof(TableHeader, pipes_used), 33}, Damage{offsetof(TableHeader, copy_slots), 0},
       Damage{offsetof(TableHeader, copy_slots), Table::kCopySlots + 1},
+      Damage{offsetof(TableHeader, copies_used), Table::kCopySlots + 1},
       Damage{offsetof(TableHeader, copy_stride), 64},
       Damage{offsetof(TableHeader, copy_stride), sizeof(handoff::CopySlot) + 32});
   base::Fd file = table_file();
@@ -131,6 +132,21 @@ TEST_CASE("a file of another size than its table says is refused") {
   CHECK_FALSE(Table::adopt(memory_file(0)));
   CHECK_FALSE(Table::adopt(memory_file(sizeof(TableHeader) - 1)));
   CHECK_FALSE(Table::adopt(memory_file(4096)));
+}
+
+TEST_CASE("a table whose places for messages would not be aligned is refused") {
+  base::Fd file = table_file(sizeof(handoff::PipeSlot));
+  put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{31});
+  put(file, offsetof(TableHeader, pipe_stride), std::uint32_t{sizeof(handoff::PipeSlot) + 8});
+  REQUIRE(::ftruncate(file.get(), sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
+                                      31 * (sizeof(handoff::PipeSlot) + 8) +
+                                      Table::kCopySlots * sizeof(handoff::CopySlot)) == 0);
+  CHECK_FALSE(Table::adopt(FakeFdStore::copy_of(file.get())));
+  put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{32});  // 24 bytes each: aligned
+  REQUIRE(::ftruncate(file.get(), sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
+                                      32 * (sizeof(handoff::PipeSlot) + 8) +
+                                      Table::kCopySlots * sizeof(handoff::CopySlot)) == 0);
+  CHECK(Table::adopt(std::move(file)));
 }
 
 TEST_CASE("what is no file is no table") {
@@ -154,7 +170,19 @@ TEST_CASE("a table that began before there were places for messages on their way
   const auto adopted = Table::adopt(std::move(file));
   REQUIRE(adopted);
   CHECK((*adopted)->copy_slots() == 0);
+  CHECK((*adopted)->take_copy(0) == nullptr);
   CHECK((*adopted)->header().version == handoff::kVersion);
+}
+
+TEST_CASE("each worker has a place for a message on its way, as many as there can be") {
+  const auto table = make_table();
+  CHECK(table->header().copies_used == 0);
+  CHECK(table->take_copy(2) == &table->copy(2));
+  CHECK(table->header().copies_used == 3);
+  CHECK(table->take_copy(0) == &table->copy(0));
+  CHECK(table->header().copies_used == 3);
+  CHECK(table->take_copy(Table::kCopySlots - 1) != nullptr);
+  CHECK(table->take_copy(Table::kCopySlots) == nullptr);
 }
 
 TEST_CASE("a place for a message on its way is nobody else's memory") {

@@ -2,9 +2,13 @@
 
 #include <sys/socket.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "net/socket.h"
+#include "net/tcp_facts.h"
 #include "relay/tcp_pair.h"
 #include "support/catch.h"
 
@@ -105,6 +109,61 @@ TEST_CASE("an end is no byte, before it is read and after") {
   CHECK(read_of(pair.near) == before + size);
   CHECK(receive_some(pair.near).ended);
   CHECK(read_of(pair.near) == before + size);
+}
+
+// Its end was written and is not even sent, as the peer takes nothing.
+TEST_CASE("an end that comes while one's own is not acknowledged is no byte") {
+  const TcpPair pair = make_tcp_pair();
+  keep_buffers_small(pair.near);
+  keep_buffers_small(pair.far);
+  const std::string bytes = pattern(16 * 1024 * 1024);
+  while (send_some(pair.near, bytes) > 0) {
+  }
+  const std::uint64_t before = read_of(pair.near);
+  const bool is_first = GENERATE(false, true);
+  if (is_first) end_writes(pair.near);
+  send_all(pair.far, "hello");
+  end_writes(pair.far);
+  wait_for(pair.near.get(), POLLRDHUP);
+  if (!is_first) end_writes(pair.near);
+  CHECK(net::tcp_facts(pair.near.get())->state == (is_first ? "closing" : "last_ack"));
+  CHECK(read_of(pair.near) == before);
+  CHECK(receive_some(pair.near).bytes == "hello");
+  CHECK(read_of(pair.near) == before + 5);
+}
+
+TEST_CASE("a position is right while bytes arrive and are acknowledged") {
+  const TcpPair pair = make_tcp_pair();
+  std::atomic<bool> is_over{false};
+  const auto send_on = [&is_over](int fd) {
+    const std::string chunk(500, 'x');
+    while (!is_over)
+      if (::send(fd, chunk.data(), chunk.size(), MSG_NOSIGNAL) < 0) std::this_thread::yield();
+  };
+  const auto take_on = [&is_over](int fd) {
+    std::string chunk(700, ' ');
+    while (!is_over)
+      if (::recv(fd, chunk.data(), chunk.size(), 0) < 0) std::this_thread::yield();
+  };
+  std::uint64_t read = read_of(pair.near);
+  std::uint64_t written = written_of(pair.near);
+  std::thread sender(send_on, pair.far.get());
+  std::thread taker(take_on, pair.far.get());
+  std::string chunk(400, ' ');
+  std::size_t wrong = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const ssize_t got = ::recv(pair.near.get(), chunk.data(), chunk.size(), 0);
+    if (got > 0) read += static_cast<std::size_t>(got);
+    const ssize_t sent = ::send(pair.near.get(), chunk.data(), chunk.size(), MSG_NOSIGNAL);
+    if (sent > 0) written += static_cast<std::size_t>(sent);
+    const auto read_now = net::bytes_read(pair.near.get());
+    const auto written_now = net::bytes_written(pair.near.get());
+    if ((read_now && *read_now != read) || (written_now && *written_now != written)) ++wrong;
+  }
+  is_over = true;
+  sender.join();
+  taker.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("an urgent byte is a byte like others") {

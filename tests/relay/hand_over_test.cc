@@ -12,6 +12,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
+TEST_CASE_METHOD(HandOverFixture, "each worker copies small messages through a place of its own") {
+  const std::uint16_t port = open().spec.port;
+  std::vector<Pair> pairs;  // more than one worker takes
+  for (int i = 0; i < 4; ++i) pairs.push_back(connect_and_talk(port));
+  for (unsigned i = 0; i < relay::Pump::kSmallRun + 1; ++i)
+    for (const Pair& pair : pairs) talk(pair);
+  handoff::Table& table = process->vault->keeper(0).table();
+  REQUIRE(table.header().copies_used == 2);
+  for (const std::uint32_t worker : {0U, 1U}) CHECK(table.copy(worker).size > 0);
+  restart();
+  for (const Pair& pair : pairs) talk(pair);
+}
+
 TEST_CASE_METHOD(HandOverFixture, "a session goes on in the next process") {
   const std::uint16_t port = open().spec.port;
   const Pair pair = connect_and_talk(port);

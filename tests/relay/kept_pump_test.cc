@@ -11,7 +11,6 @@
 namespace sc::test {
 namespace {
 
-using handoff::Direction;
 using relay::Pipe;
 using relay::PipePool;
 using relay::Pump;

@@ -29,6 +29,14 @@ inline void wait_for(int fd, short events) {
     throw std::runtime_error("no event on a socket within 10 s");
 }
 
+// Until so many have arrived and wait to be read (socket(7): SO_RCVLOWAT).
+inline void wait_for_bytes(const base::Fd& socket, std::size_t size) {
+  for (const int least : {static_cast<int>(size), 1}) {
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+    wait_for(socket.get(), POLLIN);
+  }
+}
+
 inline net::Accepted accept_one(int listener) {
   wait_for(listener, POLLIN);
   auto result = net::accept(listener);
