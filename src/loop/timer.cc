@@ -1,6 +1,5 @@
 #include "loop/timer.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "loop/spare_timers.h"
@@ -49,8 +48,9 @@ void Timer::start(std::chrono::milliseconds delay) {
   uv_update_time(loop_.raw());
   // And a timer of 0 ms that is started by a timer runs in the same pass over the list (libuv issue
   // 4245, in 1.44), so that one which starts itself again would leave no turn to anybody else.
-  const auto millis = static_cast<std::uint64_t>(std::max<std::int64_t>(delay.count(), 1));
-  uv_timer_start(&handle_->handle, &loop::on_due, millis, 0);
+  // Its clock is in whole milliseconds, the begun one left out: one more, or it would be early.
+  const std::int64_t millis = delay.count() > 0 ? delay.count() + 1 : 1;
+  uv_timer_start(&handle_->handle, &loop::on_due, static_cast<std::uint64_t>(millis), 0);
 }
 
 void Timer::stop() { uv_timer_stop(&handle_->handle); }

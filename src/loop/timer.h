@@ -18,8 +18,8 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
   ~Timer();
 
-  // Replaces what was started before. Counted from now; zero or less is taken for 1 ms, so that
-  // turns of the loop lie between a timer and what it starts.
+  // Replaces what was started before. Counted from now, and never due before; zero or less is taken
+  // for up to 1 ms, so that turns of the loop lie between a timer and what it starts.
   void start(std::chrono::milliseconds delay);
   void stop();
   bool is_active() const;

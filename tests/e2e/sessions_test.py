@@ -11,8 +11,6 @@ from v1_client import V1Test
 from waiting import wait_until
 
 PAGE = 7
-# A timer counts whole milliseconds from when its loop last looked at the clock (libuv: uv_now).
-TIMER_EARLY = 10  # ms
 
 
 class Sessions(V1Test):
@@ -248,7 +246,7 @@ class Failures(Sessions):
         wait_until(lambda: self.ask("GET", path).json["failures"], 10, "the end")
         failure, = self.ask("GET", path).json["failures"]
         self.assertEqual((failure["reason"], failure["fault"]), ("lifetime", "policy"))
-        self.assertGreaterEqual(failure["ended_after_ms"], 1000 - TIMER_EARLY)
+        self.assertGreaterEqual(failure["ended_after_ms"], 1000)
 
 
 class Checks(Sessions):
@@ -278,7 +276,7 @@ class Checks(Sessions):
         self.addCleanup(socket.create_connection(full.getsockname()).close)
         told = self.check(backend=f"127.0.0.1:{full.getsockname()[1]}", connect_timeout="200ms")
         self.assertEqual((told["reachable"], told["reason"]), (False, "backend_timeout"))
-        self.assertGreaterEqual(told["took_ms"], 200 - TIMER_EARLY)
+        self.assertGreaterEqual(told["took_ms"], 200)
         self.assertEqual(self.ask("GET", self.stream(self.port)).json["sessions_total"], 0)
 
 

@@ -1,5 +1,7 @@
 #include "loop/timer.h"
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -20,8 +22,7 @@ TEST_CASE("a timer fires once for each start, and not before its time") {
   timer.start(20ms);
   CHECK(timer.is_active());
   REQUIRE(loop_until(loop, [&] { return fired > 0; }));
-  // libuv counts in whole milliseconds, both ends rounded down.
-  CHECK(std::chrono::steady_clock::now() - before >= 19ms);
+  CHECK(std::chrono::steady_clock::now() - before >= 20ms);
   CHECK_FALSE(timer.is_active());
 
   loop::Timer later(loop, [] { FAIL("it was not started"); });
@@ -32,6 +33,23 @@ TEST_CASE("a timer fires once for each start, and not before its time") {
   CHECK(fired == 1);
   timer.start(1ms);
   REQUIRE(loop_until(loop, [&] { return fired == 2; }));
+}
+
+// libuv counts in whole milliseconds, both ends rounded down.
+TEST_CASE("a timer is not early, wherever in a millisecond it is started") {
+  loop::Loop loop;
+  bool fired = false;
+  loop::Timer timer(loop, [&] { fired = true; });
+  std::chrono::nanoseconds earliest = 1h;
+  for (int i = 0; i < 30; ++i) {
+    fired = false;
+    const auto before = std::chrono::steady_clock::now();
+    timer.start(2ms);
+    REQUIRE(loop_until(loop, [&] { return fired; }));
+    earliest =
+        std::min<std::chrono::nanoseconds>(earliest, std::chrono::steady_clock::now() - before);
+  }
+  CHECK(earliest >= 2ms);
 }
 
 TEST_CASE("a timer of zero or less fires soon, never from inside start") {
