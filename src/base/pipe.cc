@@ -18,4 +18,9 @@ Fd open_pipe() {
   return Fd(::open(name.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
 }
 
+std::size_t pipe_capacity(int pipe) {
+  const int size = ::fcntl(pipe, F_GETPIPE_SZ);
+  return size > 0 ? static_cast<std::size_t>(size) : 0;
+}
+
 }  // namespace sc::base

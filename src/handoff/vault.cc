@@ -393,7 +393,7 @@ std::optional<KeptPipe> Vault::free_pipe(std::size_t keeper) {
   }
   const auto largest =
       std::max_element(free.begin(), free.end(), [](const KeptPipe& a, const KeptPipe& b) {
-        return ::fcntl(a.fd.get(), F_GETPIPE_SZ) < ::fcntl(b.fd.get(), F_GETPIPE_SZ);
+        return base::pipe_capacity(a.fd.get()) < base::pipe_capacity(b.fd.get());
       });
   KeptPipe pipe = std::move(*largest);
   free.erase(largest);

@@ -14,15 +14,6 @@
 
 namespace sc::relay {
 
-namespace {
-
-std::size_t capacity_of(int pipe) {
-  const int size = ::fcntl(pipe, F_GETPIPE_SZ);
-  return size > 0 ? static_cast<std::size_t>(size) : 0;
-}
-
-}  // namespace
-
 PipeCount::~PipeCount() {
   if (pool_ != nullptr) pool_->on_closed();
 }
@@ -37,7 +28,7 @@ std::optional<Pipe> PipePool::make_pipe() {
   }
   ++alive_;
   Pipe pipe{std::move(fd), 0, PipeCount(*this)};
-  pipe.capacity = capacity_of(pipe.fd.get());
+  pipe.capacity = base::pipe_capacity(pipe.fd.get());
   if (keeper_ != nullptr) pipe.record = handoff::PipeRecord::make(*keeper_, pipe.fd.get());
   return pipe;
 }
@@ -46,7 +37,7 @@ Pipe PipePool::adopt(handoff::KeptPipe kept) {
   if (admission_ != nullptr && alive_ >= kKept) admission_->add_pipe();
   ++alive_;
   Pipe pipe{std::move(kept.fd), 0, PipeCount(*this), std::move(kept.record)};
-  pipe.capacity = capacity_of(pipe.fd.get());
+  pipe.capacity = base::pipe_capacity(pipe.fd.get());
   return pipe;
 }
 

@@ -48,6 +48,12 @@ struct CopyFixture : VaultFixture {
   void write(std::size_t size) const {
     send_all(to.near, std::string_view(reinterpret_cast<const char*>(bytes().data()), size));
   }
+  void write_after_reading(std::size_t size) {
+    begin();
+    read();
+    place.note_read(message.size());
+    write(size);
+  }
   void put_aside(std::size_t from_there) const {
     const auto rest = bytes().subspan(from_there, message.size() - from_there);
     REQUIRE(::write(spare.get(), rest.data(), rest.size()) == static_cast<ssize_t>(rest.size()));
@@ -137,10 +143,7 @@ TEST_CASE_METHOD(CopyFixture, "a message that was read, which nobody noted, wait
 
 TEST_CASE_METHOD(CopyFixture, "of a message that was written in part the rest waits for its sink") {
   const std::size_t taken = GENERATE(0U, 1U, 9U, 19U, 20U);
-  begin();
-  read();
-  place.note_read(message.size());
-  write(taken);
+  write_after_reading(taken);
   SECTION("which nobody put aside") {}
   SECTION("for which a pipe was chosen") { spare_record->claim(record->owner(direction)); }
   SECTION("which is in a pipe") {
@@ -154,10 +157,7 @@ TEST_CASE_METHOD(CopyFixture, "of a message that was written in part the rest wa
 }
 
 TEST_CASE_METHOD(CopyFixture, "a message that was read and written is there once") {
-  begin();
-  read();
-  place.note_read(message.size());
-  write(message.size());
+  write_after_reading(message.size());
   wait_for(to.far.get(), POLLIN);
   KeptSession session = next();
   CHECK_FALSE(waiting(session));
@@ -165,10 +165,7 @@ TEST_CASE_METHOD(CopyFixture, "a message that was read and written is there once
 }
 
 TEST_CASE_METHOD(CopyFixture, "a message of which nothing is left to do concerns nobody") {
-  begin();
-  read();
-  place.note_read(message.size());
-  write(message.size());
+  write_after_reading(message.size());
   place.end();
   send_all(from.far, "next");
   wait_for(from.near.get(), POLLIN);
@@ -178,10 +175,7 @@ TEST_CASE_METHOD(CopyFixture, "a message of which nothing is left to do concerns
 
 TEST_CASE_METHOD(CopyFixture,
                  "what was left of a message is there for the process after the next") {
-  begin();
-  read();
-  place.note_read(message.size());
-  write(4);
+  write_after_reading(4);
   die();
   restart();
   leave();
@@ -193,10 +187,7 @@ TEST_CASE_METHOD(CopyFixture,
 
 TEST_CASE_METHOD(CopyFixture,
                  "what a kill in the middle of putting the rest aside left is written anew") {
-  begin();
-  read();
-  place.note_read(message.size());
-  write(4);
+  write_after_reading(4);
   spare_record->claim(record->owner(direction));
   REQUIRE(::write(spare.get(), message.data() + 4, 3) == 3);
   KeptSession session = next();

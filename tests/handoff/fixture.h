@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/pipe.h"
 #include "handoff/keeper.h"
 #include "handoff/vault.h"
 #include "relay/tcp_pair.h"
@@ -14,14 +15,9 @@
 
 namespace sc::test {
 
-// Both ends of a pipe in one descriptor, as relay/pipe_pool makes them.
+// As a worker's pool makes them, with something in it.
 inline base::Fd make_pipe(std::string_view bytes = {}) {
-  std::array<int, 2> ends{};
-  REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
-  const base::Fd out(ends[0]);
-  const base::Fd in(ends[1]);
-  base::Fd both(::open(("/proc/self/fd/" + std::to_string(ends[0])).c_str(),
-                       O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  base::Fd both = base::open_pipe();
   REQUIRE(both);
   REQUIRE(::write(both.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
   return both;

@@ -35,6 +35,13 @@ struct KeptCopyFixture : KeptPumpFixture {
   void say_some(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) say("hello");
   }
+  void pass_urgent_byte() {
+    send_all(source.far, "before");
+    REQUIRE(::send(source.far.get(), "!", 1, MSG_OOB) == 1);
+    send_all(source.far, "after");
+    wait_for(source.near.get(), POLLIN);
+    CHECK(drain(12) == "before!after");
+  }
   // Was this the last one that was copied?
   bool copied(std::string_view message) {
     return std::memcmp(slot().bytes, message.data(), message.size()) == 0;
@@ -79,11 +86,7 @@ TEST_CASE_METHOD(KeptCopyFixture, "what was spliced meanwhile does not confuse w
 }
 
 TEST_CASE_METHOD(KeptCopyFixture, "an urgent byte is copied, as splicing does not pass it") {
-  send_all(source.far, "before");
-  REQUIRE(::send(source.far.get(), "!", 1, MSG_OOB) == 1);
-  send_all(source.far, "after");
-  wait_for(source.near.get(), POLLIN);
-  CHECK(drain(12) == "before!after");
+  pass_urgent_byte();
   CHECK(copied("!"));
   CHECK(slot().owner == 0);
 }
@@ -199,11 +202,7 @@ TEST_CASE_METHOD(SmallPipeFixture, "no more is read at once than the pipe for th
 }
 
 TEST_CASE_METHOD(SmallPipeFixture, "an urgent byte passes where pipes are small") {
-  send_all(source.far, "before");
-  REQUIRE(::send(source.far.get(), "!", 1, MSG_OOB) == 1);
-  send_all(source.far, "after");
-  wait_for(source.near.get(), POLLIN);
-  CHECK(drain(12) == "before!after");
+  pass_urgent_byte();
 }
 
 TEST_CASE_METHOD(KeptCopyFixture,
