@@ -41,8 +41,11 @@ std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
     std::this_thread::sleep_for(wait);
   }
   const std::size_t workers = worker_count(settings);
+  const auto store = std::make_shared<const systemd::FdStore>();
   auto vault = handoff::Vault::open(
-      {systemd::FdStore::put, systemd::FdStore::remove}, std::move(stored), workers,
+      {[store](const std::string& name, int fd) { return store->put(name, fd); },
+       [store](const std::string& name) { store->remove(name); }},
+      std::move(stored), workers,
       static_cast<std::uint32_t>(std::min<std::size_t>(descriptors_for_streams(workers) / 2,
                                                        handoff::Table::kMostSessions)));
   if (vault) return std::move(*vault);

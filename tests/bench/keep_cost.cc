@@ -36,7 +36,10 @@ struct Cost {
 };
 
 Cost measure(std::uint32_t sessions) {
-  const sc::handoff::StoreLink link{sc::systemd::FdStore::put, sc::systemd::FdStore::remove};
+  const sc::systemd::FdStore store;
+  const sc::handoff::StoreLink link{
+      [&](const std::string& name, int fd) { return store.put(name, fd); },
+      [&](const std::string& name) { store.remove(name); }};
   auto table = sc::handoff::Table::make(2 * kAtATime);
   if (!table) throw std::runtime_error(table.error().message);
   sc::handoff::KeepCounters counters;

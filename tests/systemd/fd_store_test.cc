@@ -7,6 +7,7 @@
 #include <array>
 
 #include "support/catch.h"
+#include "support/temp_dir.h"
 #include "systemd/child.h"
 #include "systemd/listen_fds.h"
 #include "systemd/notify_socket.h"
@@ -27,8 +28,8 @@ PipeEnds make_pipe() {
 
 TEST_CASE("without NOTIFY_SOCKET there is no store") {
   CHECK_FALSE(FdStore::is_there());
-  CHECK_FALSE(FdStore::put("table", 0));
-  FdStore::remove("table");
+  CHECK_FALSE(FdStore().put("table", 0));
+  FdStore().remove("table");
 }
 
 TEST_CASE("what is put goes to the manager by its name, and stays though it hangs up") {
@@ -36,7 +37,7 @@ TEST_CASE("what is put goes to the manager by its name, and stays though it hang
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   CHECK(FdStore::is_there());
   PipeEnds pipe = make_pipe();
-  CHECK(FdStore::put("table", pipe.in.get()));
+  CHECK(FdStore().put("table", pipe.in.get()));
   const auto message = manager.received_with_fd();
   CHECK(message.text == "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-table");
   REQUIRE(message.fd);
@@ -49,10 +50,33 @@ TEST_CASE("what is put goes to the manager by its name, and stays though it hang
 TEST_CASE("what is removed is named to the manager") {
   test::NotifySocket manager;
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
-  FdStore::remove("c0-17");
+  FdStore().remove("c0-17");
   const auto message = manager.received_with_fd();
   CHECK(message.text == "FDSTOREREMOVE=1\nFDNAME=kept-c0-17");
   CHECK_FALSE(message.fd);
+}
+
+TEST_CASE("one store tells a manager of many descriptors, by a path as well") {
+  const test::TempDir folder;
+  test::NotifySocket manager(folder.path() / "notify");
+  const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
+  const FdStore store;
+  const PipeEnds pipe = make_pipe();
+  for (int i = 0; i < 3; ++i) {
+    CHECK(store.put("c0-" + std::to_string(i), pipe.in.get()));
+    store.remove("c0-" + std::to_string(i));
+  }
+  for (int i = 0; i < 3; ++i)
+    for (const std::string what : {"FDSTORE=1\nFDPOLL=0", "FDSTOREREMOVE=1"})
+      CHECK(manager.received() == what + "\nFDNAME=kept-c0-" + std::to_string(i));
+}
+
+TEST_CASE("what names no unix socket is nobody to ask") {
+  const std::string name = GENERATE(std::string(), std::string("vsock:2:1"), std::string("notify"),
+                                    "/" + std::string(200, 'x'));
+  const test::ScopedEnvironment environment("NOTIFY_SOCKET", name);
+  const PipeEnds pipe = make_pipe();
+  CHECK_FALSE(FdStore().put("table", pipe.in.get()));
 }
 
 TEST_CASE("a manager that has gone takes nothing") {
@@ -63,7 +87,7 @@ TEST_CASE("a manager that has gone takes nothing") {
   }
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", name);
   const PipeEnds pipe = make_pipe();
-  CHECK_FALSE(FdStore::put("table", pipe.in.get()));
+  CHECK_FALSE(FdStore().put("table", pipe.in.get()));
 }
 
 std::string describe_taken() {

@@ -14,16 +14,19 @@
 
 namespace sc::test {
 
-NotifySocket::NotifySocket()
-    : name_("@sc-test-notify-" + std::to_string(::getpid())),
-      fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+NotifySocket::NotifySocket() : NotifySocket("@sc-test-notify-" + std::to_string(::getpid())) {}
+
+NotifySocket::NotifySocket(std::string name)
+    : name_(std::move(name)), fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   REQUIRE(fd_);
   // unix(7): an abstract name begins with a zero byte where the variable has `@`, and has no end
   // but the address's size.
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  std::copy(name_.begin() + 1, name_.end(), &address.sun_path[1]);
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name_.size());
+  std::copy(name_.begin(), name_.end(), &address.sun_path[0]);
+  if (name_.front() == '@') address.sun_path[0] = '\0';
+  const std::size_t end = name_.front() == '@' ? 0 : 1;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name_.size() + end);
   REQUIRE(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
 }
 

@@ -8,13 +8,14 @@
 
 namespace sc::test {
 
-// The service manager's side of sd_notify(3): a datagram socket with an abstract name, so that
-// nothing is left in the file system.
+// The service manager's side of sd_notify(3): a datagram socket, with an abstract name unless one
+// is given, so that nothing is left in the file system.
 class NotifySocket {
  public:
   NotifySocket();
+  explicit NotifySocket(std::string path);
 
-  // What NOTIFY_SOCKET says: `@name`.
+  // What NOTIFY_SOCKET says: `@name`, or the path.
   const std::string& name() const { return name_; }
   int fd() const { return fd_.get(); }
 
