@@ -208,8 +208,7 @@ void Keeper::remove(Capsule& capsule) {
 void Keeper::on_refused(Capsule& capsule) {
   for (Kept* kept : capsule.living) {
     kept->capsule_ = nullptr;
-    if (kept->record_.kind != RecordKind::session && kept->record_.kind != RecordKind::client)
-      continue;
+    if (!is_of_session(kept->record_.kind)) continue;
     counters_.sessions.fetch_sub(1, std::memory_order_relaxed);
     counters_.not_kept[static_cast<std::size_t>(Trouble::store_refused)].fetch_add(
         1, std::memory_order_relaxed);

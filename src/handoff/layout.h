@@ -14,7 +14,7 @@
 namespace sc::handoff {
 
 constexpr std::uint64_t kMagic = 0x66666f646e614853;  // "SHandoff"
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 
 // Relaxed unless said otherwise: each number stands for itself, and the next process reads them
 // when this one is gone.
@@ -42,6 +42,14 @@ struct TableHeader {
   std::uint8_t reserved[44] = {};
 };
 
+// Whether a client that was kept before its backend was reached has reached it. From then on bytes
+// may have flowed, so it may not be dialled for again.
+enum class Reached : std::uint8_t {
+  no = 0,
+  by_later = 1,  // by a socket that was kept then: a record of RecordKind::session has it
+  by_first = 2,  // by the one that was kept with it from the first; since version 4
+};
+
 // One kept session. A generation that no record has makes it free.
 struct SessionSlot {
   Shared<std::uint64_t> generation;
@@ -59,9 +67,7 @@ struct SessionSlot {
   std::uint8_t peer[28] = {};  // the client's sockaddr
   // A side has broken: whatever can still be read looks like an orderly end and is none.
   Shared<std::uint8_t> broken;
-  // A client that was kept before its backend was reached has reached it: found alone, it may not
-  // be dialled for again, as bytes may have flowed.
-  Shared<std::uint8_t> reached;
+  Shared<Reached> reached;
   std::uint8_t reserved[45] = {};
 };
 
@@ -108,7 +114,13 @@ enum class RecordKind : std::uint8_t {
   client = 2,   // one: a client whose backend is being dialled
   pipe = 3,     // one, for both ends (open with O_RDWR)
   listener = 4,
+  dialing = 5,  // two: such a client, and the socket by which its backend is dialled, which counts
+                // for nothing until it is Reached::by_first; since version 4
 };
+
+constexpr bool is_of_session(RecordKind kind) {
+  return kind == RecordKind::session || kind == RecordKind::client || kind == RecordKind::dialing;
+}
 
 // What goes through a capsule beside the descriptors.
 struct Record {

@@ -27,7 +27,7 @@ void write(SessionSlot& slot, const SessionFacts& facts) {
   slot.up_ended.store(0, kRelaxed);
   slot.down_ended.store(0, kRelaxed);
   slot.broken.store(0, kRelaxed);
-  slot.reached.store(0, kRelaxed);
+  slot.reached.store(Reached::no, kRelaxed);
   std::fill(std::begin(slot.reserved), std::end(slot.reserved), std::uint8_t{0});
   slot.peer_size =
       static_cast<std::uint8_t>(std::min<std::size_t>(facts.peer.size(), sizeof slot.peer));
@@ -42,6 +42,23 @@ Record record_of(RecordKind kind, std::uint32_t slot, std::uint64_t generation) 
 
 std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const SessionFacts& facts,
                                                    int client, int backend, const Claim& claim) {
+  return make(keeper, RecordKind::session, facts, std::array{client, backend}, claim);
+}
+
+std::unique_ptr<SessionRecord> SessionRecord::make_client(Keeper& keeper, const SessionFacts& facts,
+                                                          int client) {
+  return make(keeper, RecordKind::client, facts, std::array{client}, {});
+}
+
+std::unique_ptr<SessionRecord> SessionRecord::make_dialing(Keeper& keeper,
+                                                           const SessionFacts& facts, int client,
+                                                           int backend) {
+  return make(keeper, RecordKind::dialing, facts, std::array{client, backend}, {});
+}
+
+std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, RecordKind kind,
+                                                   const SessionFacts& facts,
+                                                   std::span<const int> fds, const Claim& claim) {
   Table& table = keeper.table();
   const auto place = table.take_session();
   if (!place) {
@@ -63,19 +80,15 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, const Session
     give_up(Trouble::no_pipe);
     return nullptr;
   }
-  const bool is_alone = backend < 0;
-  const std::array<int, 2> fds{client, backend};
-  net::reset_on_close(client);
-  if (!is_alone) net::reset_on_close(backend);
-  auto kept = keeper.keep(
-      record_of(is_alone ? RecordKind::client : RecordKind::session, *place, generation),
-      std::span(fds).first(is_alone ? 1 : 2));
+  const bool has_begun = kind == RecordKind::session;
+  if (has_begun) std::for_each(fds.begin(), fds.end(), net::reset_on_close);
+  auto kept = keeper.keep(record_of(kind, *place, generation), fds);
   if (!kept) {
     give_up(keeper.trouble());
-    net::end_on_close(client);
-    if (!is_alone) net::end_on_close(backend);
+    if (has_begun) std::for_each(fds.begin(), fds.end(), net::end_on_close);
     return nullptr;
   }
+  if (!has_begun) std::for_each(fds.begin(), fds.end(), net::reset_on_close);
   SC_KILL_POINT("kept");
   return std::make_unique<SessionRecord>(keeper, std::move(kept));
 }
@@ -103,12 +116,20 @@ bool SessionRecord::add_backend(int client, int backend) {
   if (keeper_.replace(
           *kept_, record_of(RecordKind::session, kept_->record().slot, kept_->record().generation),
           fds)) {
-    slot().reached = 1;
+    slot().reached = Reached::by_later;
     return true;
   }
   net::end_on_close(backend);
   count_not_kept(keeper_, keeper_.trouble());
   return false;
+}
+
+bool SessionRecord::reach() {
+  if (!is_held()) return false;  // which was counted when it was found out
+  SC_KILL_POINT("reaching");
+  slot().reached = Reached::by_first;
+  SC_KILL_POINT("reached");
+  return true;
 }
 
 void SessionRecord::count_no_pipe() { count_not_kept(keeper_, Trouble::no_pipe); }

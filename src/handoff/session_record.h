@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "handoff/keeper.h"
 #include "handoff/layout.h"
@@ -26,6 +27,9 @@ struct SessionFacts {
 // elsewhere, so close(2) ends nothing, and whoever closes the last copy sends a reset: half a
 // transfer must not look like a whole one. Ends with this object, the table's part first. Keeper's
 // thread.
+//
+// Of a client that was just accepted a kill loses what is not kept yet, so the copy comes before
+// all else there, also before its resets on close.
 class SessionRecord {
  public:
   // What pumps have to know of it before it can be found: the pipes in which its bytes wait then
@@ -37,30 +41,41 @@ class SessionRecord {
   };
   using Claim = std::function<bool(const Place&)>;
 
-  // Without a backend (-1): its client alone, until add_backend(). Null: it is not kept, which was
-  // counted; the sockets are as before.
+  // Null: it is not kept, which was counted; the sockets are as before.
   static std::unique_ptr<SessionRecord> make(Keeper& keeper, const SessionFacts& facts, int client,
                                              int backend, const Claim& claim = {});
+  // A client alone, until add_backend(). Null: likewise.
+  static std::unique_ptr<SessionRecord> make_client(Keeper& keeper, const SessionFacts& facts,
+                                                    int client);
+  // A client and the socket by which its backend will be dialled, until reach(): one copy in place
+  // of two. Null: likewise.
+  static std::unique_ptr<SessionRecord> make_dialing(Keeper& keeper, const SessionFacts& facts,
+                                                     int client, int backend);
   // A former process's.
   SessionRecord(Keeper& keeper, std::unique_ptr<Kept> kept);
   SessionRecord(const SessionRecord&) = delete;
   SessionRecord& operator=(const SessionRecord&) = delete;
   ~SessionRecord();
 
-  // False: it stays as it was, without.
+  // Before a byte is moved: it has reached its backend by another socket than was kept with it,
+  // or by the very one. False: it is not kept, or without its backend.
   bool add_backend(int client, int backend);
+  bool reach();
 
   SessionSlot& slot() { return keeper_.table().session(kept_->record().slot); }
   // For PipeRecord::claim().
   std::uint64_t owner(Direction direction) const;
   SessionFacts facts();
-  // Without a backend yet?
-  bool is_client_alone() const { return kept_->record().kind == RecordKind::client; }
+  RecordKind kind() const { return kept_->record().kind; }
   bool is_held() const { return kept_->is_held(); }
   // It has to be given up for want of a kept pipe.
   void count_no_pipe();
 
  private:
+  static std::unique_ptr<SessionRecord> make(Keeper& keeper, RecordKind kind,
+                                             const SessionFacts& facts, std::span<const int> fds,
+                                             const Claim& claim);
+
   Keeper& keeper_;
   std::unique_ptr<Kept> kept_;
 };

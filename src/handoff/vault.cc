@@ -48,8 +48,9 @@ void drain(int pipe) {
 
 // The host did not let us have all of them: it cannot go on.
 bool is_incomplete(const FoundRecord& found) {
-  if (found.record.kind == RecordKind::session) return found.fds.size() < 2;
-  return found.record.kind == RecordKind::client && found.fds.empty();
+  const RecordKind kind = found.record.kind;
+  if (kind == RecordKind::session || kind == RecordKind::dialing) return found.fds.size() < 2;
+  return kind == RecordKind::client && found.fds.empty();
 }
 
 void end_all_of(const FoundRecord& found) {
@@ -200,7 +201,11 @@ void Vault::search(std::vector<StoredFd> capsules) {
     KeptSession session;
     session.keeper = each.keeper;
     session.client = std::move(each.fds[0]);
-    if (each.fds.size() > 1) session.backend = std::move(each.fds[1]);
+    if (each.fds.size() > 1) {
+      session.backend = std::move(each.fds[1]);
+    } else {
+      net::reset_on_close(session.client.get());  // it may have been kept and no more
+    }
     session.record = std::make_unique<SessionRecord>(*keepers_[each.keeper], std::move(each.kept));
     sessions_.push_back(std::move(session));
   }
@@ -226,6 +231,7 @@ void Vault::look_into_capsule(Search& search, const StoredFd& stored) {
   std::vector<Keeper::Found> living;
   std::vector<FoundRecord> kept;
   for (FoundRecord& found : all) {
+    settle_dialing(found);
     if (!is_living(search, keeper, found)) {
       ++search.stale;
       if (is_forgotten(found)) end_half_done(found);
@@ -246,9 +252,24 @@ void Vault::look_into_capsule(Search& search, const StoredFd& stored) {
 // Was its slot given up, and not only this copy of it?
 bool Vault::is_forgotten(const FoundRecord& found) const {
   const Record& record = found.record;
-  return (record.kind == RecordKind::session || record.kind == RecordKind::client) &&
+  return is_of_session(record.kind) &&
          (record.slot >= table_->header().sessions_used ||
           table_->session(record.slot).generation != record.generation);
+}
+
+// It is a session if its backend was reached by the socket that was kept with it. Else that socket
+// is of no use: a client alone is dialled for again, or has its backend in a record of its own.
+void Vault::settle_dialing(FoundRecord& found) const {
+  if (found.record.kind != RecordKind::dialing || found.fds.size() != 2 || is_forgotten(found))
+    return;
+  if (table_->session(found.record.slot).reached == Reached::by_first) {
+    found.record.kind = RecordKind::session;
+    return;
+  }
+  net::end_connection(found.fds[1].get());
+  SC_KILL_POINT("dialing_ended");
+  found.fds.pop_back();
+  found.record.kind = RecordKind::client;
 }
 
 // Does the table have it, and all of it come back, and not from another capsule already?
@@ -256,6 +277,8 @@ bool Vault::is_living(Search& search, std::size_t keeper, const FoundRecord& fou
   const Record& record = found.record;
   const bool is_workers = keeper + 1 < keepers_.size();
   switch (record.kind) {
+    case RecordKind::dialing:  // nobody's, or not all of it came back
+      return false;
     case RecordKind::session:
     case RecordKind::client: {
       const std::size_t wanted = record.kind == RecordKind::session ? 2 : 1;
@@ -293,7 +316,7 @@ void Vault::take_in(Search& search, std::size_t keeper, FoundRecord found,
 void Vault::end_what_is_broken(Search& search) {
   for (const auto& [slot, each] : search.sessions) {
     const SessionSlot& at = table_->session(slot);
-    if (at.broken == 0 && (at.reached == 0 || each.fds.size() > 1)) continue;
+    if (at.broken == 0 && (at.reached == Reached::no || each.fds.size() > 1)) continue;
     for (const base::Fd& fd : each.fds) net::end_connection(fd.get());
   }
 }

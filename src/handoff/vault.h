@@ -83,6 +83,7 @@ class Vault {
   void search(std::vector<StoredFd> capsules);
   void look_into_capsule(Search& search, const StoredFd& stored);
   bool is_forgotten(const FoundRecord& found) const;
+  void settle_dialing(FoundRecord& found) const;
   bool is_living(Search& search, std::size_t keeper, const FoundRecord& found) const;
   void take_in(Search& search, std::size_t keeper, FoundRecord found, std::unique_ptr<Kept> kept);
   Owners owners();

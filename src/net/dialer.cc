@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <fstream>
 #include <optional>
@@ -29,10 +30,11 @@ bool is_ephemeral(std::uint16_t port) {
 }  // namespace
 
 struct Dialer::Attempt {
-  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to, base::Instant start,
-          base::Callback<void(Attempt&, loop::Ready)> on_writable)
+  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to, bool is_given,
+          base::Instant start, base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
         fd(std::move(connecting)),
+        by_given(is_given),
         started(start),
         poll(std::make_unique<loop::Poll>(
             loop, fd.get(), [this, done = std::move(on_writable)](loop::Ready ready) mutable {
@@ -40,9 +42,15 @@ struct Dialer::Attempt {
             })) {
     poll->watch(false, true);
   }
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+  ~Attempt() {
+    if (by_given && fd) end_connection(fd.get());
+  }
 
   Address address;
   base::Fd fd;
+  bool by_given;
   base::Instant started;
   std::unique_ptr<loop::Poll> poll;
 };
@@ -61,11 +69,13 @@ std::vector<Address> interleave_families(const std::vector<Address>& addresses) 
   return out;
 }
 
-Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done)
+Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done,
+               base::Fd socket)
     : loop_(loop),
       target_(std::move(target)),
       options_(options),
       on_done_(std::move(on_done)),
+      given_(std::move(socket)),
       attempt_due_(loop, [this] { on_attempt_due(); }),
       deadline_(loop, [this] {
         fail(DialFailure::timeout,
@@ -78,6 +88,7 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
     addresses_.push_back(*literal);
     start_next();
   } else {
+    assert(!given_);
     start_lookup();
   }
 }
@@ -133,7 +144,8 @@ void Dialer::start_next() {
       note(address, DialTry::Result::denied, 0, start);
       continue;
     }
-    auto started = start_connect(address);
+    const bool is_given = bool(given_);
+    auto started = start_connect(address, std::move(given_));
     if (!started) {
       note_failure(started.error().code == base::Errc::internal ? DialFailure::exhausted
                                                                 : DialFailure::refused,
@@ -143,7 +155,7 @@ void Dialer::start_next() {
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(*started), address, start,
+          loop_, std::move(*started), address, is_given, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
       note_failure(DialFailure::exhausted, failure.what(), 0);
@@ -185,7 +197,8 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     attempt.poll->set_on_ready({});  // the next owner's to set
     if (options_.traces_all || !trace_.tried.empty() || attempts_.size() > 1)
       note(attempt.address, DialTry::Result::connected, 0, attempt.started);
-    Dialed dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll)};
+    Dialed dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll),
+                  attempt.by_given};
     std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
     finish({std::move(dialed), {}, {}});
     return;

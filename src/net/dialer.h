@@ -34,6 +34,7 @@ struct Dialed {
   Address address;
   // Watches fd already: one call to the kernel less than another one would cost. Dies before it.
   std::unique_ptr<loop::Poll> poll;
+  bool by_given = false;  // fd is the socket that the dialer was given
 };
 
 struct DialError {
@@ -57,6 +58,10 @@ struct DialOptions {
 // next one starts when one fails, or beside it after kAttemptDelay, and the first that connects
 // wins (RFC 8305, with its recommended delay). Starts when made; on_done comes later, at most once;
 // destruction cancels. Loop's thread only.
+//
+// `socket`: of make_socket(), for a target that is no name, which is then dialled by it alone.
+// Somebody else may have a copy of it, so where it does not come to a connection it is ended, and
+// not only closed.
 class Dialer {
  public:
   struct Outcome {
@@ -69,7 +74,8 @@ class Dialer {
 
   static constexpr std::chrono::milliseconds kAttemptDelay{250};
 
-  Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done);
+  Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done,
+         base::Fd socket = {});
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
   ~Dialer();
@@ -97,6 +103,7 @@ class Dialer {
   base::HostPort target_;
   DialOptions options_;
   OnDone on_done_;
+  base::Fd given_;  // until it is used
   std::optional<loop::Lookup> lookup_;
   std::vector<Address> addresses_;
   std::size_t next_ = 0;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "base/direct_call.h"
 
@@ -70,8 +71,16 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   return fd;
 }
 
-base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
-  base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+base::Fd make_socket(int family) {
+  base::Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return fd;
+  set_nodelay(fd.get());
+  keep_urgent_inline(fd.get());
+  return fd;
+}
+
+base::Result<base::Fd, ConnectError> start_connect(const Address& address, base::Fd socket) {
+  base::Fd fd = socket ? std::move(socket) : make_socket(address.family());
   if (!fd) {
     const int number = errno;
     // Any other errno speaks of the address: a host may be built without its family.
@@ -82,8 +91,6 @@ base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
                          {}},
                         number};
   }
-  set_nodelay(fd.get());
-  keep_urgent_inline(fd.get());
   // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
   if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {

@@ -33,13 +33,18 @@ struct ListenOptions {
 // wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
+// What start_connect() makes for an address of this family. None where the host gives none, which
+// errno explains.
+base::Fd make_socket(int family);
+
 // Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
-// take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
-// host refused at once (no route, no such family).
+// take_error() how it went. `socket`: of make_socket(), for the address's family; without it one is
+// made. internal: out of descriptors or memory for a socket; unavailable: the host refused at once
+// (no route, no such family).
 struct ConnectError : base::Error {
   int number = 0;  // errno
 };
-base::Result<base::Fd, ConnectError> start_connect(const Address& address);
+base::Result<base::Fd, ConnectError> start_connect(const Address& address, base::Fd socket = {});
 
 struct Accepted {
   base::Fd fd;

@@ -53,27 +53,26 @@ std::string_view to_string(Session::State state) {
   return "?";
 }
 
-Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
+Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, NewClient client,
                  const SessionOptions& options, const Pump::Resources& resources,
                  handoff::Keeper* keeper, OnDialed on_dialed, OnEnd on_end)
     : loop_(loop),
       id_(id),
       stream_(std::move(stream)),
-      peer_(client.peer),
-      client_(std::move(client.fd)),
+      peer_(client.accepted.peer),
+      client_(std::move(client.accepted.fd)),
       options_(options),
       resources_(resources),
       keeper_(stream_.spec->durable == core::Durability::off ? nullptr : keeper),
-      times_{client.at, base::SystemClock().wall()},
+      times_{client.accepted.at, base::SystemClock().wall()},
       is_due_(options.durable_after.count() == 0),
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
+      record_(std::move(client.record)),
       activity_(*stream_.counters) {
-  if (keeper_ != nullptr && stream_.spec->durable == core::Durability::early)
-    record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   start();
-  start_dialing();
+  start_dialing(std::move(client.backend));
 }
 
 Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
@@ -121,22 +120,16 @@ void Session::start() {
   lifetime_due_->start(std::chrono::ceil<std::chrono::milliseconds>(lifetime - age()) + kLate);
 }
 
-void Session::start_dialing() {
+void Session::start_dialing(base::Fd socket) {
   dialer_ = std::make_unique<net::Dialer>(
       loop_, stream_.spec->backend,
       net::DialOptions{stream_.spec->connect_timeout.value_or(options_.connect_timeout),
                        options_.denied_ports},
-      [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); });
+      [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }, std::move(socket));
 }
 
 handoff::SessionFacts Session::facts() const {
-  handoff::SessionFacts facts;
-  facts.port = stream_.spec->port;
-  facts.stream_created_at = stream_.spec->created_at;
-  facts.started_at = facts.last_byte_at =
-      std::chrono::floor<std::chrono::milliseconds>(times_.accepted.time_since_epoch()).count();
-  facts.peer = peer_.address();
-  return facts;
+  return facts_of_new(*stream_.spec, times_.accepted, peer_.address());
 }
 
 void Session::on_outcome(net::Dialer::Outcome outcome) {
@@ -159,7 +152,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
-  if (record_ && !record_->add_backend(client_.get(), outcome.dialed->fd.get())) record_.reset();
+  if (record_ && !keep_backend(*outcome.dialed)) record_.reset();
   SC_KILL_POINT("backend_added");
   try {
     relay_ =
@@ -182,6 +175,11 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   told({});
 }
 
+bool Session::keep_backend(const net::Dialed& dialed) {
+  if (dialed.by_given && record_->kind() == handoff::RecordKind::dialing) return record_->reach();
+  return record_->add_backend(client_.get(), dialed.fd.get());
+}
+
 void Session::keep_alive() {
   keeps_alive_ = true;
   if (relay_) relay_->keep_alive(options_.keepalive);
@@ -196,7 +194,7 @@ bool Session::keep() {
 bool Session::keep_at_last() {
   keep();
   if (keeper_ != nullptr && state_ == State::dialing && !record_)
-    record_ = handoff::SessionRecord::make(*keeper_, facts(), client_.get(), -1);
+    record_ = handoff::SessionRecord::make_client(*keeper_, facts(), client_.get());
   return is_kept();
 }
 

@@ -17,6 +17,7 @@
 #include "net/dialer.h"
 #include "net/socket.h"
 #include "relay/counters.h"
+#include "relay/new_client.h"
 #include "relay/relay.h"
 #include "relay/session_end.h"
 #include "relay/stream_context.h"
@@ -52,7 +53,7 @@ class Session {
 
   // `options`, what `resources` point to and `keeper` outlive the session. No keeper: it ends with
   // the process.
-  Session(loop::Loop& loop, core::SessionId id, StreamContext stream, net::Accepted client,
+  Session(loop::Loop& loop, core::SessionId id, StreamContext stream, NewClient client,
           const SessionOptions& options, const Pump::Resources& resources, handoff::Keeper* keeper,
           OnDialed on_dialed, OnEnd on_end);
   // Goes on where a former process's was; whether it counts for sessions_total, and what it has
@@ -102,9 +103,10 @@ class Session {
   };
 
   void start();
-  void start_dialing();
+  void start_dialing(base::Fd socket = {});
   void on_outcome(net::Dialer::Outcome outcome);
   handoff::SessionFacts facts() const;
+  bool keep_backend(const net::Dialed& dialed);
   void remember(net::DialTrace trace);
   std::chrono::microseconds age() const;
   void end(const RelayEnd& how, std::string detail);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/socket.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,7 @@ struct SessionSpec {
   std::optional<std::chrono::milliseconds> connect_timeout;  // nothing: as the service is set
   std::optional<std::chrono::milliseconds> idle_timeout;     // likewise; 0: none
   core::Durability durable = core::Durability::established;
+  sa_family_t backend_family = AF_UNSPEC;             // of the backend's address; a name has none
   std::int64_t created_at = 0;                        // of the stream, ms since 1970
   std::optional<std::chrono::milliseconds> lifetime;  // as idle_timeout
 };

@@ -137,7 +137,7 @@ void Worker::handle(AdoptSession command) {
     report_if_drained();
     return;
   }
-  add_session(std::move(command.stream), std::move(command.client), true);
+  add_session(std::move(command.stream), NewClient{std::move(command.client)}, true);
 }
 
 void Worker::handle(ResumeSession command) {
@@ -374,12 +374,15 @@ void Worker::handle(const Shutdown&) {
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
   SC_KILL_POINT("accepted");
+  if (keeper_ != nullptr && stream.spec->durable == core::Durability::early && !drain_is_over_) {
+    load_.fetch_add(1, kRelaxed);
+    add_session(stream, keep_at_once(*keeper_, *stream.spec, std::move(client), spares_), true);
+    spares_.refill();  // for the next one
+    return;
+  }
   Worker* target = this;
-  // One of a stream that is durable early is kept at once, by this worker.
-  const bool stays = keeper_ != nullptr && stream.spec->durable == core::Durability::early;
   for (const auto& peer : peers_)
-    if (!stays && peer->load() + kWorthMoving <= load() && peer->load() < target->load())
-      target = peer.get();
+    if (peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
   target->load_.fetch_add(1, kRelaxed);
   AdoptSession adopt{stream, std::move(client)};
   if (target == this) {

@@ -21,6 +21,11 @@ base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOp
   return net::listen_tcp(net::Address::any_v4(port), options);
 }
 
+sa_family_t family_of(const core::Backend& backend) {
+  const auto address = net::Address::parse_ip(backend.host, backend.port);
+  return address ? address->raw()->sa_family : sa_family_t{AF_UNSPEC};
+}
+
 }  // namespace
 
 WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
@@ -132,7 +137,7 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::Wa
   active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
       SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable,
-                  created_at.time_since_epoch().count(), spec.lifetime});
+                  family_of(spec.backend), created_at.time_since_epoch().count(), spec.lifetime});
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {

@@ -30,17 +30,19 @@ POINT = re.compile(r'\bSC_KILL_POINT\("(\w+)"\)')
 # Passed in a life that takes over from a former one, and before it is ready or right after.
 RECOVERY = {"inherited", "probing", "capsule_seen", "looked", "missing_ended", "slots_freed",
             "pipes_given", "copies_finished", "recovered", "resuming", "resumed", "listeners_ended",
-            "client_of_removed", "ended_of_removed"}
+            "client_of_removed", "ended_of_removed", "dialing_ended"}
 HANDING_OVER = {"handing_over", "left"}  # upon SIGTERM
 FIRST_START = {"table_stored"}
 MANY_PIPES = {"pipe_slot", "pipe_kept", "pipe_freed", "pipe_dropped"}  # a worker keeps 16 at rest
 # Of a message that its sink took in part.
 PARTS = {"rest_claimed", "rest_written", "copy_over"}
-# Passed in a life that takes over from one that was killed in the middle of a message.
-RESCUE = {"saved_claimed", "saved", "copy_finished"}
+# Passed in a life that takes over from one that was killed in the middle of a message, or of a dial.
+AFTER = {**dict.fromkeys(("saved_claimed", "saved", "copy_finished"), "copied_in:300"),
+         "dialing_ended": "reaching:30"}
 LATE = {"half_claimed"}  # worth a look when a session is kept that has moved bytes
 # Passed so often that a later time is another situation.
 FREQUENT = {"accepted": 30, "slot": 20, "push": 150, "pushed": 150, "kept": 40, "replaced": 20,
+            "reaching": 30, "reached": 30,
             "claimed": 25, "half_claimed": 5, "spliced_in": 40, "spliced_out": 60, "ended": 15,
             "freed": 30, "dropped": 50, "moving": 3, "capsule_seen": 3, "resuming": 5,
             "handing_over": 6, "copy_begun": 300, "copied_in": 300, "copy_noted": 200,
@@ -157,6 +159,9 @@ class Matrix(handoff.HandoffTest):
         super().setUp()
         self.echo = self.backend(peers.echo)
         self.early = self.host.stream(self.traffic.port, durable="early")
+        # Kept without the socket that its backend is dialled by, as the name is looked up first.
+        self.named = self.host.stream(self.traffic.port, durable="early",
+                                      backend=f"localhost:{self.traffic.port}")
         self.established = self.host.stream(self.traffic.port)
         self.echoed = self.host.stream(self.echo.port, durable="early")
         more = self.backend(peers.says(bytes(8 * MB)))
@@ -205,9 +210,10 @@ class Matrix(handoff.HandoffTest):
                                    backend_receive_rate=int(pace / SLOWNESS))
         if name in LATE:
             return [(young, 6)]
-        short = self.traffic.begin("rate", self.early, per_second=300, seconds=0.5 * SLOWNESS)
         # Of those that are kept early: the one that each worker was about to keep.
-        return [(short, WORKERS), (young, 6)]
+        short = [(self.traffic.begin("rate", port, per_second=per_second, seconds=0.5 * SLOWNESS),
+                  WORKERS) for port, per_second in ((self.early, 300), (self.named, 100))]
+        return [*short, (young, 6)]
 
     def urgent(self):
         sock = self.client(self.echoed)
@@ -311,8 +317,8 @@ class Matrix(handoff.HandoffTest):
         for sock in full:
             sock.sendall(b"!")
         for _ in range(lives):
-            if name in RESCUE:
-                self.live_until("copied_in:300", new)
+            if name in AFTER:
+                self.live_until(AFTER[name], new)
             self.live_until(point, new)
         self.launch()
         self.host.wait_ready()

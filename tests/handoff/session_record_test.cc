@@ -9,6 +9,7 @@ namespace {
 
 using handoff::Direction;
 using handoff::PipeRecord;
+using handoff::Reached;
 using handoff::RecordKind;
 using handoff::SessionRecord;
 using handoff::Trouble;
@@ -40,7 +41,7 @@ TEST_CASE_METHOD(RecordFixture, "what is told of a session is read from its reco
   CHECK(facts.bytes_in == 10);
   CHECK(facts.bytes_out == 20);
   CHECK(facts.peer == *net::Address::parse_ip("192.0.2.7", 40'000));
-  CHECK_FALSE(record->is_client_alone());
+  CHECK(record->kind() == RecordKind::session);
   CHECK(record->is_held());
   CHECK(counters.sessions == 1);
 }
@@ -134,25 +135,25 @@ TEST_CASE_METHOD(RecordFixture,
                  "more sessions than the table has slots are not kept, which is counted") {
   while (table->take_session()) {
   }
-  CHECK_FALSE(SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1));
+  CHECK_FALSE(SessionRecord::make_client(keeper, facts_of(9000), carried.client.near.get()));
   CHECK(not_kept(Trouble::table_full) == 1);
 }
 
 TEST_CASE_METHOD(RecordFixture, "a client alone is kept with its backend once that is reached") {
-  const auto record = SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1);
+  const auto record = SessionRecord::make_client(keeper, facts_of(9000), carried.client.near.get());
   REQUIRE(record);
-  CHECK(record->is_client_alone());
+  CHECK(record->kind() == RecordKind::client);
   CHECK(net::resets_on_close(carried.client.near.get()));
   const std::uint64_t owner = record->owner(Direction::up);
   CHECK(record->add_backend(carried.client.near.get(), carried.backend.near.get()));
-  CHECK_FALSE(record->is_client_alone());
+  CHECK(record->kind() == RecordKind::session);
   CHECK(record->owner(Direction::up) == owner);
   CHECK(net::resets_on_close(carried.backend.near.get()));
   CHECK(counters.sessions == 1);
 }
 
 TEST_CASE_METHOD(RecordFixture, "a backend that cannot be added leaves the client kept alone") {
-  const auto record = SessionRecord::make(keeper, facts_of(9000), carried.client.near.get(), -1);
+  const auto record = SessionRecord::make_client(keeper, facts_of(9000), carried.client.near.get());
   REQUIRE(record);
   const base::Fd pipe = make_pipe();
   const std::array<int, 1> fds{pipe.get()};
@@ -161,10 +162,71 @@ TEST_CASE_METHOD(RecordFixture, "a backend that cannot be added leaves the clien
     others.push_back(keeper.keep({0, RecordKind::listener, 1, 0, 0}, fds));
   manager.refuse(true);
   CHECK_FALSE(record->add_backend(carried.client.near.get(), carried.backend.near.get()));
-  CHECK(record->is_client_alone());
+  CHECK(record->kind() == RecordKind::client);
   CHECK(record->is_held());
   CHECK_FALSE(net::resets_on_close(carried.backend.near.get()));
   CHECK(not_kept(Trouble::store_refused) == 1);
+}
+
+struct DialingFixture : RecordFixture {
+  std::unique_ptr<SessionRecord> keep() {
+    return SessionRecord::make_dialing(keeper, facts_of(9000), carried.client.near.get(),
+                                       carried.backend.near.get());
+  }
+  bool other_keeps(const CarriedSession& other) {
+    return SessionRecord::make(keeper, facts_of(9001), other.client.near.get(),
+                               other.backend.near.get()) != nullptr;
+  }
+  std::size_t stored() const {
+    std::size_t records = 0;
+    for (const handoff::StoredFd& each : manager.passed())
+      records += handoff::look_into(each.fd.get()).size();
+    return records;
+  }
+};
+
+TEST_CASE_METHOD(DialingFixture, "a client and the socket to dial by are kept by one copy") {
+  const auto record = keep();
+  REQUIRE(record);
+  CHECK(record->kind() == RecordKind::dialing);
+  CHECK(net::resets_on_close(carried.client.near.get()));
+  CHECK(net::resets_on_close(carried.backend.near.get()));
+  CHECK(record->slot().reached == Reached::no);
+  CHECK(record->reach());
+  CHECK(record->slot().reached == Reached::by_first);
+  CHECK(stored() == 1);
+  CHECK(counters.sessions == 1);
+}
+
+TEST_CASE_METHOD(DialingFixture, "a backend that was reached by another socket is kept with it") {
+  const auto record = keep();
+  REQUIRE(record);
+  const CarriedSession other;
+  CHECK(record->add_backend(carried.client.near.get(), other.backend.near.get()));
+  CHECK(record->kind() == RecordKind::session);
+  CHECK(record->slot().reached == Reached::by_later);
+  CHECK(stored() == 2);
+}
+
+TEST_CASE_METHOD(DialingFixture, "a client that cannot be kept leaves both sockets as they were") {
+  manager.refuse(true);
+  CHECK_FALSE(keep());
+  CHECK_FALSE(net::resets_on_close(carried.client.near.get()));
+  CHECK_FALSE(net::resets_on_close(carried.backend.near.get()));
+  CHECK(not_kept(Trouble::store_refused) == 1);
+  CHECK(table->take_session() == 0U);
+}
+
+TEST_CASE_METHOD(DialingFixture, "what the manager has refused meanwhile is reached unkept") {
+  const auto record = keep();
+  REQUIRE(record);
+  for (const std::string& name : manager.names()) manager.remove(name);
+  const CarriedSession other;
+  CHECK_FALSE(other_keeps(other));  // which finds it out
+  CHECK_FALSE(record->is_held());
+  CHECK_FALSE(record->reach());
+  CHECK(record->slot().reached == Reached::no);
+  CHECK(counters.sessions == 0);
 }
 
 TEST_CASE_METHOD(RecordFixture, "a session that lacks a kept pipe is counted") {

@@ -41,7 +41,7 @@ TEST_CASE_METHOD(VaultFixture, "a former process's session is found with both it
 }
 
 TEST_CASE_METHOD(VaultFixture, "a client whose backend was being dialled is found alone") {
-  auto record = SessionRecord::make(keeper(), facts_of(9000), carried.client.near.get(), -1);
+  auto record = SessionRecord::make_client(keeper(), facts_of(9000), carried.client.near.get());
   leave();
   record.reset();
   carried.client.near.reset();
@@ -49,13 +49,13 @@ TEST_CASE_METHOD(VaultFixture, "a client whose backend was being dialled is foun
   auto sessions = vault->take_sessions();
   REQUIRE(sessions.size() == 1);
   CHECK_FALSE(sessions[0].backend);
-  CHECK(sessions[0].record->is_client_alone());
+  CHECK(sessions[0].record->kind() == RecordKind::client);
   say(carried.client.far, sessions[0].client);
 }
 
 TEST_CASE_METHOD(VaultFixture,
                  "a session that was a client alone first is found with its backend") {
-  auto record = SessionRecord::make(keeper(), facts_of(9000), carried.client.near.get(), -1);
+  auto record = SessionRecord::make_client(keeper(), facts_of(9000), carried.client.near.get());
   REQUIRE(record->add_backend(carried.client.near.get(), carried.backend.near.get()));
   leave();
   record.reset();
@@ -64,7 +64,7 @@ TEST_CASE_METHOD(VaultFixture,
   auto sessions = vault->take_sessions();
   REQUIRE(sessions.size() == 1);
   CHECK(sessions[0].backend);
-  CHECK_FALSE(sessions[0].record->is_client_alone());
+  CHECK(sessions[0].record->kind() == RecordKind::session);
   say(carried.client.far, sessions[0].client);
 }
 

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -325,6 +326,61 @@ TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it connects says nothing
   CHECK(fd_count() == before);
   turn(loop);
   CHECK(calls == 0);
+}
+
+// Somebody else has a copy of the socket that a dialer is given.
+struct GivenFixture : DialFixture {
+  base::Fd copy;
+
+  int dial_by_given(std::uint16_t port) {
+    base::Fd socket = net::make_socket(AF_INET);
+    REQUIRE(socket);
+    copy = base::Fd(::dup(socket.get()));
+    const int fd = socket.get();
+    dialer.emplace(
+        loop, base::HostPort{"127.0.0.1", port}, options,
+        [this](net::Dialer::Outcome told) {
+          ++calls;
+          outcome = std::move(told);
+        },
+        std::move(socket));
+    return fd;
+  }
+};
+
+TEST_CASE_METHOD(GivenFixture, "an address is dialed by the socket that is given") {
+  const TcpListener listener;
+  const int given = dial_by_given(listener.port());
+  REQUIRE(finishes());
+  REQUIRE(outcome.dialed);
+  CHECK(outcome.dialed->fd.get() == given);
+  CHECK(outcome.dialed->by_given);
+  dialer.reset();
+  CHECK_FALSE(net::is_closed(copy.get()));
+  calls = 0;
+  dial("127.0.0.1", listener.port());
+  REQUIRE(finishes());
+  REQUIRE(outcome.dialed);
+  CHECK_FALSE(outcome.dialed->by_given);
+}
+
+TEST_CASE_METHOD(GivenFixture, "a given socket goes with its dialer, whoever has a copy") {
+  const TcpListener listener;
+  const SilentListener silent;
+  SECTION("while nobody answers") { dial_by_given(silent.port()); }
+  SECTION("when it was answered and nobody was told") { dial_by_given(listener.port()); }
+  CHECK_FALSE(net::is_closed(copy.get()));
+  dialer.reset();
+  CHECK(net::is_closed(copy.get()));
+  CHECK(calls == 0);
+}
+
+TEST_CASE_METHOD(GivenFixture, "a given socket whose time is over is ended, whoever has a copy") {
+  options.timeout = 30ms;
+  const SilentListener silent;
+  dial_by_given(silent.port());
+  check_failed(DialFailure::timeout, "no answer");
+  CHECK(net::is_closed(copy.get()));
 }
 
 TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it looks up says nothing, leaves nothing") {

@@ -24,6 +24,8 @@ struct KeptSessionFixture : LoopFixture {
   std::vector<std::byte> buffer{relay::Pump::kBuffer};
   relay::SessionOptions options;
   core::Durability durable = core::Durability::established;
+  sa_family_t backend_family = AF_INET;
+  net::SpareSockets spares;
   std::shared_ptr<relay::StreamCounters> counters = std::make_shared<relay::StreamCounters>();
   base::Fd listener = listen_on_loopback();
   base::Fd client;
@@ -41,10 +43,15 @@ struct KeptSessionFixture : LoopFixture {
     stream.counters = counters;
     relay::SessionSpec spec{9000, core::Backend{"127.0.0.1", port_of(listener)}, {}, {}};
     spec.durable = durable;
+    spec.backend_family = backend_family;
     stream.spec = std::make_shared<const relay::SessionSpec>(spec);
     net::Accepted accepted{std::move(pair.near), net::local_address(client.get())};
+    relay::NewClient came =
+        durable == core::Durability::early
+            ? relay::keep_at_once(vault->keeper(0), spec, std::move(accepted), spares)
+            : relay::NewClient{std::move(accepted)};
     session.emplace(
-        loop, 1, std::move(stream), std::move(accepted), options,
+        loop, 1, std::move(stream), std::move(came), options,
         relay::Pump::Resources{buffer, &pipes}, &vault->keeper(0), [](const std::string&) {},
         [this](const relay::SessionEnd& told) {
           end = told.reason;
@@ -94,14 +101,43 @@ TEST_CASE_METHOD(KeptSessionFixture,
                  "a session is kept when its backend is reached, off never is") {
   durable = GENERATE(core::Durability::off, core::Durability::established, core::Durability::early);
   const bool is_kept = durable != core::Durability::off;
+  const bool is_early = durable == core::Durability::early;
   start();
-  CHECK(stored(RecordKind::client) == (durable == core::Durability::early ? 1 : 0));
+  CHECK(stored(RecordKind::dialing) == (is_early ? 1 : 0));
   connect();
-  CHECK(stored(RecordKind::session) == (is_kept ? 1 : 0));
+  CHECK(stored(RecordKind::session) == (is_kept && !is_early ? 1 : 0));
   CHECK(kept() == (is_kept ? 1 : 0));
   CHECK(session->keep() == is_kept);
+  CHECK(session->is_kept() == is_kept);
   ends_in_order();
   CHECK(kept() == 0);
+}
+
+TEST_CASE_METHOD(KeptSessionFixture, "a client whose backend is a name is kept alone first") {
+  durable = core::Durability::early;
+  backend_family = AF_UNSPEC;
+  start();
+  CHECK(stored(RecordKind::client) == 1);
+  connect();
+  CHECK(stored(RecordKind::session) == 1);
+  ends_in_order();
+}
+
+TEST_CASE_METHOD(KeptSessionFixture, "a session that was kept early is one for the next process") {
+  durable = core::Durability::early;
+  start();
+  connect();
+  send_all(client, "question");
+  CHECK(receive(backend, 8) == "question");
+  vault->keeper(0).leave();
+  session.reset();
+  const auto next = handoff::Vault::open(manager.link(), manager.passed(), 1, 16);
+  REQUIRE(next);
+  const auto sessions = (*next)->take_sessions();
+  REQUIRE(sessions.size() == 1);
+  CHECK(sessions[0].backend);
+  send_all(backend, "answer");
+  CHECK(receive(sessions[0].backend, 6) == "answer");
 }
 
 TEST_CASE_METHOD(KeptSessionFixture, "a session that is not old enough is kept once it is") {
@@ -160,11 +196,24 @@ TEST_CASE_METHOD(KeptSessionFixture, "a kept session that is cut is cut, whoever
   CHECK(receive_to_end(backend).reset);
 }
 
-TEST_CASE_METHOD(KeptSessionFixture, "a kept client whose backend refuses is reset") {
+TEST_CASE_METHOD(KeptSessionFixture,
+                 "a client that is cut while it is dialled for is cut, whoever has copies") {
   durable = core::Durability::early;
   start();
   CHECK(kept() == 1);
+  backend = accept_one(listener.get()).fd;  // as its session does not know yet
   session->cut(core::EndReason::killed);
+  CHECK(receive_to_end(client).reset);
+  CHECK(receive_to_end(backend).reset);
+  CHECK(kept() == 0);
+}
+
+TEST_CASE_METHOD(KeptSessionFixture, "a kept client whose backend refuses is reset") {
+  durable = core::Durability::early;
+  net::stop_listening(listener.get());
+  start();
+  turn_until([&] { return end.has_value(); });
+  CHECK(*end == core::EndReason::backend_refused);
   CHECK(receive_to_end(client).reset);
   CHECK(kept() == 0);
 }
@@ -204,6 +253,7 @@ TEST_CASE_METHOD(UnkeptAgainFixture,
 TEST_CASE_METHOD(UnkeptAgainFixture,
                  "a client kept early whose backend cannot be added goes on and ends") {
   durable = core::Durability::early;
+  backend_family = AF_UNSPEC;
   start();
   fill_capsule();
   manager.refuse(true);

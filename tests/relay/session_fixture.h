@@ -46,7 +46,7 @@ struct SessionFixture : LoopFixture {
     std::optional<FullFdTable> full;
     if (is_host_full) full.emplace();
     session.emplace(
-        loop, 1, std::move(stream), std::move(accepted), options,
+        loop, 1, std::move(stream), relay::NewClient{std::move(accepted)}, options,
         relay::Pump::Resources{buffer, &pipes}, nullptr,
         [this](const std::string& trouble) { dialed.push_back(trouble); },
         [this](const relay::SessionEnd& end) {
