@@ -13,14 +13,17 @@ struct Capsule {
   std::string name;
   base::Fd inner;         // of a sealed one: closed
   std::size_t total = 0;  // records in it
+  std::size_t moved = 0;  // of these, those that were in another one before
+  std::size_t ended = 0;  // of what was in it
   std::vector<Kept*> living;
   bool is_strange = false;  // by its name it is another keeper's: there were more or fewer of them
 };
 
 namespace {
 
-// A capsule whose records are this many times as many as those that count is given up.
-constexpr std::size_t kWasteful = 4;
+// What moves on may be a quarter of what a capsule takes: else the same few would move again and
+// again, for hardly anybody who ends beside them.
+constexpr std::size_t kMostMoved = 4;
 
 Trouble to_trouble(int error) {
   if (error == ETOOMANYREFS) return Trouble::in_flight;
@@ -46,6 +49,8 @@ Keeper::Keeper(const StoreLink& link, Table& table, KeepCounters& counters, std:
 Keeper::~Keeper() = default;
 
 void Keeper::prepare() {
+  if (calls_to_skip_ > 0) return;
+  if (current_ != nullptr && is_full(*current_)) seal_current();
   if (current_ == nullptr) open_capsule();
 }
 
@@ -73,9 +78,13 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
     --calls_to_skip_;
     return false;
   }
+  // A client that was accepted this moment is lost by a kill until it is kept, and has no time for
+  // another capsule: the message about it wakes the manager, which may take this core for a while.
+  const bool has_time = record.kind != RecordKind::client && record.kind != RecordKind::dialing;
   // Twice: the first capsule may be full.
   for (int i = 0; i < 2; ++i) {
-    if (current_ != nullptr && current_->total >= kMostRecords) seal_current();
+    if (current_ != nullptr && (has_time ? is_full(*current_) : current_->total >= kMostRecords))
+      seal_current();
     Capsule* capsule = current_ != nullptr ? current_ : open_capsule();
     if (capsule == nullptr) break;
     SC_KILL_POINT("push");
@@ -100,6 +109,13 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
     }
   }
   return false;
+}
+
+bool Keeper::is_full(const Capsule& capsule) const {
+  if (capsule.total >= kMostRecords) return true;
+  if (eager_ || capsule.ended < kManyEnded || capsule.moved * kMostMoved > capsule.total)
+    return false;
+  return 2 * capsule.living.size() >= capsule.ended;
 }
 
 Capsule* Keeper::open_capsule() {
@@ -156,6 +172,7 @@ void Keeper::take_out(Kept& kept) {
 void Keeper::forget(Kept& kept) {
   Capsule& capsule = *kept.capsule_;
   take_out(kept);
+  ++capsule.ended;
   if (!is_leaving_ && !is_adopting_ && !eager_) settle(capsule);
 }
 
@@ -172,14 +189,15 @@ void Keeper::seal_current() {
 }
 
 // The current one is left alone as long as it takes records: it is given up when it is full.
-void Keeper::settle(Capsule& capsule, std::size_t least) {
+void Keeper::settle(Capsule& capsule, bool was_adopting) {
   if (&capsule == current_ && !(eager_ && capsule.living.size() < capsule.total)) return;
   if (&capsule == resting_ && !capsule.living.empty()) return;
   const std::size_t living = capsule.living.size();
   // By the name of a strange one the next process would look for a session with one worker, and for
-  // its pipes, which we make, with another.
-  const bool is_to_go = living == 0 || living < least || capsule.is_strange ||
-                        (eager_ ? living < capsule.total : living * kWasteful < capsule.total);
+  // its pipes, which we make, with another. Of each process that went before there is one that was
+  // not full: else they would add up.
+  const bool is_to_go = living == 0 || capsule.is_strange || (eager_ && living < capsule.total) ||
+                        ((!eager_ || was_adopting) && living < kFewLiving);
   if (!is_to_go) return;
   if (&capsule == current_) current_ = nullptr;
   if (move_on(capsule)) remove(capsule);
@@ -191,6 +209,7 @@ bool Keeper::move_on(Capsule& capsule) {
   while (!capsule.living.empty()) {
     Kept& kept = *capsule.living.back();
     if (!push(kept, kept.record_, kept.fds())) return false;  // it stays where it is
+    ++kept.capsule_->moved;
     SC_KILL_POINT("moving");
   }
   SC_KILL_POINT("moved");
@@ -222,15 +241,13 @@ void Keeper::on_refused(Capsule& capsule) {
 void Keeper::flush() {
   const bool was_adopting = std::exchange(is_adopting_, false);
   if (is_leaving_) return;  // their descriptors may be closed by now
-  // Of each process that went before there is one that was not full: else they would add up.
-  const std::size_t least = was_adopting ? kMostRecords / kWasteful : 0;
   std::vector<Capsule*> all;
   for (const auto& each : capsules_) all.push_back(each.get());
   // Settling one may remove another.
   for (Capsule* each : all)
     if (std::any_of(capsules_.begin(), capsules_.end(),
                     [each](const auto& present) { return present.get() == each; }))
-      settle(*each, least);
+      settle(*each, was_adopting);
 }
 
 }  // namespace sc::handoff

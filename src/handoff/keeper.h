@@ -60,6 +60,13 @@ class Keeper {
  public:
   // Half of what a socket's default buffer takes; a record costs an sk_buff of it.
   static constexpr std::size_t kMostRecords = 128;
+  // A capsule takes no more once so many of what was in it have ended, and half as many live: the
+  // kernel frees the sockets of those that ended when it goes, all at once, and whoever lives waits
+  // for that where the manager has the core that its peers need. Where few live, nobody waits, and
+  // more capsules would be the manager's work alone.
+  static constexpr std::size_t kManyEnded = 16;
+  // A full one of which fewer live is given up, and they move on.
+  static constexpr std::size_t kFewLiving = kMostRecords / 4;
   // Calls that do without after the manager took no capsule; asking each time costs it and us.
   static constexpr unsigned kRefusedCalls = 64;
 
@@ -75,8 +82,9 @@ class Keeper {
   Table& table() { return table_; }
   KeepCounters& counters() { return counters_; }
 
-  // Asks the manager for the first capsule ahead, so that it is known to be refused, if it is, when
-  // the first session comes.
+  // Asks the manager for the next capsule ahead, if one is needed: so that the first is known to be
+  // refused, if it is, when the first session comes, and that no client waits for one of the
+  // others.
   void prepare();
   // Null: it is not kept; trouble() says why.
   std::unique_ptr<Kept> keep(const Record& record, std::span<const int> fds);
@@ -95,8 +103,7 @@ class Keeper {
   // Whatever is let go until then stays in its capsule; flush() follows.
   void begin_adopting() { is_adopting_ = true; }
 
-  // Empties capsules that hold what was let go: all such if eager, else those that hold little
-  // else.
+  // Empties capsules that hold what was let go: all such if eager, else those of which few live.
   void flush();
 
   // From now on nothing is let go any more, so that the next process finds all as it is.
@@ -108,11 +115,12 @@ class Keeper {
 
   Capsule* open_capsule();
   bool push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former = nullptr);
+  bool is_full(const Capsule& capsule) const;
   static void put_into(Capsule& capsule, Kept& kept);
   static void take_out(Kept& kept);
   void forget(Kept& kept);
   void seal_current();
-  void settle(Capsule& capsule, std::size_t least = 0);
+  void settle(Capsule& capsule, bool was_adopting = false);
   bool move_on(Capsule& capsule);
   void remove(Capsule& capsule);
   void on_refused(Capsule& capsule);

@@ -377,7 +377,9 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   if (keeper_ != nullptr && stream.spec->durable == core::Durability::early && !drain_is_over_) {
     load_.fetch_add(1, kRelaxed);
     add_session(stream, keep_at_once(*keeper_, *stream.spec, std::move(client), spares_), true);
-    spares_.refill();  // for the next one
+    // For the next one.
+    spares_.refill();
+    keeper_->prepare();
     return;
   }
   Worker* target = this;

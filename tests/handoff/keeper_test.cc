@@ -77,6 +77,66 @@ TEST_CASE_METHOD(KeeperFixture, "a capsule in which nothing lives is given up on
   CHECK(stored() == std::multiset<std::uint32_t>{1000});
 }
 
+TEST_CASE_METHOD(KeeperFixture, "a capsule of which many have ended takes no more") {
+  Held passing = keep_many(0, Keeper::kManyEnded);
+  const Held beside = keep_many(500, Keeper::kManyEnded / 2);
+  passing.clear();
+  const auto next = keep(1000);
+  CHECK(manager.names() == std::vector<std::string>{"c0-1", "c0-2"});
+  const Held later = keep_many(2000, Keeper::kMostRecords);
+  CHECK(manager.names() == std::vector<std::string>{"c0-2", "c0-3"});  // with what had not ended
+  for (const auto& [slot, kept] : beside) {
+    CHECK(kept->is_held());
+    CHECK(stored().count(slot) == 1);
+  }
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a capsule in which few live takes more, however many have ended") {
+  const Held beside = keep_many(500, Keeper::kManyEnded / 2 - 1);
+  constexpr std::uint32_t kPassing = 100;
+  for (std::uint32_t i = 0; i < kPassing; ++i) REQUIRE(keep(1000 + i));  // one at a time
+  CHECK(manager.names() == std::vector<std::string>{"c0-1"});
+}
+
+TEST_CASE_METHOD(KeeperFixture,
+                 "a capsule into which much has moved takes more before it is full") {
+  const Held long_lived = keep_many(0, 20);
+  constexpr std::uint32_t kPassing = 10'000;
+  for (std::uint32_t i = 0; i < kPassing; ++i) REQUIRE(keep(1000 + i));
+  CHECK(manager.times_asked() < 100);
+  const auto slots = stored();
+  for (const auto& [slot, kept] : long_lived) CHECK(slots.count(slot) == 1);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "a client that was just accepted waits for no other capsule") {
+  const Held beside = keep_many(500, Keeper::kManyEnded / 2);
+  keep_many(0, Keeper::kManyEnded).clear();
+  const auto kind = GENERATE(RecordKind::client, RecordKind::dialing);
+  const std::array<int, 1> fds{pipe.get()};
+  const auto keep_client = [&](std::uint32_t slot) {
+    auto kept = keeper->keep({slot, kind, 1, 0, slot + 1}, fds);
+    REQUIRE(kept);
+    return kept;
+  };
+  const auto client = keep_client(1000);
+  CHECK(manager.names() == std::vector<std::string>{"c0-1"});
+  keeper->prepare();
+  CHECK(manager.names() == std::vector<std::string>{"c0-1", "c0-2"});
+  const auto next = keep_client(1001);
+  CHECK(manager.times_asked() == 2);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "another capsule is asked for ahead once this one is full") {
+  Held held = keep_many(0, Keeper::kMostRecords - 1);
+  keeper->prepare();
+  CHECK(manager.times_asked() == 1);
+  held[1000] = keep(1000);
+  keeper->prepare();
+  CHECK(manager.times_asked() == 2);
+  manager.refuse(true);  // does without it
+  CHECK(keep(1001));
+}
+
 TEST_CASE_METHOD(KeeperFixture, "of a capsule that is mostly dead the living ones move on") {
   Held held = keep_many(0, Keeper::kMostRecords);
   const Held later = keep_many(1000, Keeper::kMostRecords + 1);
