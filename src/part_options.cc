@@ -17,7 +17,7 @@ namespace {
 // Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
 constexpr std::size_t kOtherDescriptors = 128;
 constexpr std::size_t kWorkerDescriptors =
-    8;  // its loop's: two epoll sets, a pipe, an eventfd; two spares
+    8;  // two epoll sets, a pipe, an eventfd, two spare sockets, a capsule
 
 api::Trust to_trust(config::ApiAuth auth) {
   switch (auth) {

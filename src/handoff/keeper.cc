@@ -23,7 +23,7 @@ namespace {
 
 // What moves on may be a quarter of what a capsule takes: else the same few would move again and
 // again, for hardly anybody who ends beside them.
-constexpr std::size_t kMostMoved = 4;
+constexpr std::size_t kMovedPart = 4;
 
 Trouble to_trouble(int error) {
   if (error == ETOOMANYREFS) return Trouble::in_flight;
@@ -113,7 +113,7 @@ bool Keeper::push(Kept& kept, const Record& record, std::span<const int> fds, Ca
 
 bool Keeper::is_full(const Capsule& capsule) const {
   if (capsule.total >= kMostRecords) return true;
-  if (eager_ || capsule.ended < kManyEnded || capsule.moved * kMostMoved > capsule.total)
+  if (eager_ || capsule.ended < kManyEnded || capsule.moved * kMovedPart > capsule.total)
     return false;
   return 2 * capsule.living.size() >= capsule.ended;
 }
@@ -196,8 +196,9 @@ void Keeper::settle(Capsule& capsule, bool was_adopting) {
   // By the name of a strange one the next process would look for a session with one worker, and for
   // its pipes, which we make, with another. Of each process that went before there is one that was
   // not full: else they would add up.
-  const bool is_to_go = living == 0 || capsule.is_strange || (eager_ && living < capsule.total) ||
-                        ((!eager_ || was_adopting) && living < kFewLiving);
+  const bool is_to_go =
+      living == 0 || capsule.is_strange || (eager_ && living < capsule.total) ||
+      (living < kFewLiving && (was_adopting || (!eager_ && living < capsule.total)));
   if (!is_to_go) return;
   if (&capsule == current_) current_ = nullptr;
   if (move_on(capsule)) remove(capsule);

@@ -63,7 +63,7 @@ class Keeper {
   // A capsule takes no more once so many of what was in it have ended, and half as many live: the
   // kernel frees the sockets of those that ended when it goes, all at once, and whoever lives waits
   // for that where the manager has the core that its peers need. Where few live, nobody waits, and
-  // more capsules would be the manager's work alone.
+  // more capsules would be the manager's work alone. The few pipes of a worker count as well.
   static constexpr std::size_t kManyEnded = 16;
   // A full one of which fewer live is given up, and they move on.
   static constexpr std::size_t kFewLiving = kMostRecords / 4;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -111,6 +112,7 @@ SessionRecord::~SessionRecord() {
 }
 
 bool SessionRecord::add_backend(int client, int backend) {
+  if (!is_held()) return false;  // which was counted when it was found out
   const std::array<int, 2> fds{client, backend};
   net::reset_on_close(backend);
   if (keeper_.replace(
@@ -125,7 +127,8 @@ bool SessionRecord::add_backend(int client, int backend) {
 }
 
 bool SessionRecord::reach() {
-  if (!is_held()) return false;  // which was counted when it was found out
+  assert(kind() == RecordKind::dialing);
+  if (!is_held()) return false;  // likewise
   SC_KILL_POINT("reaching");
   slot().reached = Reached::by_first;
   SC_KILL_POINT("reached");

@@ -48,9 +48,8 @@ void drain(int pipe) {
 
 // The host did not let us have all of them: it cannot go on.
 bool is_incomplete(const FoundRecord& found) {
-  const RecordKind kind = found.record.kind;
-  if (kind == RecordKind::session || kind == RecordKind::dialing) return found.fds.size() < 2;
-  return kind == RecordKind::client && found.fds.empty();
+  if (found.record.kind == RecordKind::session) return found.fds.size() < 2;
+  return found.record.kind == RecordKind::client && found.fds.empty();
 }
 
 void end_all_of(const FoundRecord& found) {
@@ -260,16 +259,16 @@ bool Vault::is_forgotten(const FoundRecord& found) const {
 // It is a session if its backend was reached by the socket that was kept with it. Else that socket
 // is of no use: a client alone is dialled for again, or has its backend in a record of its own.
 void Vault::settle_dialing(FoundRecord& found) const {
-  if (found.record.kind != RecordKind::dialing || found.fds.size() != 2 || is_forgotten(found))
-    return;
+  if (found.record.kind != RecordKind::dialing || is_forgotten(found)) return;
   if (table_->session(found.record.slot).reached == Reached::by_first) {
     found.record.kind = RecordKind::session;
     return;
   }
+  found.record.kind = RecordKind::client;
+  if (found.fds.size() < 2) return;
   net::end_connection(found.fds[1].get());
   SC_KILL_POINT("dialing_ended");
   found.fds.pop_back();
-  found.record.kind = RecordKind::client;
 }
 
 // Does the table have it, and all of it come back, and not from another capsule already?
@@ -277,7 +276,7 @@ bool Vault::is_living(Search& search, std::size_t keeper, const FoundRecord& fou
   const Record& record = found.record;
   const bool is_workers = keeper + 1 < keepers_.size();
   switch (record.kind) {
-    case RecordKind::dialing:  // nobody's, or not all of it came back
+    case RecordKind::dialing:  // nobody's: else it is one of the next two by now
       return false;
     case RecordKind::session:
     case RecordKind::client: {

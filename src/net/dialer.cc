@@ -30,27 +30,23 @@ bool is_ephemeral(std::uint16_t port) {
 }  // namespace
 
 struct Dialer::Attempt {
-  Attempt(loop::Loop& loop, base::Fd connecting, const Address& to, bool is_given,
-          base::Instant start, base::Callback<void(Attempt&, loop::Ready)> on_writable)
+  // By the dialer's own socket, or by one that it was given.
+  Attempt(loop::Loop& loop, base::Fd own, int given, const Address& to, base::Instant start,
+          base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
-        fd(std::move(connecting)),
-        by_given(is_given),
+        fd(std::move(own)),
+        socket(fd ? fd.get() : given),
         started(start),
         poll(std::make_unique<loop::Poll>(
-            loop, fd.get(), [this, done = std::move(on_writable)](loop::Ready ready) mutable {
+            loop, socket, [this, done = std::move(on_writable)](loop::Ready ready) mutable {
               done(*this, ready);
             })) {
     poll->watch(false, true);
   }
-  Attempt(const Attempt&) = delete;
-  Attempt& operator=(const Attempt&) = delete;
-  ~Attempt() {
-    if (by_given && fd) end_connection(fd.get());
-  }
 
   Address address;
   base::Fd fd;
-  bool by_given;
+  int socket;
   base::Instant started;
   std::unique_ptr<loop::Poll> poll;
 };
@@ -93,7 +89,10 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
   }
 }
 
-Dialer::~Dialer() = default;
+Dialer::~Dialer() {
+  attempts_.clear();  // whose polls go before their descriptors
+  if (given_) end_connection(given_.get());
+}
 
 void Dialer::start_lookup() {
   trace_.is_resolving = true;
@@ -144,18 +143,17 @@ void Dialer::start_next() {
       note(address, DialTry::Result::denied, 0, start);
       continue;
     }
-    const bool is_given = bool(given_);
-    auto started = start_connect(address, std::move(given_));
-    if (!started) {
-      note_failure(started.error().code == base::Errc::internal ? DialFailure::exhausted
-                                                                : DialFailure::refused,
-                   started.error().message, started.error().number);
-      note(address, DialTry::Result::failed, started.error().number, start);
+    base::Fd own;
+    if (const auto refused = connect(address, own)) {
+      note_failure(
+          refused->code == base::Errc::internal ? DialFailure::exhausted : DialFailure::refused,
+          refused->message, refused->number);
+      note(address, DialTry::Result::failed, refused->number, start);
       continue;
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(*started), address, is_given, start,
+          loop_, std::move(own), given_.get(), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
       note_failure(DialFailure::exhausted, failure.what(), 0);
@@ -166,6 +164,14 @@ void Dialer::start_next() {
     return;
   }
   if (attempts_.empty()) attempt_due_.start(std::chrono::milliseconds{0});
+}
+
+std::optional<ConnectError> Dialer::connect(const Address& address, base::Fd& own) {
+  if (given_) return start_connect(given_.get(), address);
+  auto started = start_connect(address);
+  if (!started) return started.error();
+  own = std::move(*started);
+  return std::nullopt;
 }
 
 bool Dialer::is_denied(const Address& address) const {
@@ -185,20 +191,21 @@ void Dialer::on_attempt_due() {
 void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
   // A connect that failed is told as an error (tcp_poll in the kernel), so only then is it asked
   // for.
-  int error = ready.broken ? take_error(attempt.fd.get()) : 0;
+  int error = ready.broken ? take_error(attempt.socket) : 0;
   // On loopback the kernel may pick as source the very port it dials, if that is in
   // ip_local_port_range and nobody listens there. The socket is then connected to itself (RFC 9293
   // section 3.5, simultaneous open): the client would get its own bytes back, and the backend could
   // not bind its port.
   if (error == 0 && is_ephemeral(attempt.address.port()) &&
-      local_address(attempt.fd.get()) == attempt.address)
+      local_address(attempt.socket) == attempt.address)
     error = ECONNREFUSED;
   if (error == 0) {
     attempt.poll->set_on_ready({});  // the next owner's to set
     if (options_.traces_all || !trace_.tried.empty() || attempts_.size() > 1)
       note(attempt.address, DialTry::Result::connected, 0, attempt.started);
-    Dialed dialed{std::move(attempt.fd), attempt.address, std::move(attempt.poll),
-                  attempt.by_given};
+    const bool by_given = !attempt.fd;
+    Dialed dialed{std::move(by_given ? given_ : attempt.fd), attempt.address,
+                  std::move(attempt.poll), by_given};
     std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
     finish({std::move(dialed), {}, {}});
     return;

@@ -60,8 +60,8 @@ struct DialOptions {
 // destruction cancels. Loop's thread only.
 //
 // `socket`: of make_socket(), for a target that is no name, which is then dialled by it alone.
-// Somebody else may have a copy of it, so where it does not come to a connection it is ended, and
-// not only closed.
+// Somebody else may have a copy of it or know its number, so where it does not come to a connection
+// it stays open as long as the dialer, and then is ended and not only closed.
 class Dialer {
  public:
   struct Outcome {
@@ -93,6 +93,8 @@ class Dialer {
   void on_attempt_due();
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
+  // Starts it, by `own` unless a socket was given. Nothing: it is under way.
+  std::optional<ConnectError> connect(const Address& address, base::Fd& own);
   bool is_denied(const Address& address) const;
   void note(const Address& address, DialTry::Result result, int error, base::Instant started);
   void note_failure(DialFailure kind, std::string why, int error);
@@ -103,7 +105,7 @@ class Dialer {
   base::HostPort target_;
   DialOptions options_;
   OnDone on_done_;
-  base::Fd given_;  // until it is used
+  base::Fd given_;  // until it has connected
   std::optional<loop::Lookup> lookup_;
   std::vector<Address> addresses_;
   std::size_t next_ = 0;

@@ -79,8 +79,8 @@ base::Fd make_socket(int family) {
   return fd;
 }
 
-base::Result<base::Fd, ConnectError> start_connect(const Address& address, base::Fd socket) {
-  base::Fd fd = socket ? std::move(socket) : make_socket(address.family());
+base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
+  base::Fd fd = make_socket(address.family());
   if (!fd) {
     const int number = errno;
     // Any other errno speaks of the address: a host may be built without its family.
@@ -91,14 +91,18 @@ base::Result<base::Fd, ConnectError> start_connect(const Address& address, base:
                          {}},
                         number};
   }
-  // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
-  if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno != EINPROGRESS &&
-      errno != EINTR) {
-    const int number = errno;
-    return ConnectError{
-        {base::Errc::unavailable, base::describe_errno(address.to_string(), number), {}}, number};
-  }
+  if (auto refused = start_connect(fd.get(), address)) return std::move(*refused);
   return fd;
+}
+
+std::optional<ConnectError> start_connect(int socket, const Address& address) {
+  // EINTR: the connect goes on (connect(2)), as with EINPROGRESS.
+  if (::connect(socket, address.raw(), address.size()) == 0 || errno == EINPROGRESS ||
+      errno == EINTR)
+    return std::nullopt;
+  const int number = errno;
+  return ConnectError{
+      {base::Errc::unavailable, base::describe_errno(address.to_string(), number), {}}, number};
 }
 
 AcceptResult accept(int listener) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,13 +39,14 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
 base::Fd make_socket(int family);
 
 // Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
-// take_error() how it went. `socket`: of make_socket(), for the address's family; without it one is
-// made. internal: out of descriptors or memory for a socket; unavailable: the host refused at once
-// (no route, no such family).
+// take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
+// host refused at once (no route, no such family).
 struct ConnectError : base::Error {
   int number = 0;  // errno
 };
-base::Result<base::Fd, ConnectError> start_connect(const Address& address, base::Fd socket = {});
+base::Result<base::Fd, ConnectError> start_connect(const Address& address);
+// By a socket of make_socket() for the address's family. Nothing: it is under way.
+std::optional<ConnectError> start_connect(int socket, const Address& address);
 
 struct Accepted {
   base::Fd fd;

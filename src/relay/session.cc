@@ -176,8 +176,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
 }
 
 bool Session::keep_backend(const net::Dialed& dialed) {
-  if (dialed.by_given && record_->kind() == handoff::RecordKind::dialing) return record_->reach();
-  return record_->add_backend(client_.get(), dialed.fd.get());
+  return dialed.by_given ? record_->reach() : record_->add_backend(client_.get(), dialed.fd.get());
 }
 
 void Session::keep_alive() {

@@ -73,6 +73,22 @@ TEST_CASE_METHOD(DialingFixture, "a client whose later backend was not kept is e
   CHECK(is_reset(carried.backend.far));
 }
 
+TEST_CASE_METHOD(VaultFixture, "a client is enough of one that was being dialled for") {
+  const auto slot = table().take_session();
+  table().session(*slot).generation = table().new_generation();
+  const std::array<int, 1> fds{carried.client.near.get()};
+  auto kept =
+      keeper().keep({*slot, RecordKind::dialing, 4, 0, table().session(*slot).generation}, fds);
+  leave();
+  kept.reset();
+  carried.close();
+  restart();
+  const auto sessions = vault->take_sessions();
+  REQUIRE(sessions.size() == 1);
+  CHECK_FALSE(sessions[0].backend);
+  say(carried.client.far, sessions[0].client);
+}
+
 TEST_CASE_METHOD(DialingFixture, "a client that was given up while it was dialled for is reset") {
   record.reset();  // and the process died before it had ended the connections
   die();

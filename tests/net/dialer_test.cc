@@ -1,5 +1,6 @@
 #include "net/dialer.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -332,13 +333,14 @@ TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it connects says nothing
 struct GivenFixture : DialFixture {
   base::Fd copy;
 
-  int dial_by_given(std::uint16_t port) {
+  int dial_by_given(std::uint16_t port) { return dial_by_given("127.0.0.1", port); }
+  int dial_by_given(const std::string& to, std::uint16_t port) {
     base::Fd socket = net::make_socket(AF_INET);
     REQUIRE(socket);
     copy = base::Fd(::dup(socket.get()));
     const int fd = socket.get();
     dialer.emplace(
-        loop, base::HostPort{"127.0.0.1", port}, options,
+        loop, base::HostPort{to, port}, options,
         [this](net::Dialer::Outcome told) {
           ++calls;
           outcome = std::move(told);
@@ -380,6 +382,26 @@ TEST_CASE_METHOD(GivenFixture, "a given socket whose time is over is ended, whoe
   const SilentListener silent;
   dial_by_given(silent.port());
   check_failed(DialFailure::timeout, "no answer");
+  dialer.reset();
+  CHECK(net::is_closed(copy.get()));
+}
+
+// Who has kept it knows it by its number, which must not become another descriptor's.
+TEST_CASE_METHOD(GivenFixture, "a given socket that fails stays open as long as its dialer") {
+  int given = -1;
+  SECTION("the host refuses at once") { given = dial_by_given("255.255.255.255", 9); }
+  SECTION("nobody listens") { given = dial_by_given(TcpListener().port()); }
+  SECTION("it cannot be watched") {
+    host.refuse_poll_after(0);
+    const TcpListener listener;
+    given = dial_by_given(listener.port());
+  }
+  REQUIRE(finishes());
+  CHECK_FALSE(outcome.dialed);
+  CHECK(::fcntl(given, F_GETFD) >= 0);
+  CHECK(net::socket_cookie(given) == net::socket_cookie(copy.get()));
+  dialer.reset();
+  CHECK(::fcntl(given, F_GETFD) < 0);
   CHECK(net::is_closed(copy.get()));
 }
 

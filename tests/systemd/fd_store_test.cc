@@ -71,10 +71,8 @@ TEST_CASE("one store tells a manager of many descriptors, by a path as well") {
       CHECK(manager.received() == what + "\nFDNAME=kept-c0-" + std::to_string(i));
 }
 
-TEST_CASE("what names no unix socket is nobody to ask") {
-  const std::string name = GENERATE(std::string(), std::string("vsock:2:1"), std::string("notify"),
-                                    "/" + std::string(200, 'x'));
-  const test::ScopedEnvironment environment("NOTIFY_SOCKET", name);
+TEST_CASE("a path that is too long for a socket is nobody to ask") {
+  const test::ScopedEnvironment environment("NOTIFY_SOCKET", "/" + std::string(5000, 'x'));
   const PipeEnds pipe = make_pipe();
   CHECK_FALSE(FdStore().put("table", pipe.in.get()));
 }
