@@ -42,6 +42,14 @@ TEST_CASE_METHOD(HandOverFixture,
   talk(pair);
 }
 
+TEST_CASE_METHOD(HandOverFixture, "a client of an early stream is kept by one copy") {
+  const Pair pair = connect_and_talk(open(core::Durability::early).spec.port);
+  CHECK(stored(handoff::RecordKind::dialing) == 1);
+  CHECK(stored(handoff::RecordKind::session) == 0);
+  restart();
+  talk(pair);
+}
+
 TEST_CASE_METHOD(HandOverFixture, "a session is kept from the start, or once it is old enough") {
   process.reset();
   const auto after = GENERATE(0ms, 30ms);
