@@ -374,6 +374,7 @@ void Worker::handle(const Shutdown&) {
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
   SC_KILL_POINT("accepted");
+  // One of a stream that is durable early is kept at once, by this worker.
   if (keeper_ != nullptr && stream.spec->durable == core::Durability::early && !drain_is_over_) {
     load_.fetch_add(1, kRelaxed);
     add_session(stream, keep_at_once(*keeper_, *stream.spec, std::move(client), spares_), true);
