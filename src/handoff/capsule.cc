@@ -8,13 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/send_fds.h"
+
 namespace sc::handoff {
 namespace {
 
-constexpr std::size_t kMostFds = 2;
-
 union ControlBuffer {
-  std::array<char, CMSG_SPACE(sizeof(int) * kMostFds)> bytes;
+  std::array<char, CMSG_SPACE(sizeof(int) * base::kMostSentFds)> bytes;
   cmsghdr aligned;
 };
 
@@ -33,23 +33,10 @@ bool is_hung_up(int inner) {
 }
 
 int send_record(int inner, const Record& record, std::span<const int> fds) {
-  assert(!fds.empty() && fds.size() <= kMostFds);
-  Record sent = record;
-  iovec data{&sent, sizeof sent};
-  ControlBuffer control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.bytes.data();
-  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-  while (::sendmsg(inner, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-    if (errno != EINTR) return errno;
-  return 0;  // 16 bytes with descriptors go as one or not at all
+  assert(!fds.empty());
+  // 16 bytes with descriptors go as one or not at all.
+  return base::send_with_fds(inner, {reinterpret_cast<const char*>(&record), sizeof record}, fds,
+                             MSG_DONTWAIT);
 }
 
 std::vector<FoundRecord> look_into(int outer) {

@@ -1,9 +1,9 @@
 #include "systemd/fd_store.h"
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
+
+#include "base/send_fds.h"
 
 namespace sc::systemd {
 namespace {
@@ -33,35 +33,16 @@ FdStore::FdStore() {
 }
 
 bool FdStore::put(const std::string& name, int fd) const {
-  return send("FDSTORE=1\nFDPOLL=0\n" + name_line(name), fd);
+  return send("FDSTORE=1\nFDPOLL=0\n" + name_line(name), {&fd, 1});
 }
 
 void FdStore::remove(const std::string& name) const {
-  send("FDSTOREREMOVE=1\n" + name_line(name), -1);
+  send("FDSTOREREMOVE=1\n" + name_line(name), {});
 }
 
-// With the descriptor, or without one (-1).
-bool FdStore::send(const std::string& text, int fd) const {
-  iovec data{const_cast<char*>(text.data()), text.size()};
-  sockaddr_un manager = manager_;
-  msghdr message{};
-  message.msg_name = &manager;
-  message.msg_namelen = size_;
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  alignas(cmsghdr) std::byte control[CMSG_SPACE(sizeof fd)]{};
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  }
-  while (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0)
-    if (errno != EINTR) return false;
-  return true;
+bool FdStore::send(const std::string& text, std::span<const int> fds) const {
+  return base::send_with_fds(socket_.get(), text, fds, 0,
+                             reinterpret_cast<const sockaddr*>(&manager_), size_) == 0;
 }
 
 }  // namespace sc::systemd

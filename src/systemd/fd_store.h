@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -37,7 +38,7 @@ class FdStore {
   void remove(const std::string& name) const;
 
  private:
-  bool send(const std::string& text, int fd) const;
+  bool send(const std::string& text, std::span<const int> fds) const;
 
   base::Fd socket_;  // none: nobody can be asked
   sockaddr_un manager_{};
