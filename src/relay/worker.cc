@@ -218,7 +218,6 @@ template <class Client>
 void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   const core::SessionId session_id = new_id();
   const StreamContext told = stream;
-  const bool durable = stream.spec->durable != core::Durability::off;
   auto session = std::make_unique<Session>(
       loop_, session_id, std::move(stream), std::move(client), options_,
       Pump::Resources{buffer_, &pipes_, copies_ ? &*copies_ : nullptr}, keeper_,
@@ -227,15 +226,23 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   chronicle_.began(*session);
   sessions_.emplace_hint(sessions_.end(), session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
-  if (is_young && durable && keeper_ == nullptr && options_.durable_after.count() == 0)
-    common_.unkept.fetch_add(1, kRelaxed);
-  if (is_young && durable && options_.durable_after.count() > 0) {
-    passing_.push_back({loop_.now() + options_.durable_after, session_id});
-    if (!durable_due_.is_active()) durable_due_.start(options_.durable_after);
-  }
+  if (is_young) watch_age(session_id, told.spec->durable);
   if (options_.keepalive.idle.count() == 0) return;
   young_.push_back({loop_.now() + kKeepaliveDelay, session_id});
   if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
+}
+
+// A session that is kept from the start sees to that itself; if it was refused then, it is tried
+// once more at that age. Without a store it is counted when it would have been kept.
+void Worker::watch_age(core::SessionId session_id, core::Durability durable) {
+  if (durable == core::Durability::off) return;
+  const bool from_start = durable == core::Durability::early || options_.durable_after.count() == 0;
+  if (from_start && keeper_ == nullptr) {
+    common_.unkept.fetch_add(1, kRelaxed);
+  } else if (options_.durable_after.count() > 0) {
+    passing_.push_back({loop_.now() + options_.durable_after, session_id});
+    if (!durable_due_.is_active()) durable_due_.start(options_.durable_after);
+  }
 }
 
 void Worker::on_durable_due() {

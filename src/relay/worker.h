@@ -211,6 +211,7 @@ class Worker {
   template <class Client>
   void add_session(StreamContext stream, Client client, bool is_young);
   void on_keepalive_due();
+  void watch_age(core::SessionId session_id, core::Durability durable);
   void on_durable_due();
   void on_pipes_due();
   void leave(const StreamContext& stream);

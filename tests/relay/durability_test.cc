@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "relay/hand_over.h"
 #include "support/fake_host.h"
 
@@ -50,6 +52,21 @@ TEST_CASE_METHOD(HandOverFixture, "a client of an early stream is kept by one co
   talk(pair);
 }
 
+TEST_CASE_METHOD(HandOverFixture, "behind an early client another capsule is asked for ahead") {
+  process.reset();
+  options.workers = 1;
+  process.emplace(manager, options);
+  const std::uint16_t port = open(core::Durability::early).spec.port;
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < 2 * handoff::Keeper::kManyEnded; ++i) pairs.push_back(connect(port));
+  const std::size_t capsules = stored_capsules();
+  pairs.resize(handoff::Keeper::kManyEnded);
+  process->turn_until([&] { return pool().sessions() == handoff::Keeper::kManyEnded; });
+  pairs.push_back(connect(port));  // kept in the first one; no pipe is, which would ask as well
+  process->turn_until([&] { return stored_capsules() == capsules + 1; });
+  CHECK(stored(handoff::RecordKind::dialing) == 2 * handoff::Keeper::kManyEnded + 1);
+}
+
 TEST_CASE_METHOD(HandOverFixture, "a session is kept from the start, or once it is old enough") {
   process.reset();
   const auto after = GENERATE(0ms, 30ms);
@@ -86,20 +103,38 @@ TEST_CASE_METHOD(HandOverFixture,
   CHECK(not_kept[static_cast<std::size_t>(handoff::Trouble::store_refused)] > 0);
 }
 
-TEST_CASE("without a vault sessions that would be kept are counted") {
+// How many are counted once a session of each kind has been served, in this order.
+std::uint64_t count_unkept(const std::vector<core::Durability>& kinds,
+                           std::chrono::milliseconds durable_after, std::uint64_t at_least) {
   loop::Loop control;
-  relay::WorkerPool pool(control, {1, {2s, 0ms, {}, 10ms}, *net::Address::parse_ip("127.0.0.1", 0)},
+  relay::WorkerPool pool(control,
+                         {1, {2s, 0ms, {}, durable_after}, *net::Address::parse_ip("127.0.0.1", 0)},
                          [](auto, const auto&) {});
   const base::Fd backend = listen_on_loopback();
-  core::Stream stream;
-  stream.spec.backend = {"127.0.0.1", port_of(backend)};
-  auto listener = pool.prepare(stream.spec);
-  REQUIRE(listener);
-  stream.spec.port = port_of(*listener);
-  pool.activate(std::move(*listener), stream);
-  const base::Fd client = connect_to(stream.spec.port);
-  const base::Fd accepted = accept_one(backend.get()).fd;
-  CHECK(loop_until_seen(control, [&] { return pool.unkept_sessions() == 1; }));
+  std::vector<Carried> pairs;
+  for (const core::Durability durable : kinds) {
+    core::Stream stream;
+    stream.spec.backend = {"127.0.0.1", port_of(backend)};
+    stream.spec.durable = durable;
+    auto listener = pool.prepare(stream.spec);
+    REQUIRE(listener);
+    stream.spec.port = port_of(*listener);
+    pool.activate(std::move(*listener), stream);
+    pairs.push_back(connect_through(stream.spec.port, backend));
+    CHECK(talks(pairs.back()));
+  }
+  CHECK(loop_until_seen(control, [&] { return pool.unkept_sessions() >= at_least; }));
+  CHECK(talks(pairs.back()));  // so the worker is through with what it counts at a time
+  return pool.unkept_sessions();
+}
+
+TEST_CASE("without a vault each session is counted once, when it would have been kept") {
+  using enum core::Durability;
+  CHECK(count_unkept({established}, 0ms, 1) == 1);
+  CHECK(count_unkept({early}, 0ms, 1) == 1);
+  CHECK(count_unkept({off, early, established}, 10ms, 2) == 2);
+  CHECK(count_unkept({off, early, established}, 1h, 1) ==
+        1);  // the early one, however soon it ends
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -114,6 +115,12 @@ struct HandOverFixture {
         for (const auto& found : handoff::look_into(each.fd.get()))
           count += found.record.kind == kind ? 1 : 0;
     return count;
+  }
+  std::size_t stored_capsules() const {
+    const std::vector<handoff::StoredFd> stored = manager.passed();
+    return static_cast<std::size_t>(std::count_if(
+        stored.begin(), stored.end(),
+        [](const auto& each) { return each.name.starts_with(handoff::kCapsulePrefix); }));
   }
   static bool is_reset(const base::Fd& fd) {
     wait_for_hangup(fd.get());
