@@ -15,7 +15,9 @@ std::uint64_t Pace::burst() const { return std::max<std::uint64_t>(1, rate_ / 50
 
 std::uint64_t Pace::allowed(std::uint64_t done, Clock::time_point now) const {
   if (rate_ == 0) return std::numeric_limits<std::uint64_t>::max();
-  const auto due = static_cast<std::uint64_t>(static_cast<double>(rate_) * seconds(now - start_));
+  // `now` may be from before: it is asked once for all that a turn does.
+  const double since = std::max(0.0, seconds(now - start_));
+  const auto due = static_cast<std::uint64_t>(static_cast<double>(rate_) * since);
   return due + burst() > done ? due + burst() - done : 0;
 }
 
