@@ -62,8 +62,11 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, RecordKind ki
                                                    std::span<const int> fds, const Claim& claim) {
   Table& table = keeper.table();
   const auto place = table.take_session();
+  const auto count = [&](Trouble trouble) {
+    if (!facts.is_counted) count_not_kept(keeper, trouble);
+  };
   if (!place) {
-    count_not_kept(keeper, Trouble::table_full);
+    count(Trouble::table_full);
     return nullptr;
   }
   SessionSlot& slot = table.session(*place);
@@ -74,7 +77,7 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, RecordKind ki
   const auto give_up = [&](Trouble trouble) {
     slot.generation.store(0, std::memory_order_release);
     table.give_session(*place);
-    count_not_kept(keeper, trouble);
+    count(trouble);
   };
   if (claim && !claim({slot, PipeOwner::pack(*place, Direction::up, generation),
                        PipeOwner::pack(*place, Direction::down, generation)})) {

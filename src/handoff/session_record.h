@@ -20,6 +20,7 @@ struct SessionFacts {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   net::Address peer;
+  bool is_counted = false;  // as not kept, at a former try; not in the table
 };
 
 // A session's place in the table and its sockets' in the store. From then on every byte of it that
@@ -41,7 +42,7 @@ class SessionRecord {
   };
   using Claim = std::function<bool(const Place&)>;
 
-  // Null: it is not kept, which was counted; the sockets are as before.
+  // Null: it is not kept, which was counted unless it had been before; the sockets are as before.
   static std::unique_ptr<SessionRecord> make(Keeper& keeper, const SessionFacts& facts, int client,
                                              int backend, const Claim& claim = {});
   // A client alone, until add_backend(). Null: likewise.

@@ -14,6 +14,7 @@ NewClient keep_at_once(handoff::Keeper& keeper, const SessionSpec& spec, net::Ac
   client.record =
       client.backend ? handoff::SessionRecord::make_dialing(keeper, facts, fd, client.backend.get())
                      : handoff::SessionRecord::make_client(keeper, facts, fd);
+  client.was_refused = client.record == nullptr;
   return client;
 }
 

@@ -14,7 +14,8 @@ namespace sc::relay {
 struct NewClient {
   net::Accepted accepted;
   std::unique_ptr<handoff::SessionRecord> record = nullptr;  // null: it is not kept yet
-  base::Fd backend = {};  // made ahead, to dial the backend by; perhaps kept with the client
+  bool was_refused = false;  // it was to be kept, and was counted as not kept
+  base::Fd backend = {};     // made ahead, to dial the backend by; perhaps kept with the client
 };
 
 // Keeps a client that was accepted this moment: until then a kill loses it.

@@ -90,6 +90,7 @@ bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
   facts.bytes_in = bytes_in_;
   facts.bytes_out = bytes_out_;
   facts.last_byte_at = last_byte_at_.count();
+  facts.is_counted = facts.is_counted || is_counted_;
   record_ = handoff::SessionRecord::make(keeper, facts, client_.get(), backend_.get(),
                                          [this](const handoff::SessionRecord::Place& place) {
                                            if (!up_.keep(place.up, place.slot)) return false;
@@ -100,6 +101,7 @@ bool Relay::keep(handoff::Keeper& keeper, handoff::SessionFacts facts) {
     has_copies_ = true;
     return true;
   }
+  is_counted_ = true;
   up_.let_go();
   down_.let_go();
   return false;
@@ -126,6 +128,7 @@ bool Relay::begin_keeping() {
 // them the next process knows that nobody has ended it.
 void Relay::stop_keeping() {
   record_.reset();
+  is_counted_ = true;
   up_.let_go();
   down_.let_go();
 }

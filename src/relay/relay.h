@@ -100,6 +100,7 @@ class Relay {
   base::Fd backend_;
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
   bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
+  bool is_counted_ = false;                         // as one that was to be kept and was not
   Pump up_;                                         // client to backend
   Pump down_;                                       // backend to client
   StreamCounters& counters_;

@@ -66,6 +66,7 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, New
       keeper_(stream_.spec->durable == core::Durability::off ? nullptr : keeper),
       times_{client.accepted.at, base::SystemClock().wall()},
       is_due_(options.durable_after.count() == 0),
+      is_counted_(client.was_refused),
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
       record_(std::move(client.record)),
@@ -129,7 +130,9 @@ void Session::start_dialing(base::Fd socket) {
 }
 
 handoff::SessionFacts Session::facts() const {
-  return facts_of_new(*stream_.spec, times_.accepted, peer_.address());
+  handoff::SessionFacts facts = facts_of_new(*stream_.spec, times_.accepted, peer_.address());
+  facts.is_counted = is_counted_;
+  return facts;
 }
 
 void Session::on_outcome(net::Dialer::Outcome outcome) {
@@ -152,7 +155,10 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
-  if (record_ && !keep_backend(*outcome.dialed)) record_.reset();
+  if (record_ && !keep_backend(*outcome.dialed)) {
+    record_.reset();
+    is_counted_ = true;
+  }
   SC_KILL_POINT("backend_added");
   try {
     relay_ =

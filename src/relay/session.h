@@ -123,7 +123,8 @@ class Session {
   SessionTimes times_;
   State state_ = State::dialing;
   bool keeps_alive_ = false;
-  bool is_due_ = false;  // to be kept once the backend is reached
+  bool is_due_ = false;      // to be kept once the backend is reached
+  bool is_counted_ = false;  // as one that was to be kept early and was not
   OnDialed on_dialed_;
   OnEnd on_end_;
   std::unique_ptr<SessionTrouble> trouble_;         // null: none so far

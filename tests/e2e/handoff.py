@@ -12,12 +12,18 @@ import peers
 import traffic
 from waiting import SLOWNESS, wait_until
 
+MB = 1_000_000
 WORKERS = len(os.sched_getaffinity(0))
 # What the store holds when there are no sessions: the table, the probe, the listeners' capsule, and
 # of each worker the capsule that is being filled and one with pipes that wait for a session.
 FEW_STORED = 3 + 2 * WORKERS
 # Sockets of a process that has kept something: the inner ends of the capsules being filled.
 FEW_SOCKETS = WORKERS + 1
+
+
+def scaled(count):
+    """Bytes or sessions that take so much longer where everything does."""
+    return int(count * SLOWNESS)
 
 
 class Host:
@@ -96,6 +102,11 @@ class Host:
                and not process.ends_within(self.random.uniform(0, most_between))):
             kill()
         assert self.kills > before, f"the client ended before a kill: {process.outcome()}"
+
+    def again_during(self, program, count, most_between):
+        """Kills and restarts in turn, so many or until it ends."""
+        while self.kills < count and not program.ends_within(self.random.uniform(0, most_between)):
+            self.again((signal.SIGKILL, signal.SIGTERM)[self.kills % 2])
 
     def kill_under(self, begin, count, most_between, early=False):
         """So often, each time under a client; gives as many, one after the other, as that took."""
@@ -214,3 +225,41 @@ class HandoffTest(harness.EndToEnd):
         good = sum(traffic.assert_right(process.outcome())["good"] for process in processes)
         self.assertEqual(good, sessions)
         traffic.assert_right(self.traffic.finish(), sessions)
+
+
+class Traffics:
+    """What clients do while it is killed; of a test with `host`, `traffic`, `early()` and `right()`."""
+
+    def test_slow_readers_with_megabytes_in_flight(self):
+        port = self.early()
+        down = self.traffic.client(port, sessions=2, down=scaled(6 * MB), receive_rate=3 * MB)
+        up = self.traffic.client(port, sessions=2, up=scaled(6 * MB), modes="reply",
+                                 backend_receive_rate=3 * MB)
+        self.host.kill_during(down, 8, 0.1)
+        self.right(down, up, sessions=4)
+        self.host.check_store()
+
+    def test_small_messages_back_and_forth_beside_bulk(self):
+        port = self.early()
+        bulk = self.traffic.client(port, sessions=4, up=scaled(2 * MB), down=scaled(2 * MB),
+                                   rate=MB, modes="both,down-last,up-last,reply")
+        talk = self.traffic.client(port, sessions=10, up=scaled(60_000), down=scaled(60_000),
+                                   rate=30_000, modes="ping-pong", message=100)
+        self.host.kill_during(bulk, 8, 0.1)
+        self.right(bulk, talk, sessions=14)
+        self.host.check_store()
+
+    def test_a_backend_that_speaks_first_is_heard_right_at_the_kill(self):
+        port = self.early(self.traffic.banner_port)
+        clients = []
+        for _ in range(8):
+            clients.append(self.traffic.begin("client", port, sessions=10, up=20_000, down=20_000,
+                                              banner=True, modes="both,ping-pong", message=1000))
+            clients[-1].ends_within(self.host.random.uniform(0, 0.02))
+            self.host.again()
+        outcomes = [client.outcome() for client in clients]
+        self.assertEqual(sum(outcome["wrong"] for outcome in outcomes), 0, outcomes)
+        # In the instant of its accept a session is not kept yet: the slower all is, the longer.
+        self.assertLessEqual(sum(outcome["bad"] for outcome in outcomes), SLOWNESS, outcomes)
+        self.assertEqual(self.traffic.finish()["wrong"], 0)
+        self.host.check_store()
