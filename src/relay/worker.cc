@@ -137,16 +137,16 @@ void Worker::handle(AdoptSession command) {
     report_if_drained();
     return;
   }
-  add_session(std::move(command.stream), NewClient{std::move(command.client)}, true);
+  add_session(new_id(), std::move(command.stream), NewClient{std::move(command.client)}, true);
 }
 
 void Worker::handle(ResumeSession command) {
   SC_KILL_POINT("resuming");
   load_.fetch_add(1, kRelaxed);
   StreamContext stream = command.stream;
-  SessionEnd end = end_of_kept(command.kept);
+  SessionEnd end = end_of_kept(command.id, command.kept);
   try {
-    add_session(std::move(command.stream), std::move(command.kept), false);
+    add_session(command.id, std::move(command.stream), std::move(command.kept), false);
   } catch (const std::exception& failure) {
     base::log::error("a kept session cannot go on", {{"reason", failure.what()}});
     load_.fetch_sub(1, kRelaxed);
@@ -176,7 +176,7 @@ void Worker::end_early(const AdoptSession& command) {
 }
 
 // What can be told of a former process's session if it ends now; its backend is the address.
-SessionEnd Worker::end_of_kept(const handoff::KeptSession& kept) {
+SessionEnd Worker::end_of_kept(core::SessionId id, const handoff::KeptSession& kept) {
   const handoff::SessionFacts facts = kept.record->facts();
   const handoff::SessionSlot& slot = kept.record->slot();
   SessionSpec spec;
@@ -190,7 +190,7 @@ SessionEnd Worker::end_of_kept(const handoff::KeptSession& kept) {
     const bool is_half_closed = slot.up_ended.load() != 0 || slot.down_ended.load() != 0;
     end.phase = is_half_closed ? core::SessionPhase::close : core::SessionPhase::relay;
   }
-  end.id = new_id();
+  end.id = id;
   end.spec = std::make_shared<const SessionSpec>(std::move(spec));
   end.client = net::PackedAddress(facts.peer);
   end.times = times_of_kept(facts);
@@ -203,7 +203,7 @@ SessionEnd Worker::end_of_kept(const handoff::KeptSession& kept) {
 // `drained`, as when a stream is removed without time for its sessions while the service runs. No
 // stream counts it: those of the port, if it has one, are another's.
 void Worker::handle(EndKeptSession command) {
-  SessionEnd end = end_of_kept(command.kept);
+  SessionEnd end = end_of_kept(command.id, command.kept);
   end.reason = core::EndReason::drained;
   net::end_connection(command.kept.client.get());
   SC_KILL_POINT("client_of_removed");
@@ -215,8 +215,8 @@ void Worker::handle(EndKeptSession command) {
 }
 
 template <class Client>
-void Worker::add_session(StreamContext stream, Client client, bool is_young) {
-  const core::SessionId session_id = new_id();
+void Worker::add_session(core::SessionId session_id, StreamContext stream, Client client,
+                         bool is_young) {
   const StreamContext told = stream;
   auto session = std::make_unique<Session>(
       loop_, session_id, std::move(stream), std::move(client), options_,
@@ -232,8 +232,9 @@ void Worker::add_session(StreamContext stream, Client client, bool is_young) {
   if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
 }
 
-// A session that is kept from the start sees to that itself; if it was refused then, it is tried
-// once more at that age. Without a store it is counted when it would have been kept.
+// To be kept once it is `durable_after` old. One that is kept from its start sees to that itself;
+// if it was refused then, it is tried once more at that age. Without a store a session is counted
+// when it would have been kept.
 void Worker::watch_age(core::SessionId session_id, core::Durability durable) {
   if (durable == core::Durability::off) return;
   const bool from_start = durable == core::Durability::early || options_.durable_after.count() == 0;
@@ -384,7 +385,8 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   // One of a stream that is durable early is kept at once, by this worker.
   if (keeper_ != nullptr && stream.spec->durable == core::Durability::early && !drain_is_over_) {
     load_.fetch_add(1, kRelaxed);
-    add_session(stream, keep_at_once(*keeper_, *stream.spec, std::move(client), spares_), true);
+    NewClient kept = keep_at_once(*keeper_, *stream.spec, std::move(client), spares_);
+    add_session(new_id(), stream, std::move(kept), true);
     // For the next one.
     spares_.refill();
     keeper_->prepare();

@@ -53,10 +53,12 @@ struct AdoptSession {  // from the worker that accepted it
   net::Accepted client;
 };
 struct ResumeSession {  // of a former process
+  core::SessionId id = 0;
   StreamContext stream;
   handoff::KeptSession kept;
 };
 struct EndKeptSession {  // of a former process, whose stream has gone
+  core::SessionId id = 0;
   handoff::KeptSession kept;
 };
 struct LookForRoom {};  // clients that were refused for want of a session or a descriptor
@@ -149,8 +151,8 @@ struct Common {
 };
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
-// destroyed on the control thread; send() and load() may be called from any, cpu_time() from the
-// control thread; the rest is its own thread's.
+// destroyed on the control thread; send(), load() and new_id() may be called from any, cpu_time()
+// from the control thread; the rest is its own thread's.
 class Worker {
  public:
   using Report = std::function<void(WorkerEvent)>;  // called on the worker's thread
@@ -178,6 +180,8 @@ class Worker {
   std::chrono::nanoseconds cpu_time();
   const Latencies& latencies() const { return chronicle_.latencies(); }  // any thread
 
+  // For a session that it has or gets: higher than all before, of any worker. Any thread.
+  core::SessionId new_id();
   // Which worker has the session, if any does.
   static std::size_t index_of(core::SessionId id) { return id % kMost; }
 
@@ -205,11 +209,10 @@ class Worker {
 
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
-  core::SessionId new_id();
   void end_early(const AdoptSession& command);
-  SessionEnd end_of_kept(const handoff::KeptSession& kept);
+  static SessionEnd end_of_kept(core::SessionId id, const handoff::KeptSession& kept);
   template <class Client>
-  void add_session(StreamContext stream, Client client, bool is_young);
+  void add_session(core::SessionId session_id, StreamContext stream, Client client, bool is_young);
   void on_keepalive_due();
   void watch_age(core::SessionId session_id, core::Durability durable);
   void on_durable_due();

@@ -1,5 +1,6 @@
 #include "relay/worker_pool.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <utility>
@@ -24,6 +25,17 @@ base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOp
 sa_family_t family_of(const core::Backend& backend) {
   const auto address = net::Address::parse_ip(backend.host, backend.port);
   return address ? address->raw()->sa_family : sa_family_t{AF_UNSPEC};
+}
+
+// In that of their ids: as they were accepted, and in one millisecond as they were kept.
+std::vector<handoff::KeptSession> in_order(std::vector<handoff::KeptSession> sessions) {
+  const auto place = [](const handoff::KeptSession& session) {
+    const handoff::SessionSlot& slot = session.record->slot();
+    return std::pair(slot.started_at, slot.generation.load());
+  };
+  std::sort(sessions.begin(), sessions.end(),
+            [&](const auto& one, const auto& other) { return place(one) < place(other); });
+  return sessions;
 }
 
 }  // namespace
@@ -261,14 +273,14 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
     if (stream.spec.enabled && !(stream.spec.expires_at && *stream.spec.expires_at <= now))
       by_port.emplace(stream.spec.port, &stream);
   std::size_t ended = 0;
-  for (handoff::KeptSession& session : options_.vault->take_sessions()) {
+  for (handoff::KeptSession& session : in_order(options_.vault->take_sessions())) {
     const handoff::SessionFacts facts = session.record->facts();
     Worker& worker = *workers_[session.keeper];
     const auto found = by_port.find(facts.port);
     if (found == by_port.end() ||
         found->second->created_at.time_since_epoch().count() != facts.stream_created_at) {
       ++ended;
-      worker.send(EndKeptSession{std::move(session)});
+      worker.send(EndKeptSession{worker.new_id(), std::move(session)});
       continue;
     }
     Active& active = find_or_add(facts.port);
@@ -283,8 +295,9 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
     }
     // From now on, so that nobody takes a stream that is closed before for one that has ended.
     admission_.add_session(*active.counters);
-    worker.send(
-        ResumeSession{{active.id, active.home, active.spec, active.counters}, std::move(session)});
+    worker.send(ResumeSession{worker.new_id(),
+                              {active.id, active.home, active.spec, active.counters},
+                              std::move(session)});
   }
   if (ended > 0)
     base::log::info("sessions end with their streams, which were removed or disabled meanwhile",

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -108,6 +107,14 @@ struct HandOverFixture {
     open_streams();
   }
 
+  // The latest first.
+  std::vector<core::RunningSession> running() {
+    std::optional<core::SessionPage> page;
+    pool().sessions({}, [&](core::SessionPage told) { page = std::move(told); });
+    process->turn_until([&] { return page.has_value(); });
+    return page->sessions;
+  }
+
   std::size_t stored(handoff::RecordKind kind) const {
     std::size_t count = 0;
     for (const handoff::StoredFd& each : manager.passed())
@@ -115,12 +122,6 @@ struct HandOverFixture {
         for (const auto& found : handoff::look_into(each.fd.get()))
           count += found.record.kind == kind ? 1 : 0;
     return count;
-  }
-  std::size_t stored_capsules() const {
-    const std::vector<handoff::StoredFd> stored = manager.passed();
-    return static_cast<std::size_t>(std::count_if(
-        stored.begin(), stored.end(),
-        [](const auto& each) { return each.name.starts_with(handoff::kCapsulePrefix); }));
   }
   static bool is_reset(const base::Fd& fd) {
     wait_for_hangup(fd.get());

@@ -147,13 +147,25 @@ TEST_CASE_METHOD(HandOverFixture, "sessions of a stream that is not there any mo
   CHECK(told.bytes_out == 3);
 }
 
+TEST_CASE_METHOD(HandOverFixture, "sessions have the order in which they were accepted") {
+  const std::uint16_t port = open().spec.port;
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 20; ++i) pairs.push_back(connect_and_talk(port));
+  const auto clients = [this] {
+    std::vector<std::string> found;
+    for (const core::RunningSession& each : running()) found.push_back(each.client);
+    return found;
+  };
+  const auto before = clients();
+  CHECK(before.size() == pairs.size());
+  restart();
+  CHECK(clients() == before);
+}
+
 TEST_CASE_METHOD(HandOverFixture, "no session has the id that one of a former process had") {
   const auto ids = [this] {
-    std::optional<core::SessionPage> page;
-    pool().sessions({}, [&](core::SessionPage told) { page = std::move(told); });
-    process->turn_until([&] { return page.has_value(); });
     std::vector<core::SessionId> found;
-    for (const core::RunningSession& each : page->sessions) found.push_back(each.id);
+    for (const core::RunningSession& each : running()) found.push_back(each.id);
     return found;  // the highest first
   };
   const std::uint16_t port = open().spec.port;
