@@ -360,6 +360,7 @@ def killed_at_each(name):
 
 
 part, parts = map(int, os.environ.get("SC_PART", "0/1").split("/"))
+assert 0 <= part < parts, "there is no such part"
 for point in points()[part::parts]:
     setattr(Matrix, f"test_a_kill_at_{point}_loses_nothing", killed_at_each(point))
 

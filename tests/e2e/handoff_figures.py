@@ -22,6 +22,8 @@ import processes
 import traffic
 from handoff_servers import MB
 
+LONGEST_PAUSE = 0.25  # s
+MOST_OF_MANAGER = 0.02  # of a core
 BOTH_WAYS = (signal.SIGKILL, signal.SIGTERM)  # a kill, `systemctl restart`, and so on
 
 
@@ -35,6 +37,10 @@ class Run:
 
     def times(self, count):
         return max(1, math.ceil(count * self.scale))
+
+    def check_kills(self, count):
+        """The traffic lasted for as many."""
+        assert self.host.kills >= self.times(count), f"{self.host.kills} kills only"
 
     @contextlib.contextmanager
     def started(self, environment=None):
@@ -73,6 +79,7 @@ def bulk(run):
         client = run.traffic.client(run.stream(), up=size, down=size, rate=100 * MB)
         host.kill_during(client, run.times(16), 0.8)
         outcome = run.finish(client)
+        run.check_kills(16)
         assert outcome["bytes_up"] == outcome["bytes_down"] == size
         return f"every byte right, {outcome['seconds']:.0f} s, {pause(outcome)}"
 
@@ -85,13 +92,8 @@ def halves(run):
                                     rate=MB * 4 // 10, modes="both,down-last")
         host.kill_also_early(client, run.times(100), 0.3)
         outcome = run.finish(client)
+        run.check_kills(100)
         return f"{outcome['good']} of 50 exact, {pause(outcome)}"
-
-
-def restart_during(host, program, count):
-    """Kills and restarts in turn, until the program ends."""
-    while host.kills < count and not program.ends_within(host.random.uniform(0, 0.6)):
-        host.again(BOTH_WAYS[host.kills % 2])
 
 
 def ssh(run):
@@ -102,12 +104,13 @@ def ssh(run):
         count = run.times(200)
         session = server.session(port, f"for i in $(seq {count}); do echo $i; sleep 0.05; done")
         copy = server.copy(port, sent, run.folder / "came", 16 * MB)
-        restart_during(host, copy, run.times(10))
+        host.again_during(copy, run.times(10), 0.6)
         copy.outcome()
         said = session.outcome()
         assert said.split() == [str(at + 1) for at in range(count)], said
         same = handoff_servers.digest(run.folder / "came") == handoff_servers.digest(sent)
         assert same, "the file is another one"
+        run.check_kills(10)
         return "the file is the same, the session said every line"
 
 
@@ -118,7 +121,7 @@ def redis(run):
         runs = 0
         while host.kills < run.times(10):
             benchmark = server.benchmark(port, run.times(500_000))
-            restart_during(host, benchmark, run.times(10))
+            host.again_during(benchmark, run.times(10), 0.6)
             output = benchmark.outcome()
             assert "rror" not in output, output
             runs += 1
@@ -130,13 +133,12 @@ def postgres(run):
     with run.started() as host, tempfile.TemporaryDirectory(prefix="sc-handoff-") as folder, \
             handoff_servers.Postgres(folder) as server:
         benchmark = server.benchmark(run.stream(port=server.port), run.times(15))
-        restart_during(host, benchmark, run.times(10))
+        host.again_during(benchmark, run.times(10), 0.6)
         output = benchmark.outcome()
         assert "number of failed transactions: 0 " in output and "rror" not in output, output
-        sums = {server.sum_of(*what) for what in (
-            ("abalance", "pgbench_accounts"), ("tbalance", "pgbench_tellers"),
-            ("bbalance", "pgbench_branches"), ("delta", "pgbench_history"))}
+        sums = server.balances()
         assert len(sums) == 1, sums
+        run.check_kills(10)
         done = next(line for line in output.splitlines() if "actually processed" in line)
         return f"no error, {done.rpartition(' ')[2]} transactions, the books balance"
 
@@ -186,6 +188,7 @@ def idle(run):
         for at in range(run.times(10)):
             host.again(BOTH_WAYS[at % 2])
         outcome = run.finish(held)
+        assert statistics.median(host.pauses) <= LONGEST_PAUSE, host.pauses
         return f"{outcome['good']} of {sessions} alive afterwards"
 
 
@@ -195,8 +198,9 @@ def manager_cpu(run):
         client = run.traffic.begin("rate", run.stream(), per_second=1000, seconds=10 * run.scale)
         began, before = time.monotonic(), processes.cpu_seconds(run.box.pid)
         outcome = traffic.assert_right(client.outcome())
-        used = processes.cpu_seconds(run.box.pid) - before
-        return f"{100 * used / (time.monotonic() - began):.1f} %, {outcome['good']} sessions"
+        share = (processes.cpu_seconds(run.box.pid) - before) / (time.monotonic() - began)
+        assert share <= MOST_OF_MANAGER, f"{100 * share:.1f} %"
+        return f"{100 * share:.1f} %, {outcome['good']} sessions"
 
 
 def connection_rate(run):

@@ -1,4 +1,4 @@
-"""Real servers and their clients for tools/handoff: programs that know nothing of any of this."""
+"""Real servers and their clients: programs that know nothing of any of this."""
 
 import getpass
 import hashlib
@@ -159,6 +159,12 @@ class Postgres(Server):
         return Program("pgbench", "-n", "-c", 8, "-T", seconds, "-h", "127.0.0.1", "-p", port,
                        "-U", "test", "postgres")
 
-    def sum_of(self, expression, table):
+    def balances(self):
+        """Of accounts, tellers, branches and history: one, if every transaction is whole."""
+        return {self._sum_of(*what) for what in (
+            ("abalance", "pgbench_accounts"), ("tbalance", "pgbench_tellers"),
+            ("bbalance", "pgbench_branches"), ("delta", "pgbench_history"))}
+
+    def _sum_of(self, expression, table):
         return run("psql", "-At", "-h", "127.0.0.1", "-p", self.port, "-U", "test", "postgres",
                    "-c", f"SELECT coalesce(sum({expression}), 0) FROM {table}").strip()

@@ -35,10 +35,11 @@ class SurvivalTest(box.BoxTest):
     """`self.host` and `self.traffic`; streams whose sessions are kept from the start."""
 
     right = handoff.HandoffTest.right
+    environment = {}
 
     def setUp(self):
         super().setUp()
-        self.host = box_host.BoxHost(self.box, {})
+        self.host = box_host.BoxHost(self.box, self.environment)
         self.addCleanup(self.host.close)
         self.traffic = traffic.Traffic()
         self.addCleanup(self.traffic.stop)
@@ -97,7 +98,7 @@ class SurvivalTest(box.BoxTest):
         self.host.check_store()
 
 
-class Kills(SurvivalTest):
+class Kills(handoff.Traffics, SurvivalTest):
     def test_bulk_both_ways_outlives_20_kills_of_the_main_process(self):
         port = self.early()
         clients = self.host.kill_under(
@@ -148,23 +149,46 @@ class Kills(SurvivalTest):
         self.right(held, sessions=1000)
         self.host.check_store()
 
+
+class Programs(SurvivalTest):
+    """Servers and clients that know nothing of any of this."""
+
+    environment = {"DURABLE_AFTER": "0"}
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="sc-e2e-")))
+        self.folder.chmod(0o755)
+
+    def outcome(self, program, kills):
+        """What it said after so many kills and restarts; it takes longer than these."""
+        self.addCleanup(program.stop)
+        self.host.again_during(program, kills, 0.2)
+        self.assertGreaterEqual(self.host.kills, kills)
+        return program.outcome()
+
     def test_ssh_and_scp_hardly_notice(self):
-        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="sc-e2e-")))
-        folder.chmod(0o755)
-        server = self.enterContext(handoff_servers.Ssh(folder))
+        server = self.enterContext(handoff_servers.Ssh(self.folder))
         port = self.early(server.port)
         sent = server.random_file("sent", 12 * MB)
         session = server.session(port, "for i in $(seq 40); do echo $i; sleep 0.05; done")
-        copy = server.copy(port, sent, folder / "came", 3 * MB)
-        for program in (session, copy):
-            self.addCleanup(program.stop)
-        self.host.wait_durable(2)
-        for way in (signal.SIGKILL, signal.SIGTERM) * 2:
-            self.host.again(way)
-            self.assertFalse(copy.ends_within(self.host.random.uniform(0, 0.1)))
-        copy.outcome()
+        self.addCleanup(session.stop)
+        copy = server.copy(port, sent, self.folder / "came", 3 * MB)
+        self.outcome(copy, 4)
         self.assertEqual(session.outcome().split(), [str(at) for at in range(1, 41)])
-        self.assertEqual(handoff_servers.digest(folder / "came"), handoff_servers.digest(sent))
+        self.assertEqual(handoff_servers.digest(self.folder / "came"), handoff_servers.digest(sent))
+
+    def test_redis_benchmark_sees_no_error(self):
+        server = self.enterContext(handoff_servers.Redis(self.folder))
+        said = self.outcome(server.benchmark(self.host.stream(server.port), 600_000), 4)
+        self.assertNotIn("rror", said)
+
+    def test_pgbench_sees_no_error_and_the_books_balance(self):
+        server = self.enterContext(handoff_servers.Postgres(self.folder))
+        said = self.outcome(server.benchmark(self.host.stream(server.port), 4), 4)
+        self.assertIn("number of failed transactions: 0 ", said)
+        self.assertNotIn("rror", said)
+        self.assertEqual(len(server.balances()), 1)
 
 
 class Restarts(SurvivalTest):
