@@ -8,6 +8,7 @@
 #include <set>
 
 #include "handoff/fixture.h"
+#include "support/full_fd_table.h"
 #include "systemd/child.h"
 
 namespace sc::test {
@@ -318,6 +319,17 @@ TEST_CASE_METHOD(KeeperFixture, "nothing moves while a former process's capsules
   CHECK(stored().size() == 5);
   keeper->flush();
   CHECK(manager.names().empty());
+}
+
+TEST_CASE_METHOD(KeeperFixture, "without a descriptor for a capsule nothing is kept for now") {
+  {
+    const FullFdTable full;
+    CHECK_FALSE(keep(0));
+    CHECK(keeper->trouble() == Trouble::host);
+    CHECK(manager.names().empty());
+  }
+  CHECK(keep(0));
+  CHECK(keeper->trouble() == Trouble::none);
 }
 
 // unix(7): ETOOMANYREFS, from which CAP_SYS_RESOURCE exempts.

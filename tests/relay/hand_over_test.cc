@@ -38,6 +38,37 @@ TEST_CASE_METHOD(HandOverFixture, "a session goes on in the next process") {
   CHECK(pool().sessions() == 1);
 }
 
+TEST_CASE_METHOD(HandOverFixture, "a session of a table of a former version goes on") {
+  const Pair pair = connect_and_talk(open().spec.port);
+  // One of version 3 has neither clients that are being dialled nor who has reached what.
+  process->vault->keeper(0).table().header().version = 3;
+  restart();
+  talk(pair);
+  CHECK(process->vault->keeper(0).table().header().version == handoff::kVersion);
+  restart();
+  talk(pair);
+}
+
+TEST_CASE_METHOD(HandOverFixture, "a session's lifetime goes on in the next process") {
+  core::Stream& stream = open();
+  stream.spec.lifetime = 1h;
+  pool().change(stream.spec);
+  const Pair pair = connect_and_talk(stream.spec.port);
+  const auto age = GENERATE(0min, 60min);
+  handoff::Table& table = process->vault->keeper(0).table();
+  for (std::uint32_t slot = 0; slot < table.session_slots(); ++slot)
+    if (table.session(slot).generation != 0)
+      table.session(slot).started_at -= std::chrono::milliseconds(age).count();
+  restart();
+  if (age == 0min) {
+    talk(pair);
+  } else {
+    process->turn_until([&] { return pool().sessions() == 0; });
+    CHECK(is_reset(pair.client));
+    CHECK(is_reset(pair.backend));
+  }
+}
+
 // Sends what the kernel takes until nothing moves for a while.
 std::size_t stuff(const base::Fd& to, std::string_view bytes) {
   const std::size_t whole = bytes.size();
