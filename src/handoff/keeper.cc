@@ -230,6 +230,8 @@ void Keeper::on_refused(Capsule& capsule) {
     kept->capsule_ = nullptr;
     if (!is_of_session(kept->record_.kind)) continue;
     counters_.sessions.fetch_sub(1, std::memory_order_relaxed);
+    if (kept->is_counted()) continue;
+    kept->set_counted();
     counters_.not_kept[static_cast<std::size_t>(Trouble::store_refused)].fetch_add(
         1, std::memory_order_relaxed);
   }

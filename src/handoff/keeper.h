@@ -32,6 +32,9 @@ class Kept {
   const Record& record() const { return record_; }
   // Whether there is a copy: a capsule may turn out to have been refused.
   bool is_held() const { return capsule_ != nullptr; }
+  // It was counted as one that is not kept; a session is so once.
+  bool is_counted() const { return is_counted_; }
+  void set_counted() { is_counted_ = true; }
 
  private:
   friend class Keeper;
@@ -45,6 +48,7 @@ class Kept {
   std::size_t fd_count_ = 0;
   Capsule* capsule_ = nullptr;
   std::size_t place_ = 0;  // in capsule_->living
+  bool is_counted_ = false;
 };
 
 // Counts for an operator. Any thread.

@@ -94,6 +94,7 @@ std::unique_ptr<SessionRecord> SessionRecord::make(Keeper& keeper, RecordKind ki
   }
   if (!has_begun) std::for_each(fds.begin(), fds.end(), net::reset_on_close);
   SC_KILL_POINT("kept");
+  if (facts.is_counted) kept->set_counted();
   return std::make_unique<SessionRecord>(keeper, std::move(kept));
 }
 
@@ -125,7 +126,7 @@ bool SessionRecord::add_backend(int client, int backend) {
     return true;
   }
   net::end_on_close(backend);
-  count_not_kept(keeper_, keeper_.trouble());
+  count(keeper_.trouble());
   return false;
 }
 
@@ -138,7 +139,13 @@ bool SessionRecord::reach() {
   return true;
 }
 
-void SessionRecord::count_no_pipe() { count_not_kept(keeper_, Trouble::no_pipe); }
+void SessionRecord::count_no_pipe() { count(Trouble::no_pipe); }
+
+void SessionRecord::count(Trouble trouble) {
+  if (kept_->is_counted()) return;
+  kept_->set_counted();
+  count_not_kept(keeper_, trouble);
+}
 
 std::uint64_t SessionRecord::owner(Direction direction) const {
   return PipeOwner::pack(kept_->record().slot, direction, kept_->record().generation);

@@ -76,6 +76,7 @@ class SessionRecord {
   static std::unique_ptr<SessionRecord> make(Keeper& keeper, RecordKind kind,
                                              const SessionFacts& facts, std::span<const int> fds,
                                              const Claim& claim);
+  void count(Trouble trouble);
 
   Keeper& keeper_;
   std::unique_ptr<Kept> kept_;

@@ -1,5 +1,6 @@
 #include "handoff/session_record.h"
 
+#include <numeric>
 #include <optional>
 
 #include "handoff/fixture.h"
@@ -26,6 +27,9 @@ struct RecordFixture {
   handoff::Keeper keeper{link, *table, counters, "0"};
   CarriedSession carried;
 
+  std::uint64_t not_kept() const {
+    return std::accumulate(counters.not_kept.begin(), counters.not_kept.end(), std::uint64_t{0});
+  }
   std::uint64_t not_kept(Trouble why) const {
     return counters.not_kept[static_cast<std::size_t>(why)];
   }
@@ -130,6 +134,42 @@ TEST_CASE_METHOD(RecordFixture,
   CHECK(counters.sessions == 0);
   CHECK(table->session(0).generation == 0);
   CHECK(table->take_session() == 0U);
+}
+
+// What a manager has refused is found out by the next push.
+TEST_CASE_METHOD(RecordFixture, "a session that turns out to be refused is counted once") {
+  const auto refuse = [&] {
+    for (const std::string& name : manager.names()) manager.remove(name);
+  };
+  const int client = carried.client.near.get();
+  const int backend = carried.backend.near.get();
+  SECTION("when its backend is to be added") {
+    const auto record = SessionRecord::make_client(keeper, facts_of(9000), client);
+    refuse();
+    CHECK_FALSE(record->add_backend(client, backend));
+    CHECK(not_kept() == 1);
+  }
+  SECTION("when its pipe is to be kept") {
+    const auto record = carried.keep(keeper);
+    refuse();
+    CHECK_FALSE(handoff::PipeRecord::make(keeper, make_pipe().get()));
+    record->count_no_pipe();
+    CHECK(not_kept() == 1);
+  }
+  SECTION("when it was so before") {
+    handoff::SessionFacts facts = facts_of(9000);
+    facts.is_counted = true;
+    const auto record = SessionRecord::make(keeper, facts, client, backend);
+    REQUIRE(record);
+    SECTION("by the store") {
+      refuse();
+      CHECK_FALSE(handoff::PipeRecord::make(keeper, make_pipe().get()));
+      CHECK_FALSE(record->is_held());
+    }
+    SECTION("for want of a pipe") { record->count_no_pipe(); }
+    CHECK(not_kept() == 0);
+  }
+  CHECK(counters.sessions == 0);
 }
 
 TEST_CASE_METHOD(RecordFixture,
