@@ -223,7 +223,8 @@ constexpr std::array<Setting, 21> kTable{{
      parse_duration<&Settings::keepalive, true, kSecond, kMaxKeepalive, kSecond>,
      print_duration<&Settings::keepalive>},
     {"drain_timeout", "DURATION", "a duration from 0 to 1d, as in 0, 10s or 5m",
-     "how long sessions may go on after a removal, in a drain, or at a stop if none is kept",
+     "how long sessions may go on after their stream is removed, in a drain, or at a stop without "
+     "a store",
      parse_duration<&Settings::drain_timeout, true, 1, kDay>,
      print_duration<&Settings::drain_timeout>},
     {"durable_after", "DURATION", "a duration from 0 to 1h, as in 0, 250ms or 1s",

@@ -27,7 +27,7 @@ sa_family_t family_of(const core::Backend& backend) {
   return address ? address->raw()->sa_family : sa_family_t{AF_UNSPEC};
 }
 
-// In that of their ids: as they were accepted, and in one millisecond as they were kept.
+// Those that were accepted first come first, within a millisecond those that were kept first.
 std::vector<handoff::KeptSession> in_order(std::vector<handoff::KeptSession> sessions) {
   const auto place = [](const handoff::KeptSession& session) {
     const handoff::SessionSlot& slot = session.record->slot();

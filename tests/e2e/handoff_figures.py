@@ -22,7 +22,7 @@ import processes
 import traffic
 from handoff_servers import MB
 
-LONGEST_PAUSE = 0.25  # s
+LONGEST_MEDIAN_PAUSE = 0.25  # s
 MOST_OF_MANAGER = 0.02  # of a core
 BOTH_WAYS = (signal.SIGKILL, signal.SIGTERM)  # a kill, `systemctl restart`, and so on
 
@@ -188,7 +188,8 @@ def idle(run):
         for at in range(run.times(10)):
             host.again(BOTH_WAYS[at % 2])
         outcome = run.finish(held)
-        assert statistics.median(host.pauses) <= LONGEST_PAUSE, host.pauses
+        pause_of_most = statistics.median(host.pauses)
+        assert pause_of_most <= LONGEST_MEDIAN_PAUSE, f"{1000 * pause_of_most:.0f} ms to READY"
         return f"{outcome['good']} of {sessions} alive afterwards"
 
 

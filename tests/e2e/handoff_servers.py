@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 
 import harness
@@ -49,6 +50,8 @@ class Program:
 class Server:
     """A server in the foreground; `with` ends it."""
 
+    end_by = signal.SIGTERM
+
     def __init__(self, folder, port, *command, **options):
         self.log = (pathlib.Path(folder) / "server.log").open("wb")
         self.process = subprocess.Popen(
@@ -57,13 +60,24 @@ class Server:
         self.port = port
 
     def __enter__(self):
-        wait_until(lambda: peers.accepts(self.port), 20, "the server")
+        try:
+            self.begin()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
+    def begin(self):
+        wait_until(lambda: peers.accepts(self.port), 20, "the server")
+
     def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(30)
-        self.log.close()
+        self.process.send_signal(self.end_by)
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()  # does nothing once it has ended
+            self.process.wait()
+            self.log.close()
 
 
 def run(*command, **options):
@@ -137,6 +151,8 @@ class Redis(Server):
 class Postgres(Server):
     """A cluster of its own, which may not be root's."""
 
+    end_by = signal.SIGINT  # SIGTERM would wait for its clients
+
     def __init__(self, folder):
         self.owner = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
         if self.owner:
@@ -149,11 +165,10 @@ class Postgres(Server):
         super().__init__(folder, port, programs / "postgres", "-D", data, "-p", port, "-h",
                          "127.0.0.1", "-k", folder, cwd=folder, **self.owner)
 
-    def __enter__(self):
-        super().__enter__()
+    def begin(self):
+        super().begin()
         address = ["-h", "127.0.0.1", "-p", self.port, "-U", "test"]
         run("pgbench", "-i", "-q", *address, "postgres")
-        return self
 
     def benchmark(self, port, seconds):
         return Program("pgbench", "-n", "-c", 8, "-T", seconds, "-h", "127.0.0.1", "-p", port,
