@@ -232,9 +232,9 @@ void Worker::add_session(core::SessionId session_id, StreamContext stream, Clien
   if (!keepalive_due_.is_active()) keepalive_due_.start(kKeepaliveDelay);
 }
 
-// To be kept once it is `durable_after` old. One that is kept from its start sees to that itself;
-// if it was refused then, it is tried once more at that age. Without a store a session is counted
-// when it would have been kept.
+// The session is to be kept once it is `durable_after` old. One that is kept from its start sees to
+// that itself; if it was refused then, it is tried once more at that age. Without a store a session
+// is counted when it would have been kept.
 void Worker::watch_age(core::SessionId session_id, core::Durability durable) {
   if (durable == core::Durability::off) return;
   const bool from_start = durable == core::Durability::early || options_.durable_after.count() == 0;
