@@ -128,6 +128,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       clock_(clock),
       started_at_(clock.wall()),
       started_(clock.steady()),
+      health_(clock),
       notifier_(clock),
       store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
       store_(std::move(store)),
@@ -178,6 +179,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
+  health_.set_on_change([this] { notifier_.status(status_line()); });
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   add_routes();
@@ -263,6 +265,8 @@ std::string Daemon::status_line() const {
   });
   std::string line = std::to_string(streams.size()) + " streams";
   if (failed > 0) line += ", " + std::to_string(failed) + " of them failed";
+  if (const core::Condition* worst = health_.worst())
+    line += "; degraded: " + worst->component + ": " + worst->reason;
   return line;
 }
 
@@ -296,6 +300,7 @@ api::ServiceFacts Daemon::facts() const {
   facts.max_sessions_per_stream = limit(settings.max_sessions_per_stream);
   facts.descriptors = limit(descriptors_for_streams(plane_.worker_count()));
   facts.durability = durability();
+  facts.conditions = health_.conditions();
   facts.api_clients = server_.client_count();
   facts.max_api_clients = http::ServerOptions{}.max_clients;
   return facts;

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "config/command_line.h"
 #include "core/conductor.h"
+#include "core/health.h"
 #include "core/token.h"
 #include "core/traffic_keeper.h"
 #include "drain.h"
@@ -116,6 +117,8 @@ class Daemon {
 
   base::WallTime started_at_;
   base::Instant started_;
+
+  core::Health health_;
 
   Phase phase_ = Phase::starting;
   int answer_ticks_ = 0;

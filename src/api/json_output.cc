@@ -1,5 +1,6 @@
 #include "api/json_output.h"
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -145,6 +146,15 @@ bool is_degraded(const Stream& stream) {
   return stream.state == StreamState::failed || !stream.reason.empty();
 }
 
+void append_condition(JsonWriter& out, const core::Condition& condition) {
+  out.begin_object();
+  out.key("component").string(condition.component);
+  out.key("reason").string(condition.reason);
+  out.key("ready").boolean(condition.readiness == core::Readiness::ready);
+  out.key("since").string(base::to_iso8601(condition.since));
+  out.end_object();
+}
+
 void append_stream_counts(JsonWriter& out, std::span<const View> views) {
   std::map<StreamState, std::uint64_t> counts;
   for (const View& view : views) ++counts[view.stream.state];
@@ -173,6 +183,12 @@ void append_phase(JsonWriter& out, const ServiceFacts& facts) {
 }
 
 }  // namespace
+
+bool is_ready(const ServiceFacts& facts) {
+  return facts.phase == ServiceFacts::Phase::serving &&
+         std::none_of(facts.conditions.begin(), facts.conditions.end(),
+                      [](const auto& each) { return each.readiness == core::Readiness::unready; });
+}
 
 std::string_view to_string(ServiceFacts::Phase phase) {
   switch (phase) {
@@ -276,6 +292,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   out.key("max_api_clients").number(facts.max_api_clients);
   out.end_object();
   out.key("degraded").begin_array();
+  for (const core::Condition& condition : facts.conditions) append_condition(out, condition);
   for (const View& view : views)
     if (is_degraded(view.stream)) append_trouble(out, view.stream);
   out.end_array();
@@ -296,6 +313,7 @@ std::string healthy_json() {
 }
 
 std::string not_ready_json(const std::string& why, std::span<const Stream> streams,
+                           std::span<const core::Condition> conditions,
                            const std::string& request_id) {
   JsonWriter out;
   out.begin_object();
@@ -305,6 +323,9 @@ std::string not_ready_json(const std::string& why, std::span<const Stream> strea
   out.key("detail").string(why);
   out.key("not_listening").begin_array();
   for (const Stream& stream : streams) append_trouble(out, stream);
+  out.end_array();
+  out.key("degraded").begin_array();
+  for (const core::Condition& condition : conditions) append_condition(out, condition);
   out.end_array();
   out.key("request_id").string(request_id);
   return std::move(out.end_object()).take();

@@ -36,8 +36,9 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
 std::string drain_json(const ServiceFacts& facts);
 std::string healthy_json();
 
-// A problem that names the streams that should listen and do not.
+// A problem that names the streams that should listen and do not, and the service's conditions.
 std::string not_ready_json(const std::string& why, std::span<const core::Stream> streams,
+                           std::span<const core::Condition> conditions,
                            const std::string& request_id);
 
 }  // namespace sc::api

@@ -88,9 +88,17 @@ void MetricsPage::append_state(const ServiceFacts& facts) {
   MetricLines build = make(MetricType::info, "build", "What runs here.");
   build.add({{"version", facts.version}}, std::uint64_t{1});
   append(std::move(build));
-  const bool is_ready = are_all_open_ && facts.phase == ServiceFacts::Phase::serving;
-  append("ready", "1 when every enabled stream listens, as /readyz says; else 0.",
-         is_ready ? 1U : 0U);
+  const bool all_ready = are_all_open_ && is_ready(facts);
+  append("ready",
+         "1 when every enabled stream listens and no part of the service fails, as /readyz says; "
+         "else 0.",
+         all_ready ? 1U : 0U);
+  MetricLines degraded =
+      make(MetricType::gauge, "degraded",
+           "1 for each component of the service that is degraded now; /v1/status has the reason.");
+  for (const core::Condition& condition : facts.conditions)
+    degraded.add({{"component", condition.component}}, std::uint64_t{1});
+  append(std::move(degraded));
   MetricLines streams = make(MetricType::gauge, "streams", "Streams by state.");
   for (std::size_t i = 0; i < states_.size(); ++i)
     streams.add({{"state", to_string(static_cast<core::StreamState>(i))}}, states_.at(i));

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "core/actor.h"
+#include "core/health.h"
 
 namespace sc::api {
 
@@ -43,9 +44,14 @@ struct ServiceFacts {
     std::vector<std::pair<std::string_view, std::uint64_t>> not_durable;
   };
   Durability durability;
+  std::vector<core::Condition>
+      conditions;  // what is wrong with the service itself; see core/health.h
   std::uint64_t api_clients = 0;
   std::uint64_t max_api_clients = 0;
 };
+
+// Whether /readyz may answer 200, as far as the service itself is concerned.
+bool is_ready(const ServiceFacts& facts);
 
 using FactsSource = std::function<ServiceFacts()>;
 

@@ -93,25 +93,32 @@ std::optional<Problem> get_health(const V1Services& /*on*/, const Call& call, Re
   return std::nullopt;
 }
 
+// The phase matters most, then the service's conditions, then its streams.
+std::string why_not_ready(const ServiceFacts& facts, std::size_t silent_streams) {
+  if (facts.phase != ServiceFacts::Phase::serving)
+    return "the service is " + std::string(to_string(facts.phase));
+  for (const core::Condition& condition : facts.conditions)
+    if (condition.readiness == core::Readiness::unready)
+      return condition.component + ": " + condition.reason;
+  return std::to_string(silent_streams) + " of the enabled streams cannot listen at their ports";
+}
+
 std::optional<Problem> get_readiness(const V1Services& on, const Call& call, Reply& reply) {
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
   std::vector<core::Stream> silent;
   for (const auto& [port, stream] : on.conductor.list())
     if (stream.spec.enabled && stream.state != core::StreamState::listening)
       silent.push_back(stream);
-  const ServiceFacts::Phase phase = on.facts().phase;
-  if (silent.empty() && phase == ServiceFacts::Phase::serving) {
+  const ServiceFacts facts = on.facts();
+  if (silent.empty() && is_ready(facts)) {
     reply.send_json(healthy_json());
     return std::nullopt;
   }
-  const std::string why =
-      phase == ServiceFacts::Phase::serving
-          ? std::to_string(silent.size()) + " of the enabled streams cannot listen at their ports"
-          : "the service is " + std::string(to_string(phase));
   http::Response response;
   response.status = 503;
   response.content_type = "application/problem+json";
-  response.body = not_ready_json(why, silent, reply.request_id());
+  response.body = not_ready_json(why_not_ready(facts, silent.size()), silent, facts.conditions,
+                                 reply.request_id());
   response.headers.push_back({"Retry-After", "1"});
   reply.send(std::move(response));
   return std::nullopt;

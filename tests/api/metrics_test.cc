@@ -164,6 +164,15 @@ TEST_CASE("ready is what readyz says") {
   }
 }
 
+TEST_CASE("an unready condition of the service makes the ready metric 0") {
+  MetricsPage page(MetricsForm::prometheus);
+  api::ServiceMetrics service;
+  service.facts.conditions = {{"database", "the disk is full", core::Readiness::unready, {}}};
+  const std::string text = page.finish(service);
+  CHECK(has_line(text, "stream_conductor_ready 0"));
+  CHECK(has_line(text, "stream_conductor_degraded{component=\"database\"} 1"));
+}
+
 TEST_CASE("what the service knows of itself is told under its label") {
   api::ServiceMetrics service;
   service.facts.version = "1.2.3";

@@ -228,6 +228,25 @@ TEST_CASE("readiness needs every enabled stream to listen, and the service to se
   CHECK(v1.ask("GET", "/healthz").status == 200);
 }
 
+TEST_CASE("readiness names the condition of the service that makes it unready") {
+  ServedV1 v1;
+  const base::WallTime since = v1.on.clock.wall();
+  v1.facts.conditions = {{"log", "its reader is slow", core::Readiness::ready, since}};
+  CHECK(v1.ask("GET", "/readyz").status == 200);
+  v1.facts.conditions.push_back(
+      {"worker-1", "it does not answer", core::Readiness::unready, since});
+  const Answer refused = v1.ask("GET", "/readyz");
+  CHECK(refused.status == 503);
+  const json body = json::parse(refused.body);
+  CHECK(body["detail"] == "worker-1: it does not answer");
+  CHECK(body["degraded"].size() == 2);
+  CHECK(body["degraded"][1] == json{{"component", "worker-1"},
+                                    {"reason", "it does not answer"},
+                                    {"ready", false},
+                                    {"since", "2026-11-01T14:03:00.000Z"}});
+  CHECK(json::parse(v1.ask("GET", "/v1/status").body)["degraded"] == body["degraded"]);
+}
+
 TEST_CASE("a store that fails is told as a fault of the service and changes nothing") {
   ServedV1 v1;
   v1.on.store.failure = base::Error{base::Errc::internal, "the disk is full", {}};

@@ -156,13 +156,15 @@ class App {
     ];
     for (const state of ["failed", "draining", "disabled"])
       if (streams[state]) parts.push(`${count(streams[state])} ${state}`);
+    const conditions = status.degraded.filter((each) => each.component);
+    for (const {component, reason} of conditions) parts.push(`${component}: ${reason}`);
     const line = byId("status");
     const dot = el("span", {class: "dot", "aria-hidden": "true"});
     if (line.dataset.text !== parts.join()) {
       line.dataset.text = parts.join();
       line.replaceChildren(dot, parts.join(" · "));
     }
-    setClass(line, "bad", streams.failed > 0 || status.phase !== "serving");
+    setClass(line, "bad", streams.failed > 0 || conditions.length > 0 || status.phase !== "serving");
   }
 
   // This page's files are those of the process that it was loaded from.
