@@ -141,6 +141,10 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                   options_.configuration.settings.drain_timeout},
                  *store_, plane_, clock),
       traffic_keeper_(conductor_.list(), *store_, plane_, clock),
+      history_pruner_(*store_, clock, options_.configuration.settings.history_keep,
+                      [this](milliseconds delay, base::Callback<void()> function) {
+                        later_.after(delay, std::move(function));
+                      }),
       drain_(loop_, conductor_, plane_, clock, [this] { notifier_.status(status_line()); }),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
@@ -237,6 +241,7 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
   phase_ = Phase::serving;
   plane_.settle();
   traffic_timer_.start(core::TrafficKeeper::kEvery);
+  history_pruner_.start();
   // What thousands of rows took while they were read and written lies between what is kept: back to
   // the kernel, once the store has let go of its part.
   store_->release_memory();
@@ -398,6 +403,7 @@ void Daemon::on_answer_tick() {
 }
 
 void Daemon::leave() {
+  history_pruner_.stop();
   phase_ = Phase::stopped;
   base::log::info("stopped");
   loop_.stop();

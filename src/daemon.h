@@ -18,6 +18,7 @@
 #include "config/command_line.h"
 #include "core/conductor.h"
 #include "core/health.h"
+#include "core/history_pruner.h"
 #include "core/token.h"
 #include "core/traffic_keeper.h"
 #include "drain.h"
@@ -132,6 +133,7 @@ class Daemon {
   relay::WorkerPool plane_;
   core::Conductor conductor_;
   core::TrafficKeeper traffic_keeper_;
+  core::HistoryPruner history_pruner_;
   Drain drain_;
   loop::Timer retry_timer_;
   loop::Timer expiry_timer_;

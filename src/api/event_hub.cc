@@ -146,6 +146,11 @@ void EventHub::on_page(const std::vector<WatcherId>& ids,
       continue;
     }
     std::string text;
+    const std::int64_t deleted = page->start.deleted_id;
+    if (deleted > std::max(watcher.seen, watcher.told_deleted)) {
+      text = missed_history_text();
+      watcher.told_deleted = deleted;
+    }
     for (std::size_t i = 0; i < texts.size(); ++i)
       if (watcher.wanted.port.value_or(page->events[i].event.port) == page->events[i].event.port)
         text += texts[i];

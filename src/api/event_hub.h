@@ -68,10 +68,11 @@ class EventHub {
 
   struct Watcher {
     Wanted wanted;
-    std::string token_sha256;  // empty: it showed none
-    std::int64_t seen = 0;     // of history: it has got all up to this one that it wants
-    bool is_behind = true;     // history may have more for it
-    bool is_asked = false;     // a page for it is on its way
+    std::string token_sha256;       // empty: it showed none
+    std::int64_t seen = 0;          // of history: it has got all up to this one that it wants
+    std::int64_t told_deleted = 0;  // it knows that events up to this one were deleted
+    bool is_behind = true;          // history may have more for it
+    bool is_asked = false;          // a page for it is on its way
     base::Instant wrote_at;
     http::BodyWriter out;
   };

@@ -22,7 +22,8 @@ std::string failure_text(const core::EndedSession& session);
 std::string session_text(const core::SessionNote& note);
 // Notes of sessions that came too fast for them all to be remembered.
 std::string missed_notes_text(std::uint64_t count);
-// The client's id is not of this history, so nobody knows what it has not seen.
+// The client may have missed events: its id is not of this history, or events behind it were
+// deleted because they were old.
 std::string missed_history_text();
 
 }  // namespace sc::api

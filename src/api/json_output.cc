@@ -256,6 +256,7 @@ std::string history_json(const core::HistoryPage& page, const std::string& curso
   for (const core::RecordedEvent& event : page.events) append_event(out, event);
   out.end_array();
   text_or_null(out, "next_cursor", cursor);
+  text_or_null(out, "begins_at", page.start.at ? base::to_iso8601(*page.start.at) : "");
   return std::move(out.end_object()).take();
 }
 

@@ -19,7 +19,6 @@ struct Unit {
 };
 constexpr std::array<Unit, 5> kUnits{
     {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
-constexpr std::uint64_t kMaxDurationMillis = 365ULL * 86'400'000;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -94,13 +93,15 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return static_cast<std::uint16_t>(*value);
 }
 
-std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text,
+                                                        std::chrono::milliseconds most) {
+  const auto most_millis = static_cast<std::uint64_t>(most.count());
   if (text == "0") return std::chrono::milliseconds{0};
   const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
   const std::string_view unit_name = text.substr(digits);
   for (const Unit& unit : kUnits) {
     if (unit.name != unit_name) continue;
-    const auto count = parse_unsigned(text.substr(0, digits), 0, kMaxDurationMillis / unit.millis);
+    const auto count = parse_unsigned(text.substr(0, digits), 0, most_millis / unit.millis);
     if (!count) return std::nullopt;
     return std::chrono::milliseconds(static_cast<std::int64_t>(*count * unit.millis));
   }

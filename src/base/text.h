@@ -19,8 +19,9 @@ std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t
 // 1 to 65535.
 std::optional<std::uint16_t> parse_port(std::string_view text);
 
-// `0`, or digits with a unit: `250ms`, `5s`, `10m`, `2h`, `1d`. At most 365 days.
-std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+// `0`, or digits with a unit: `250ms`, `5s`, `10m`, `2h`, `1d`. nullopt for more than `most`.
+std::optional<std::chrono::milliseconds> parse_duration(
+    std::string_view text, std::chrono::milliseconds most = std::chrono::days(365));
 
 // The shortest form that parse_duration reads back as the same: 1500 ms is `1500ms`, 60 s is `1m`.
 std::string format_duration(std::chrono::milliseconds duration);

@@ -82,6 +82,19 @@ bool parse_state_directory(std::string_view text, Settings& into) {
 // systemd.exec(5): with several StateDirectory= the paths are separated by `:`.
 std::string_view first_path(std::string_view value) { return value.substr(0, value.find(':')); }
 
+constexpr milliseconds kMostHistory = std::chrono::days(36500);
+
+bool parse_history_keep(std::string_view text, Settings& into) {
+  const auto value = base::parse_duration(text, kMostHistory);
+  if (text != "forever" && (!value || *value < std::chrono::hours(1))) return false;
+  into.history_keep = value.value_or(milliseconds{0});
+  return true;
+}
+
+std::string print_history_keep(const Settings& from) {
+  return from.history_keep.count() == 0 ? "forever" : base::format_duration(from.history_keep);
+}
+
 bool parse_workers(std::string_view text, Settings& into) {
   const auto count = base::parse_unsigned(text, 1, kMaxWorkers);
   if (!count && text != "auto") return false;
@@ -170,7 +183,7 @@ bool parse_insecure(std::string_view text, Settings& into) {
   return true;
 }
 
-constexpr std::array<Setting, 21> kTable{{
+constexpr std::array<Setting, 22> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -188,6 +201,8 @@ constexpr std::array<Setting, 21> kTable{{
     {"state_directory", "DIR", "an absolute path without control characters",
      "the folder of the database, stream-conductor.db", parse_state_directory,
      [](const Settings& from) { return from.state_directory; }, first_path},
+    {"history_keep", "DURATION", "forever, or a duration from 1h to 36500d, as in 90d or 400d",
+     "how long the history of streams is kept", parse_history_keep, print_history_keep},
     {"workers", "COUNT", "auto, which is one for each core, or a number from 1 to 256",
      "the threads that carry the bytes", parse_workers,
      [](const Settings& from) {

@@ -32,6 +32,7 @@ struct Settings {
   std::uint16_t bind_port = 5000;        // of the API; 0: one that is free
   std::string stream_address;            // an IP literal; empty: all, dual-stack
   std::string state_directory = "/var/lib/stream-conductor";
+  std::chrono::milliseconds history_keep = std::chrono::days(400);  // 0: for ever
   unsigned workers = 0;                       // threads; 0: as many as there are cores
   std::uint32_t max_sessions = 0;             // 0: as many as there are descriptors for
   std::uint32_t max_sessions_per_stream = 0;  // 0: no limit of its own

@@ -18,8 +18,8 @@ enum class EventAction : unsigned char {
   changed,   // its spec became another one
   removed,   // somebody took it away
   opened,    // a failed stream's port could be opened
-  failed,    // its port could not be opened
-  reopened,  // opened again when the service started
+  failed,    // its port could not be opened, or still cannot after `changed`
+  reopened,  // opened when the service started; only earlier versions wrote it, at each start
   expired,   // its time was over, so the service took it away
 };
 
@@ -65,10 +65,18 @@ struct HistoryQuery {
 
 constexpr std::size_t kMaxHistoryPage = 1000;
 
+// Where the history begins, as older events were deleted.
+struct HistoryStart {
+  std::optional<base::WallTime> at;  // complete from then on; nullopt: nothing was deleted
+  std::int64_t deleted_id = 0;       // the highest id of a deleted event; 0: none
+  bool operator==(const HistoryStart&) const = default;
+};
+
 struct HistoryPage {
   std::vector<RecordedEvent> events;      // the latest first, unless after_id was asked for
   std::optional<std::int64_t> before_id;  // of the next page; nothing: this is the last
   std::int64_t newest_id = 0;             // of all events, where after_id was asked for; else 0
+  HistoryStart start;
 };
 
 }  // namespace sc::core

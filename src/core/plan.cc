@@ -261,7 +261,8 @@ std::vector<StoreWrite> PlanRunner::writes(const Plan& plan, const PlanStep& ste
   }
   if (was_failed && after.state == StreamState::listening)
     out.emplace_back(ledger_.event(EventAction::opened, after, plan.actor));
-  if (is_failed && !was_failed)
+  // After `changed` too: as_of takes the state from a port's last event.
+  if (is_failed && (!was_failed || !is_same_spec(step)))
     out.emplace_back(ledger_.event(EventAction::failed, after, service_actor()));
   return out;
 }

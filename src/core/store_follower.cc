@@ -1,5 +1,7 @@
 #include "core/store_follower.h"
 
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -24,6 +26,7 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
   BootReport report;
   std::vector<StoreWrite> writes;
   std::vector<std::uint16_t> ports;
+  std::set<std::uint16_t> changed_by_hand;
   note_unreadable(stored.unreadable);
   for (Event& change : unrecorded_changes(stored, ledger_.clock.wall())) {
     base::log::info("stream was changed by hand",
@@ -31,29 +34,41 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
                      {"action", std::string(to_string(change.action))},
                      {"before", change.backend_before},
                      {"after", change.backend_after}});
+    changed_by_hand.insert(change.port);
     writes.emplace_back(AppendEvent{std::move(change)});
   }
   for (const Stream& stream : stored.streams) {
-    ports.push_back(stream.spec.port);
-    ledger_.queue.enter(stream.spec.port, [] {});  // held until the store has answered
-    const auto carried = stored.traffic.find(stream.spec.port);
-    boot_one(stream, carried == stored.traffic.end() ? nullptr : &carried->second.traffic, writes,
-             report);
+    const std::uint16_t port = stream.spec.port;
+    ports.push_back(port);
+    ledger_.queue.enter(port, [] {});  // held until the store has answered
+    const auto carried = stored.traffic.find(port);
+    const auto recorded = stored.recorded.find(port);
+    const bool is_recorded_failed = recorded != stored.recorded.end() &&
+                                    recorded->second.is_failed && !changed_by_hand.contains(port);
+    boot_one(stream, carried == stored.traffic.end() ? nullptr : &carried->second.traffic,
+             is_recorded_failed, writes, report);
   }
   ledger_.tell_retry_at();
   ledger_.tell_expiry_at();
+  if (writes.empty()) return end_boot(ports, report, std::move(on_done));
   ledger_.store.commit(std::move(writes), [this, ports = std::move(ports), report,
                                            done = std::move(on_done)](
                                               base::Result<void> saved) mutable {
     if (!saved)
       base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
-    for (const std::uint16_t port : ports) ledger_.queue.leave(port);
-    done(report);
+    end_boot(ports, report, std::move(done));
   });
 }
 
-void StoreFollower::boot_one(Stream stream, const Traffic* carried, std::vector<StoreWrite>& writes,
-                             BootReport& report) {
+void StoreFollower::end_boot(const std::vector<std::uint16_t>& ports, const BootReport& report,
+                             base::Callback<void(BootReport)> on_done) {
+  for (const std::uint16_t port : ports) ledger_.queue.leave(port);
+  on_done(report);
+}
+
+void StoreFollower::boot_one(const Stream& stored, const Traffic* carried, bool is_recorded_failed,
+                             std::vector<StoreWrite>& writes, BootReport& report) {
+  Stream stream = stored;
   if (stream.spec.expires_at && *stream.spec.expires_at <= ledger_.clock.wall()) {
     log_change("stream expired while the service did not run", stream, service_actor());
     writes.emplace_back(EraseStream{stream.spec.port});
@@ -67,18 +82,21 @@ void StoreFollower::boot_one(Stream stream, const Traffic* carried, std::vector<
         {{"port", port_text(stream.spec.port)}, {"range", ledger_.options.ports.to_string()}});
   stream.reason.clear();
   if (carried != nullptr) ledger_.plane.restore(stream.spec.port, *carried);
-  if (stream.spec.enabled) {
+  std::optional<EventAction> change;  // of what history has
+  if (!stream.spec.enabled) {
+    ++report.disabled;
+    stream.state = StreamState::disabled;
+  } else {
+    // A stream that was deleted and written again by hand has failed in history alone.
+    const bool was_failed = is_recorded_failed || stored.state == StreamState::failed;
     ledger_.open(stream);
     const bool opened = stream.state == StreamState::listening;
     ++(opened ? report.opened : report.failed);
-    writes.emplace_back(NoteStream{stream});
-    writes.emplace_back(ledger_.event(opened ? EventAction::reopened : EventAction::failed, stream,
-                                      service_actor()));
-  } else {
-    ++report.disabled;
-    stream.state = StreamState::disabled;
-    writes.emplace_back(NoteStream{stream});
+    if (opened && was_failed) change = EventAction::opened;
+    if (!opened && !is_recorded_failed) change = EventAction::failed;
   }
+  if (stream != stored) writes.emplace_back(NoteStream{stream});
+  if (change) writes.emplace_back(ledger_.event(*change, stream, service_actor()));
   ledger_.keep(stream);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -61,13 +62,26 @@ struct UnreadableRow {
   std::uint16_t port = 0;  // 0 when even that cannot be read
 };
 
+// How the last event of a port left its stream.
+struct RecordedStream {
+  StreamSpec spec;
+  bool is_failed = false;  // the event is `failed`
+  bool operator==(const RecordedStream&) const = default;
+};
+
 struct StoredStreams {
   std::vector<Stream> streams;  // by port
   std::vector<UnreadableRow> unreadable;
   // How the last event of each port left it; none for a port whose stream is gone.
-  std::map<std::uint16_t, StreamSpec> recorded;
+  std::map<std::uint16_t, RecordedStream> recorded;
   // None for one that has carried nothing yet.
   std::map<std::uint16_t, StoredTraffic> traffic;
+};
+
+// What one step of pruning did.
+struct PruneStep {
+  std::optional<std::uint16_t> next_port;  // where the next step goes on; nullopt: all is done
+  std::size_t deleted = 0;                 // events
 };
 
 // Where mappings and their history are kept. Called from the control thread; its answers come there
@@ -92,9 +106,16 @@ class StreamStore {
   virtual void set_on_recorded(base::Callback<void()> on_recorded) = 0;
 
   // The streams as they were mapped at that time, by port, from history: each as its last event
-  // until then left it. Their `state` is failed, disabled or listening.
+  // until then left it. Their `state` is failed, disabled or listening. not_found: the history
+  // begins later.
   using OnStreams = base::Callback<void(base::Result<std::vector<Stream>>)>;
   virtual void as_of(base::WallTime time, OnStreams on_done) = 0;
+
+  // Deletes some of the events at or before that time, beginning with those of `from_port`, but
+  // none that as_of needs for that time and later. A step is short, so that a commit behind it does
+  // not wait long.
+  using OnPruned = base::Callback<void(base::Result<PruneStep>)>;
+  virtual void prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) = 0;
 };
 
 }  // namespace sc::core

@@ -24,20 +24,20 @@ std::vector<Event> unrecorded_changes(const StoredStreams& stored, base::WallTim
   for (const UnreadableRow& row : stored.unreadable) gone.erase(row.port);
   for (const Stream& stream : stored.streams) {
     const auto known = gone.extract(stream.spec.port);
-    if (!known.empty() && known.mapped() == stream.spec) continue;
+    if (!known.empty() && known.mapped().spec == stream.spec) continue;
     Event& event = events.emplace_back(
         by_hand(at, known.empty() ? EventAction::created : EventAction::changed, stream.spec.port));
     if (!known.empty()) {
-      event.backend_before = base::to_string(known.mapped().backend);
-      event.detail += ": " + differing_fields(known.mapped(), stream.spec);
+      event.backend_before = base::to_string(known.mapped().spec.backend);
+      event.detail += ": " + differing_fields(known.mapped().spec, stream.spec);
     }
     event.backend_after = base::to_string(stream.spec.backend);
     event.spec = stream.spec;
     event.revision = stream.revision;
   }
-  for (const auto& [port, spec] : gone)
+  for (const auto& [port, recorded] : gone)
     events.emplace_back(by_hand(at, EventAction::removed, port)).backend_before =
-        base::to_string(spec.backend);
+        base::to_string(recorded.spec.backend);
   std::sort(events.begin(), events.end(),
             [](const Event& a, const Event& b) { return a.port < b.port; });
   return events;

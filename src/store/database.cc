@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "store/folder.h"
+#include "store/history_pruning.h"
 #include "store/inspection.h"
 #include "store/sqlite_error.h"
 #include "store/stream_table.h"
@@ -130,9 +131,24 @@ base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& quer
 
 base::Result<std::vector<core::Stream>> Database::as_of(base::WallTime time) {
   try {
+    const auto start = table().events().start().at;
+    if (start && time < *start)
+      return base::Error{base::Errc::not_found,
+                         "the history begins at " + base::to_iso8601(*start) +
+                             ": what was mapped before that is not known any more"};
     return table().events().as_of(time);
   } catch (const SQLite::Exception& failure) {
     return to_error("history cannot be read", failure, connection_->getHandle());
+  }
+}
+
+base::Result<core::PruneStep> Database::prune_history(base::WallTime before,
+                                                      std::uint16_t from_port) {
+  try {
+    if (!pruning_) pruning_ = std::make_unique<HistoryPruning>(*connection_);
+    return pruning_->step(before, from_port);
+  } catch (const SQLite::Exception& failure) {
+    return to_error("old history cannot be deleted", failure, connection_->getHandle());
   }
 }
 

@@ -20,6 +20,7 @@ class Database;
 namespace sc::store {
 
 class StreamTable;
+class HistoryPruning;
 class TokenTable;
 
 // Opens a database that is there, with what each connection of ours has: WAL, synchronous=FULL,
@@ -50,6 +51,8 @@ class Database {
   base::Result<core::HistoryPage> history(const core::HistoryQuery& query);
   base::Result<std::vector<core::Stream>> as_of(base::WallTime time);
 
+  base::Result<core::PruneStep> prune_history(base::WallTime before, std::uint16_t from_port);
+
   // See core::TokenStore.
   base::Result<std::optional<core::TokenSnapshot>> load_tokens(std::optional<std::int64_t> known);
   base::Result<void> note_token_use(const std::string& sha256, base::WallTime at);
@@ -69,6 +72,7 @@ class Database {
   std::unique_ptr<SQLite::Database> connection_;
   std::unique_ptr<StreamTable> table_;
   std::unique_ptr<TokenTable> tokens_;  // from its first use on
+  std::unique_ptr<HistoryPruning> pruning_;
 };
 
 }  // namespace sc::store

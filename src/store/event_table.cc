@@ -71,12 +71,13 @@ EventTable::EventTable(SQLite::Database& connection)
                   " ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"),
       recorded_(connection, kPorts + " SELECT e.port, e.backend_after, " +
                                 std::string(kSpecColumns) +
-                                " FROM ports JOIN stream_events AS e ON e.id ="
+                                ", e.action FROM ports JOIN stream_events AS e ON e.id ="
                                 " (SELECT max(id) FROM stream_events WHERE port = ports.port)"
                                 " WHERE ports.port IS NOT NULL AND e.action NOT IN ('removed',"
                                 " 'expired') AND e.backend_after IS NOT NULL"),
       time_of_(connection, "SELECT at FROM stream_events WHERE id = ?"),
       newest_id_(connection, "SELECT coalesce(max(id), 0) FROM stream_events"),
+      start_(connection, "SELECT at, deleted_id FROM history_start"),
       as_of_(connection, kAsOf) {}
 
 const char* EventTable::as_of_sql() { return kAsOf.c_str(); }
@@ -99,14 +100,27 @@ void EventTable::append(const core::Event& event) {
   append_.exec();
 }
 
-std::map<std::uint16_t, core::StreamSpec> EventTable::recorded() {
-  std::map<std::uint16_t, core::StreamSpec> out;
+std::map<std::uint16_t, core::RecordedStream> EventTable::recorded() {
+  constexpr int kAction = 2 + kSpecColumnCount;
+  std::map<std::uint16_t, core::RecordedStream> out;
   const Use use(recorded_);
   while (recorded_.executeStep()) {
     const std::string port = recorded_.getColumn(0).getString();
     auto spec = read_spec(recorded_, 2, port, recorded_.getColumn(1).getString());
-    if (spec) out.emplace(spec->port, std::move(*spec));
+    if (!spec) continue;
+    const bool is_failed =
+        recorded_.getColumn(kAction).getString() == core::to_string(core::EventAction::failed);
+    out.emplace(spec->port, core::RecordedStream{std::move(*spec), is_failed});
   }
+  return out;
+}
+
+core::HistoryStart EventTable::start() {
+  core::HistoryStart out;
+  const Use use(start_);
+  if (!start_.executeStep()) return out;
+  out.at = base::parse_iso8601(start_.getColumn(0).getString());
+  out.deleted_id = start_.getColumn(1).getInt64();
   return out;
 }
 
@@ -155,6 +169,7 @@ core::HistoryPage EventTable::page(const core::HistoryQuery& query) {
     }
     page.events.push_back(read_event(select));
   }
+  page.start = start();  // last: what is deleted meanwhile shows in it
   return page;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/event.h"
 #include "core/stream.h"
+#include "core/stream_store.h"
 
 namespace SQLite {
 class Database;
@@ -24,7 +25,8 @@ class EventTable {
 
   void append(const core::Event& event);
   // How the last event of each port left it; none for a port whose stream is gone.
-  std::map<std::uint16_t, core::StreamSpec> recorded();
+  std::map<std::uint16_t, core::RecordedStream> recorded();
+  core::HistoryStart start();
   core::HistoryPage page(const core::HistoryQuery& query);
   // See StreamStore::as_of. By indexes alone: a few look-ups for each port that history knows.
   std::vector<core::Stream> as_of(base::WallTime time);
@@ -39,6 +41,7 @@ class EventTable {
   SQLite::Statement recorded_;
   SQLite::Statement time_of_;
   SQLite::Statement newest_id_;
+  SQLite::Statement start_;
   SQLite::Statement as_of_;
 };
 

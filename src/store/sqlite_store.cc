@@ -78,6 +78,11 @@ void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {
   ask_for([this, time] { return database_->as_of(time); }, std::move(on_done));
 }
 
+void SqliteStore::prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) {
+  ask_for([this, before, from_port] { return database_->prune_history(before, from_port); },
+          std::move(on_done));
+}
+
 void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
   run([this, known, held = std::move(on_done)]() mutable {
     post_(

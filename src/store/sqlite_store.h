@@ -47,6 +47,7 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
     on_recorded_ = std::move(on_recorded);
   }
   void as_of(base::WallTime time, OnStreams on_done) override;
+  void prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) override;
   void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
   void note_token_use(const std::string& sha256, base::WallTime at) override;
 

@@ -105,6 +105,7 @@ TEST_CASE("--print-config shows each setting and its source") {
         "bind_port = 0  # environment BIND_PORT\n"
         "stream_address = \"\"  # default\n"
         "state_directory = \"/var/lib/stream-conductor\"  # default\n"
+        "history_keep = \"400d\"  # default\n"
         "workers = \"auto\"  # default\n"
         "max_sessions = \"auto\"  # default\n"
         "max_sessions_per_stream = \"none\"  # default\n"

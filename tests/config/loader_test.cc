@@ -18,6 +18,7 @@ const std::vector<Values>& values_of_settings() {
       {"bind_port", "1", "0", "3"},
       {"stream_address", "127.0.0.1", "127.0.0.2", "::1"},
       {"state_directory", "/file", "/environment", "/flag"},
+      {"history_keep", "1h", "forever", "90d"},
       {"workers", "1", "2", "3"},
       {"max_sessions", "1", "2", "3"},
       {"max_sessions_per_stream", "1", "2", "3"},

@@ -29,6 +29,9 @@ const std::vector<Text>& texts() {
       {"state_directory",
        {"/", "/var/lib/x", "/srv/a b", "/srv/#\"\\"},
        {"", "var/lib", "./x", "~/x", "/a\nb"}},
+      {"history_keep",
+       {"forever", "1h", "90d", "400d", "36500d"},
+       {"", "0", "59m", "36501d", "400", "never", "FOREVER"}},
       {"workers", {"auto", "1", "256"}, {"", "0", "257", "-1", "AUTO", "1.5"}},
       {"max_sessions", {"auto", "1", "10000000"}, {"", "0", "10000001", "none", "-1", "1k"}},
       {"max_sessions_per_stream", {"none", "1", "5000"}, {"", "0", "auto", "10000001", "-1"}},
@@ -109,6 +112,7 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.connect_timeout == 5s);
   CHECK(defaults.idle_timeout == 0s);
   CHECK(defaults.session_lifetime == 0s);
+  CHECK(defaults.history_keep == std::chrono::days(400));
   CHECK(defaults.keepalive == 60s);
   CHECK(defaults.drain_timeout == 10s);
   CHECK(defaults.durable_after == 1s);

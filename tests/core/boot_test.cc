@@ -13,28 +13,90 @@ core::Stream stored(std::uint16_t port) {
   return stream;
 }
 
-TEST_CASE_METHOD(ConductorFixture, "boot opens every stored stream and writes it down") {
-  const core::BootReport report = boot({stored(9000), stored(9002)});
-  CHECK(report.opened == 2);
-  CHECK(report.failed == 0);
+TEST_CASE_METHOD(ConductorFixture, "a start with unchanged streams opens them and writes nothing") {
+  core::StoredStreams held;
+  held.streams = {stored(9000), stored(9001), stored(9002)};
+  held.streams[1].spec.enabled = false;
+  held.streams[1].state = StreamState::disabled;
+  for (const core::Stream& each : held.streams) held.recorded[each.spec.port] = {each.spec};
+  std::optional<core::BootReport> report;
+  conductor.boot(held, [&](core::BootReport done) { report = done; });
+  CHECK(store.waiting() == 0);  // the store was not asked for anything
+  REQUIRE(report);
+  CHECK(report->opened == 2);
+  CHECK(report->failed == 0);
+  CHECK(report->disabled == 1);
   CHECK(plane.open.size() == 2);
+  CHECK(store.events.empty());
+  create_now(spec(9000));  // no port is held
+  CHECK(*created);
+}
+
+TEST_CASE_METHOD(ConductorFixture, "a start clears the reason that a backend left in the row") {
+  core::Stream troubled = stored(9000);
+  troubled.reason = "connection refused";
+  boot({troubled, stored(9001)});
+  CHECK(store.events.empty());
+  CHECK(store.rows.at(9000).reason.empty());
+  CHECK(conductor.find(9000)->reason.empty());
+}
+
+TEST_CASE_METHOD(ConductorFixture, "a start records that a stream failed, once") {
+  plane.taken.insert(9000);
+  boot({stored(9000)});
+  CHECK(store.story() == std::vector<std::string>{"failed 9000 by service"});
+  const core::Stream failed = store.rows.at(9000);
+  REQUIRE(failed.state == StreamState::failed);
+  ConductorFixture next;
+  next.plane.taken.insert(9000);
+  next.boot({failed});
+  CHECK(next.conductor.find(9000)->state == StreamState::failed);
+  CHECK(next.store.events.empty());
+}
+
+TEST_CASE_METHOD(ConductorFixture, "a start records that a failed stream opened") {
+  core::Stream failed = stored(9000);
+  failed.state = StreamState::failed;
+  failed.reason = "port 9000 is in use by somebody else";
+  core::StoredStreams held;
+  held.streams = {failed};
+  SECTION("failed in its row and in history") { held.recorded[9000] = {failed.spec, true}; }
+  SECTION("failed in its row, changed since in history") { held.recorded[9000] = {failed.spec}; }
+  SECTION("failed in history, its row deleted and written again by hand") {
+    held.streams = {stored(9000)};
+    held.recorded[9000] = {failed.spec, true};
+  }
+  boot(held);
+  CHECK(store.story() == std::vector<std::string>{"opened 9000 by service"});
+  CHECK(store.rows.at(9000).state == StreamState::listening);
+  CHECK(store.rows.at(9000).reason.empty());
+}
+
+TEST_CASE_METHOD(ConductorFixture,
+                 "a stream that failed, was changed by hand and fails again is failed in history") {
+  core::Stream failed = stored(9000);
+  failed.state = StreamState::failed;
+  core::StoredStreams held;
+  held.streams = {failed};
+  held.recorded[9000] = {spec(9000, "other:2"), true};
+  plane.taken.insert(9000);
+  boot(held);
   CHECK(store.story() ==
-        std::vector<std::string>{"reopened 9000 by service", "reopened 9002 by service"});
+        std::vector<std::string>{"changed 9000 by sqlite3", "failed 9000 by service"});
 }
 
 TEST_CASE_METHOD(ConductorFixture, "what was changed by hand before the start becomes history") {
   core::StoredStreams held;
   held.streams = {stored(9000), stored(9001), stored(9002)};
   held.unreadable = {{"9005 -> x", "no port", 9005}};
-  held.recorded = {{9000, spec(9000)},
-                   {9002, spec(9002, "other:2")},
-                   {9003, spec(9003, "gone:3")},
-                   {9005, spec(9005, "spoilt:5")}};
+  held.recorded = {{9000, {spec(9000)}},
+                   {9002, {spec(9002, "other:2")}},
+                   {9003, {spec(9003, "gone:3")}},
+                   {9005, {spec(9005, "spoilt:5")}}};
   boot(held);
-  CHECK(store.story() ==
-        std::vector<std::string>{"created 9001 by sqlite3", "changed 9002 by sqlite3",
-                                 "removed 9003 by sqlite3", "reopened 9000 by service",
-                                 "reopened 9001 by service", "reopened 9002 by service"});
+  CHECK(store.story() == std::vector<std::string>{"created 9001 by sqlite3",
+                                                  "changed 9002 by sqlite3",
+                                                  "removed 9003 by sqlite3"});
   CHECK(store.events[1].backend_before == "other:2");
   CHECK(store.events[1].backend_after == "backend:1");
   CHECK(store.events[2].backend_before == "gone:3");

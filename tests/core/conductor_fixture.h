@@ -23,7 +23,9 @@ struct ConductorFixture {
     core::StoredStreams stored;
     stored.streams = streams;
     for (const core::Stream& stream : streams)
-      stored.recorded.emplace(stream.spec.port, stream.spec);
+      stored.recorded.emplace(
+          stream.spec.port,
+          core::RecordedStream{stream.spec, stream.state == core::StreamState::failed});
     return boot(stored);
   }
   core::BootReport boot(const core::StoredStreams& stored) {

@@ -194,6 +194,8 @@ TEST_CASE_METHOD(PlanFixture, "a failed stream can be changed, and stays failed"
   REQUIRE(changed);
   CHECK(changed->stream.state == StreamState::failed);
   CHECK(store.rows.at(9000).spec.label == "x");
+  CHECK(store.story() == Story{"failed 9000 by service", "changed 9000 by tester",
+                               "failed 9000 by service"});  // as_of goes by the last event
   plane.taken.clear();
   CHECK(put(labelled(9000, "x"))->stream.state == StreamState::listening);
   CHECK(store.story().back() == "opened 9000 by tester");

@@ -93,7 +93,7 @@ class OnRequest(Drained):
         self.session()
         self.assertEqual(self.status()["phase"], "serving")
         self.assertIsNone(self.status()["drain_until"])
-        self.assertEqual(self.service.history(self.port), ["created", "reopened"])
+        self.assertEqual(self.service.history(self.port), ["created"])
 
     def test_what_outlasts_the_time_out_is_cut_and_the_service_stays(self):
         session = self.session()

@@ -223,7 +223,7 @@ class CommandLine(harness.EndToEnd):
 
     def test_bad_values_of_every_setting_are_78(self):
         bad = {"bind-address": "nowhere", "bind-port": "65536", "stream-address": "1.2.3",
-               "state-directory": "relative/path", "workers": "0", "connect-timeout": "0",
+               "state-directory": "relative/path", "history-keep": "0", "workers": "0", "connect-timeout": "0",
                "idle-timeout": "-1s", "session-lifetime": "1ms", "keepalive": "1ms", "drain-timeout": "10",
                "durable-after": "2h", "log-level": "loud", "api-auth": "maybe", "api-hosts": "a b",
                "api-admin-group": "no such group", "insecure": "maybe"}

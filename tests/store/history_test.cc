@@ -266,7 +266,7 @@ TEST_CASE("a database of the first version keeps its streams and its history") {
   const auto stored = (*opened)->load();
   REQUIRE(stored->streams.size() == 1);
   CHECK(stored->streams.front().spec == *core::make_spec("9000", "a:1"));
-  CHECK(stored->recorded.at(9000) == stored->streams.front().spec);
+  CHECK(stored->recorded.at(9000).spec == stored->streams.front().spec);
   CHECK((*opened)->as_of(minute(600))->size() == 1);
   CHECK_THROWS(execute(file, "DELETE FROM stream_events"));
 }
@@ -287,7 +287,7 @@ TEST_CASE("streams from before they were durable are so once established, then a
   const auto stored = (*opened)->load();
   REQUIRE(stored->streams.size() == 1);
   CHECK(stored->streams.front().spec == expected);
-  CHECK(stored->recorded.at(9000) == expected);  // else a start would tell of a change by hand
+  CHECK(stored->recorded.at(9000).spec == expected);  // else a start would tell of a change by hand
   const auto then = (*opened)->as_of(minute(600));
   REQUIRE(then->size() == 1);
   CHECK(then->front().spec == expected);

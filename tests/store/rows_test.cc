@@ -75,9 +75,9 @@ TEST_CASE("what was loaded says where history left each port") {
                                   event(3, EventAction::removed, 9001, "c:1", ""),
                                   event(4, EventAction::created, 9002, "", "d:1"),
                                   event(5, EventAction::failed, 9002, "d:1", "d:1")}));
-  CHECK(open.database->load()->recorded ==
-        std::map<std::uint16_t, core::StreamSpec>{{9000, *core::make_spec("9000", "b:1")},
-                                                  {9002, *core::make_spec("9002", "d:1")}});
+  CHECK(open.database->load()->recorded == std::map<std::uint16_t, core::RecordedStream>{
+                                               {9000, {*core::make_spec("9000", "b:1"), false}},
+                                               {9002, {*core::make_spec("9002", "d:1"), true}}});
 }
 
 TEST_CASE("a note updates what the service finds out, and nothing that a person wrote") {

@@ -53,6 +53,7 @@ class FakeStore final : public core::StreamStore {
       }
       ++pages_of_history;
       core::HistoryPage page;
+      page.start = history_start;
       if (query.after_id) {
         page = page_after(query);
         done(std::move(page));
@@ -86,6 +87,22 @@ class FakeStore final : public core::StreamStore {
     });
   }
 
+  void prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) override {
+    waiting_.emplace_back([this, before, from_port, done = std::move(on_done)]() mutable {
+      if (failure) {
+        done(*failure);
+        return;
+      }
+      pruned.push_back({before, from_port});
+      core::PruneStep step;
+      if (!prune_steps.empty()) {
+        step = prune_steps.front();
+        prune_steps.pop_front();
+      }
+      done(step);
+    });
+  }
+
   // Carries out and answers the oldest call; the answer may make new ones.
   void answer_one() {
     auto call = std::move(waiting_.front());
@@ -110,8 +127,11 @@ class FakeStore final : public core::StreamStore {
   std::vector<core::Event> events;
   std::map<std::uint16_t, core::StoredTraffic> traffic;
   std::vector<core::UnreadableRow> unreadable;
-  std::optional<base::Error> failure;  // what every call is answered with
-  std::size_t pages_of_history = 0;    // so many were asked for
+  std::optional<base::Error> failure;                            // what every call is answered with
+  std::size_t pages_of_history = 0;                              // so many were asked for
+  std::vector<std::pair<base::WallTime, std::uint16_t>> pruned;  // each step's horizon and port
+  std::deque<core::PruneStep> prune_steps;  // the answers; then one that says that all is done
+  core::HistoryStart history_start;
 
  private:
   // As the real one judges rows that somebody wrote by hand.
@@ -129,6 +149,7 @@ class FakeStore final : public core::StreamStore {
 
   core::HistoryPage page_after(const core::HistoryQuery& query) const {
     core::HistoryPage page;
+    page.start = history_start;
     page.newest_id = static_cast<std::int64_t>(events.size());
     for (std::size_t i = 0; i < events.size() && page.events.size() < query.limit; ++i) {
       const auto id = static_cast<std::int64_t>(i) + 1;

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""The history has changes only, is bounded, and says where it begins."""
+
+import datetime
+import json
+import unittest
+import urllib.parse
+
+import harness
+import old_history
+import peers
+from waiting import wait_until
+
+
+def time_text(days_ago):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (now - datetime.timedelta(days=days_ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Starts(harness.EndToEnd):
+    def test_starts_with_unchanged_streams_write_nothing_to_the_history(self):
+        service = self.start_service(10)
+        for port in service.ports:
+            service.create(port, "127.0.0.1:7000")
+        service.get(f"/v1/streams/{service.ports[0]}", "PATCH", body=json.dumps({"enabled": False}),
+                    headers={"Content-Type": "application/merge-patch+json"})
+        rows = lambda: (service.sql("SELECT * FROM stream_events"),
+                        service.sql("SELECT * FROM streams"))
+        before = rows()
+        self.assertEqual(len(before[0]), len(service.ports) + 1)
+        service.kill9()
+        service.start()
+        self.assertEqual(rows(), before)
+        service.stop()
+        service.start()
+        self.assertEqual(rows(), before)
+
+
+class Pruning(harness.EndToEnd):
+    EVENTS = 20_000
+    PORTS = 5
+
+    def setUp(self):
+        super().setUp()
+        self.service = self.start_service(self.PORTS + 2)
+        self.service.stop()
+        old_history.fill(self.service.database, self.EVENTS, self.service.ports[0], self.PORTS, 800)
+
+    def as_of(self, days_ago):
+        return self.service.get("/v1/streams?as_of=" + urllib.parse.quote(time_text(days_ago)))
+
+    def page(self, query=""):
+        return self.service.get("/v1/history" + query).json
+
+    def count(self):
+        return self.service.sql("SELECT count(*) FROM stream_events")[0][0]
+
+    def test_old_events_are_deleted_while_changes_go_on_and_the_rest_answers_as_before(self):
+        service = self.service
+        service.flags["history-keep"] = "400d"
+        service.start()
+        before = self.page()
+        self.assertIsNone(before["begins_at"])
+        streams = self.as_of(399).json
+        self.assertEqual(len(streams["streams"]), self.PORTS)
+        self.assertEqual(self.as_of(700).status, 200)
+        created = service.create(service.ports[-1], "127.0.0.1:7000")
+        done = service.wait_for_line("old history deleted", seconds=30)
+        deleted = int(done.fields["events"])
+        self.assertAlmostEqual(deleted, self.EVENTS // 2, delta=self.EVENTS // 100)
+        self.assertEqual(self.count(), self.EVENTS + 1 - deleted)
+        begins_at = self.page()["begins_at"]
+        self.assertEqual(begins_at, done.fields["before"])
+        self.assertEqual(self.as_of(399).json, streams)
+        gone = self.as_of(700)
+        self.assertEqual((gone.status, gone.json["type"]),
+                         (404, "urn:stream-conductor:problem:not-found"))
+        self.assertIn(f"the history begins at {begins_at}", gone.json["detail"])
+        restore = "/v1/streams:restore?dry_run=true&as_of=" + time_text(700)
+        self.assertEqual(service.get(restore, "POST").status, 404)
+        self.assertEqual(self.page()["events"][1:], before["events"][: 99])
+        # Since when a stream has its backend is still known.
+        self.assertLess(service.sql("SELECT min(since) FROM mappings")[0][0], begins_at)
+        service.remove(created)
+
+    def test_a_history_that_is_kept_for_ever_loses_nothing(self):
+        self.service.flags["history-keep"] = "forever"
+        self.service.start()
+        self.assertEqual(self.as_of(700).status, 200)
+        self.service.stop()
+        self.assertEqual(self.count(), self.EVENTS)
+        self.assertNotIn("old history deleted", self.service.log())
+
+    def test_a_watcher_that_comes_back_behind_deleted_events_learns_that_it_missed_some(self):
+        self.service.flags["history-keep"] = "400d"
+        self.service.start()
+        self.service.wait_for_line("old history deleted", seconds=30)
+        with peers.connect(self.service.api_port) as sock:
+            sock.sendall(b"GET /v1/events?types=stream HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Last-Event-ID: 100\r\n\r\n")
+            seen = b""
+            while b"event: stream" not in seen:
+                seen += sock.recv(65536)
+        self.assertIn(b'event: missed\ndata: {"of":"streams","count":null}\n', seen)
+        self.assertLess(seen.index(b"event: missed"), seen.index(b"event: stream"))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
