@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,7 +10,9 @@
 #include "base/text.h"
 #include "config/import_directory.h"
 #include "core/stream.h"
+#include "folder_owner.h"
 #include "store/sqlite_store.h"
+#include "store/stored_streams.h"
 
 namespace sc {
 namespace {
@@ -46,37 +49,57 @@ std::string fault_of(const core::StreamSpec& spec, const config::Settings& setti
   return "the port has a stream to " + base::to_string(known->second.spec.backend) + " already";
 }
 
-}  // namespace
+// The database that the streams go to.
+class Database {
+ public:
+  explicit Database(std::string file) : file_(std::move(file)) {}
 
-int import_streams(const config::Import& import, const base::Clock& clock) {
-  const config::Settings& settings = import.configuration.settings;
-  auto found = config::read_import_directory(import.directory, import.prefix);
-  if (!found) return fail(found.error().message);
-  // Nobody asks anything that is answered later.
-  auto store = store::SqliteStore::open(settings.state_directory + "/stream-conductor.db",
-                                        [](const base::Callback<void()>&) {});
-  if (!store) return fail(store.error().message);
-  auto stored = (*store)->load_now();
-  if (!stored) return fail(stored.error().message);
-  Streams present;
-  for (core::Stream& stream : stored->streams) present.emplace(stream.spec.port, stream);
+  // Its streams, by port. open() makes the database if it is missing, look() changes nothing.
+  base::Result<Streams> open() {
+    // Asks for nothing that is answered later.
+    auto store = store::SqliteStore::open(file_, [](const base::Callback<void()>&) {});
+    if (!store) return store.error();
+    store_ = std::move(*store);
+    return by_port(store_->load_now());
+  }
+  base::Result<Streams> look() const { return by_port(store::read_stored_streams(file_)); }
 
-  std::vector<core::StoreWrite> writes;
+  base::Result<void> commit(std::vector<core::StoreWrite> writes) {
+    return store_->commit_now(std::move(writes));
+  }
+
+ private:
+  static base::Result<Streams> by_port(const base::Result<core::StoredStreams>& stored) {
+    if (!stored) return stored.error();
+    Streams out;
+    for (const core::Stream& stream : stored->streams) out.emplace(stream.spec.port, stream);
+    return out;
+  }
+
+  const std::string file_;
+  std::unique_ptr<store::SqliteStore> store_;
+};
+
+// Adds the writes that create the streams to `writes` and prints a line for each; what cannot be
+// taken goes to the remarks of `found`. Returns the number of streams.
+std::size_t take(config::ImportedStreams& found, const config::Settings& settings,
+                 const Streams& present, base::WallTime now,
+                 std::vector<core::StoreWrite>& writes) {
   std::size_t taken = 0;
-  for (const config::ImportedStream& imported : found->streams) {
+  for (const config::ImportedStream& imported : found.streams) {
     const std::string text =
         std::to_string(imported.spec.port) + " -> " + base::to_string(imported.spec.backend);
     if (is_known(imported.spec, present)) {
-      found->ignored.push_back({imported.file, imported.line, text, "is in the database already"});
+      found.ignored.push_back({imported.file, imported.line, text, "is in the database already"});
       continue;
     }
     if (const std::string fault = fault_of(imported.spec, settings, present); !fault.empty()) {
-      found->rejected.push_back({imported.file, imported.line, text, fault});
+      found.rejected.push_back({imported.file, imported.line, text, fault});
       continue;
     }
     core::Stream stream;
     stream.spec = imported.spec;
-    stream.created_at = stream.updated_at = clock.wall();
+    stream.created_at = stream.updated_at = now;
     stream.created_by = kActor;
     core::Event event;
     event.at = stream.created_at;
@@ -92,13 +115,36 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
     std::printf("taken: %s:%u: %s\n", imported.file.c_str(), imported.line, text.c_str());
     ++taken;
   }
+  return taken;
+}
+
+}  // namespace
+
+int import_streams(const config::Import& import, const base::Clock& clock) {
+  const config::Settings& settings = import.configuration.settings;
+  auto found = config::read_import_directory(import.directory, import.prefix);
+  if (!found) return fail(found.error().message);
+  // After that, as the folder's owner may not be allowed to read those files.
+  if (auto became = become_owner_of(settings.state_directory); !became)
+    return fail(became.error().message);
+  Database database(settings.state_directory + "/stream-conductor.db");
+  auto present = import.dry_run ? database.look() : database.open();
+  // A dry run reports what it read even if no database is there.
+  const bool is_missing =
+      import.dry_run && !present && present.error().code == base::Errc::not_found;
+  if (!present && !is_missing) return fail(present.error().message);
+
+  std::vector<core::StoreWrite> writes;
+  const std::size_t taken =
+      take(*found, settings, present ? *present : Streams{}, clock.wall(), writes);
   for (const auto& remark : found->ignored) print_remark("ignored", remark);
   for (const auto& remark : found->rejected) print_remark("not taken", remark);
   if (!import.dry_run && !writes.empty())
-    if (auto saved = (*store)->commit_now(std::move(writes)); !saved)
+    if (auto saved = database.commit(std::move(writes)); !saved)
       return fail("nothing was imported: " + saved.error().message);
   std::printf("%zu streams %s, %zu lines not taken\n", taken,
               import.dry_run ? "would be imported" : "imported", found->rejected.size());
+  if (is_missing) return fail(present.error().message);
   return found->rejected.empty() ? config::kExitDone : kExitFailed;
 }
 

@@ -1,12 +1,7 @@
 #include "token_command.h"
 
-#include <grp.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -16,6 +11,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "core/token.h"
+#include "folder_owner.h"
 #include "store/token_access.h"
 
 namespace sc {
@@ -26,18 +22,6 @@ constexpr int kExitFailed = 1;
 int fail(const std::string& why) {
   std::fprintf(stderr, "stream-conductor token: %s\n", why.c_str());
   return kExitFailed;
-}
-
-// For good, as nothing else follows. It also keeps root from being led elsewhere by a link in a
-// folder that somebody else may write to. A folder that is missing will be root's; systemd gives it
-// to the service when that starts.
-base::Result<void> become_owner_of(const std::string& folder) {
-  struct stat found {};
-  if (::geteuid() != 0 || ::stat(folder.c_str(), &found) != 0 || found.st_uid == 0) return {};
-  if (::setgroups(0, nullptr) == 0 && ::setgid(found.st_gid) == 0 && ::setuid(found.st_uid) == 0)
-    return {};
-  return base::Error{base::Errc::forbidden,
-                     base::describe_errno("cannot act as the owner of " + folder, errno)};
 }
 
 base::Result<std::unique_ptr<store::TokenAccess>> open(const config::Configuration& from) {

@@ -17,6 +17,11 @@ base::Error failed(const std::string& what, int number) {
   return {base::Errc::unavailable, base::describe_errno(what, number)};
 }
 
+off_t size_of(const std::string& file) {  // 0 if it does not exist
+  struct stat found {};
+  return ::stat(file.c_str(), &found) == 0 ? found.st_size : 0;
+}
+
 base::Result<void> make_folder(const std::filesystem::path& folder) {
   struct stat found {};
   if (::stat(folder.c_str(), &found) == 0) return {};
@@ -43,6 +48,21 @@ base::Result<base::Fd> claim_folder(const std::string& folder) {
     return failed("the lock " + file + " cannot be taken", errno);
   }
   return lock;
+}
+
+base::Result<void> require_database(const std::string& file) {
+  struct stat found {};
+  const std::filesystem::path path(file);
+  if (::stat(file.c_str(), &found) == 0) {
+    if (found.st_size > 0 || size_of(file + "-wal") > 0) return {};
+  } else if (errno != ENOENT && errno != ENOTDIR) {
+    return failed("the database " + file + " cannot be reached", errno);
+  }
+  return base::Error{
+      base::Errc::not_found,
+      "the folder " + path.parent_path().string() + " has no database, " +
+          path.filename().string() +
+          ": check STATE_DIRECTORY; the service creates the database when it starts"};
 }
 
 // Closes the file before SQLite opens it: POSIX takes a process' locks on a file away with any of

@@ -12,6 +12,10 @@ namespace sc::store {
 // would keep readers out.
 base::Result<base::Fd> claim_folder(const std::string& folder);
 
+// not_found: the folder has no database of that name, or an empty one. For commands that create
+// none: the error names the folder and asks for the setting.
+base::Result<void> require_database(const std::string& file);
+
 // Makes the file if it is missing, 0640 whatever the umask; SQLite's -wal and -shm take its mode.
 base::Result<void> ensure_file(const std::string& file);
 

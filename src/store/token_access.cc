@@ -38,6 +38,7 @@ base::Result<void> bring_up_to_date(const std::string& file) {
 }  // namespace
 
 base::Result<std::unique_ptr<TokenAccess>> TokenAccess::open(const std::string& file) {
+  if (auto present = require_database(file); !present) return present.error();
   if (auto ready = bring_up_to_date(file); !ready) return ready.error();
   if (auto writable = check_writable(file); !writable) return writable.error();
   try {

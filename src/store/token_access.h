@@ -20,8 +20,8 @@ class TokenTable;
 // thread.
 class TokenAccess {
  public:
-  // Makes a database that is missing, and brings one up to date that is behind: conflict, if a
-  // service has it. Refuses what Database::open refuses.
+  // not_found: the folder has no database. Brings a database up to date that is behind; conflict: a
+  // service uses it. Refuses what Database::open refuses.
   static base::Result<std::unique_ptr<TokenAccess>> open(const std::string& file);
   TokenAccess(const TokenAccess&) = delete;
   TokenAccess& operator=(const TokenAccess&) = delete;

@@ -44,7 +44,7 @@ class Import(harness.EndToEnd):
         self.assertEqual(self.service.streams(), wanted)
         self.assert_says(self.first, b"hello")
         self.assert_says(self.first + 1, b"bye")
-        self.assertEqual(self.service.history(self.first), ["created", "reopened"])
+        self.assertEqual(self.service.history(self.first), ["created"])
         self.assertEqual(self.service.sql("SELECT DISTINCT created_by FROM mappings"),
                          [("import",)])
 
@@ -82,7 +82,7 @@ class Import(harness.EndToEnd):
         self.assertIn("already", lines[0])
         self.service.start()
         self.assertEqual(self.service.streams(), {self.first: "a:1"})
-        self.assertEqual(self.service.history(self.first), ["created", "reopened"])
+        self.assertEqual(self.service.history(self.first), ["created"])
 
     def test_a_stream_that_is_not_taken_makes_the_exit_code_1(self):
         self.write_stream(self.first, "a:1")
@@ -97,11 +97,24 @@ class Import(harness.EndToEnd):
                 (self.folder / f"_conductor_{port}").unlink()
 
     def test_a_dry_run_writes_nothing(self):
+        self.service.start()
+        self.service.stop()
         self.write_stream(self.first, "a:1")
+        content = lambda: {path.name: path.read_bytes() for path in self.service.state.iterdir()}
+        before = content()
         lines = self.imported(self.folder, "--dry-run")
         self.assertEqual(lines[-1], "1 streams would be imported, 0 lines not taken")
+        self.assertEqual(content(), before)
         self.service.start()
         self.assertEqual(self.service.streams(), {})
+
+    def test_a_dry_run_without_a_database_names_the_folder_and_makes_nothing(self):
+        self.write_stream(self.first, "a:1")
+        done = self.run_import(self.folder, "--dry-run")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.splitlines()[-1], "1 streams would be imported, 0 lines not taken")
+        self.assertIn(f"the folder {self.service.state} has no database", done.stderr)
+        self.assertFalse(self.service.state.exists())
 
     def test_a_folder_that_is_not_there_is_exit_1(self):
         done = self.run_import(self.dir / "none")

@@ -93,8 +93,20 @@ class Tokens(harness.EndToEnd):
         service.stop()
         self.assert_no_secret_left(service)
 
-    def test_made_before_the_service_ever_ran_and_while_it_is_stopped(self):
-        service = self.make_service(10, flags={"api-auth": "always"})
+    def test_without_a_database_the_commands_name_the_folder_and_make_nothing(self):
+        service = self.make_service(10)
+        for words in (("list",), ("revoke", "ci"), ("create", "--name", "x", "--role", "viewer")):
+            done = self.token(service, *words)
+            self.assertEqual((done.returncode, done.stdout), (1, ""), words)
+            self.assertIn(f"the folder {service.state} has no database", done.stderr)
+            self.assertFalse(service.state.exists(), words)
+        service.state.mkdir()
+        self.assertEqual(self.token(service, "list").returncode, 1)
+        self.assertEqual(list(service.state.iterdir()), [])
+
+    def test_made_and_revoked_while_the_service_is_stopped(self):
+        service = self.start_service(10, flags={"api-auth": "always"})
+        service.stop()
         first = self.create(service, "first", "viewer")
         service.start()
         self.assertEqual(self.status(service, "/status", first), 200)

@@ -27,13 +27,32 @@ core::Token token(const std::string& name, core::Role role = core::Role::operato
   return made;
 }
 
+// The first use of a file makes the database, as the service does.
 std::unique_ptr<TokenAccess> open(const std::string& file) {
+  if (!std::filesystem::exists(file)) REQUIRE(store::Database::open(file));
   auto opened = TokenAccess::open(file);
   if (!opened) FAIL(opened.error().message);
   return std::move(*opened);
 }
 
-TEST_CASE("tokens come back as they were written, without a service having made the database") {
+TEST_CASE("without a database there is no access to tokens, and nothing is made") {
+  const TempFolder folder;
+  for (const std::string& file : {folder / "s.db", folder / "none/s.db"}) {
+    const auto refused = TokenAccess::open(file);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == base::Errc::not_found);
+    CHECK_THAT(
+        refused.error().message,
+        Catch::StartsWith("the folder " + std::filesystem::path(file).parent_path().string() +
+                          " has no database, s.db: check STATE_DIRECTORY"));
+  }
+  CHECK(std::filesystem::is_empty(folder.path()));
+  write_bytes(folder / "empty.db", "");
+  CHECK_FALSE(TokenAccess::open(folder / "empty.db"));
+  CHECK(read_bytes(folder / "empty.db").empty());
+}
+
+TEST_CASE("tokens come back as they were written") {
   const TempFolder folder;
   const auto access = open(folder / "s.db");
   core::Token scoped = token("ci");
