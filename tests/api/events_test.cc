@@ -197,24 +197,6 @@ TEST_CASE("where a client goes on can be in the target, and the header is the la
   CHECK(v1.story(v1.watch("?last_event_id=1", "Last-Event-ID:\r\n")).size() == 2);
 }
 
-TEST_CASE("a client that comes back behind deleted events learns that it missed some, once") {
-  Watched v1;
-  for (int i = 0; i < 150; ++i) v1.record(9000);
-  v1.answer_store();
-  v1.on.store.history_start = {v1.on.clock.wall(), 120};
-  const auto missed = [&](const char* last_id) {
-    Client& client = v1.watch("", "Last-Event-ID: " + std::string(last_id) + "\r\n");
-    v1.answer_store();
-    const auto told = v1.told(client);
-    return std::count_if(told.begin(), told.end(),
-                         [](const Told& each) { return each.event == "missed"; });
-  };
-  CHECK(missed("0") == 1);  // over more than one page
-  CHECK(missed("119") == 1);
-  CHECK(missed("120") == 0);
-  CHECK(missed("149") == 0);
-}
-
 TEST_CASE("who has seen more than history has is told that it has missed something") {
   Watched v1;
   v1.record(9000);

@@ -232,8 +232,13 @@ class OpenApi(V1Test):
         self.drive(422, "POST", f"/v1/streams:restore?as_of={when}")
         self.service.stop()
         del self.service.flags["port-range"]
+        done = harness.run("sqlite3", self.service.database,
+                           "INSERT INTO history_start VALUES (1, '2001-01-01T00:00:00.000Z', 1)")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.service.start()
         self.drive(200, "POST", f"/v1/streams:restore?as_of={when}")
+        self.drive(404, "GET", "/v1/streams?as_of=2000-01-01T00:00:00Z")
+        self.drive(404, "POST", "/v1/streams:restore?as_of=2000-01-01T00:00:00Z")
 
     def drive_sessions(self):
         port = self.ports[5]
