@@ -183,6 +183,11 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
+  store_->set_on_damage([this](const base::Error& damage) {
+    health_.report("database-integrity",
+                   damage.message + "; streams go on: put a backup back and restart the service",
+                   core::Readiness::unready);
+  });
   health_.set_on_change([this] { notifier_.status(status_line()); });
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });

@@ -7,9 +7,11 @@
 #include <utility>
 
 #include "base/log.h"
+#include "store/end_mark.h"
 #include "store/folder.h"
 #include "store/history_pruning.h"
 #include "store/inspection.h"
+#include "store/integrity_check.h"
 #include "store/sqlite_error.h"
 #include "store/stream_table.h"
 #include "store/token_table.h"
@@ -50,8 +52,11 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
   auto lock = claim_folder(folder.empty() ? "." : folder.string());
   if (!lock) return lock.error();
   if (auto writable = check_writable(file); !writable) return writable.error();
-  auto applied = inspect(file, known);
+  std::shared_ptr<IntegrityCheck> check;
+  auto applied =
+      take_end_mark(file) ? inspect_schema(file, known) : inspect_for_start(file, known, check);
   if (!applied) return applied.error();
+  if (check) base::log::info("database was not closed cleanly, so it is checked", {{"file", file}});
   if (auto made = ensure_file(file); !made) return made.error();
   try {
     auto connection = connect(file);
@@ -59,20 +64,34 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
     if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
       return base::Error{migrated.error().code,
                          "the database " + file + ": " + migrated.error().message};
-    return std::unique_ptr<Database>(new Database(std::move(*lock), std::move(*connection)));
+    return std::unique_ptr<Database>(
+        new Database(file, std::move(*lock), std::move(*connection), std::move(check)));
   } catch (const SQLite::Exception& failure) {
     return to_error("the database " + file + " cannot be used", failure);
   }
 }
 
-Database::Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection)
-    : lock_(std::move(lock)), connection_(std::move(connection)) {}
+Database::Database(std::string file, base::Fd lock, std::unique_ptr<SQLite::Database> connection,
+                   std::shared_ptr<IntegrityCheck> check)
+    : file_(std::move(file)),
+      lock_(std::move(lock)),
+      check_(std::move(check)),
+      connection_(std::move(connection)) {}
 
 // PASSIVE waits for nobody: a reader must not hold up the service's end. Closing does the rest when
 // no reader is left.
 void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }
 
-Database::~Database() { try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)"); }
+Database::~Database() {
+  try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)");
+  // Statements go before their connection.
+  pruning_.reset();
+  tokens_.reset();
+  table_.reset();
+  connection_.reset();
+  // A database that was not read whole is checked by the next start.
+  if (!check_ || check_->is_passed()) leave_end_mark(file_);
+}
 
 std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) {
   std::vector<base::Result<void>> results;

@@ -21,6 +21,7 @@ namespace sc::store {
 
 class StreamTable;
 class HistoryPruning;
+class IntegrityCheck;
 class TokenTable;
 
 // Opens a database that is there, with what each connection of ours has: WAL, synchronous=FULL,
@@ -57,18 +58,24 @@ class Database {
   base::Result<std::optional<core::TokenSnapshot>> load_tokens(std::optional<std::int64_t> known);
   base::Result<void> note_token_use(const std::string& sha256, base::WallTime at);
 
+  // The check that the start did not wait for; null: the database was closed cleanly.
+  const std::shared_ptr<IntegrityCheck>& check() const { return check_; }
+
   // What the page cache does not need now.
   void release_memory();
 
  private:
-  Database(base::Fd lock, std::unique_ptr<SQLite::Database> connection);
+  Database(std::string file, base::Fd lock, std::unique_ptr<SQLite::Database> connection,
+           std::shared_ptr<IntegrityCheck> check);
 
   base::Result<void> write_one(const Writes& writes);
   bool in_transaction() const;
   StreamTable& table();
   TokenTable& tokens();  // throws
 
+  const std::string file_;
   base::Fd lock_;
+  std::shared_ptr<IntegrityCheck> check_;
   std::unique_ptr<SQLite::Database> connection_;
   std::unique_ptr<StreamTable> table_;
   std::unique_ptr<TokenTable> tokens_;  // from its first use on

@@ -7,9 +7,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <string_view>
 #include <system_error>
 
+#include "base/log.h"
+#include "store/integrity_check.h"
 #include "store/sqlite_error.h"
 
 namespace sc::store {
@@ -66,8 +70,6 @@ std::int64_t ask_number(SQLite::Database& connection, const std::string& sql) {
 
 base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::string& file,
                                        std::span<const Migration> known) {
-  const std::string verdict = connection.execAndGet("PRAGMA quick_check(1)").getString();
-  if (verdict != "ok") return refused(file, "is corrupt: " + verdict);
   const std::int64_t application = ask_number(connection, "PRAGMA application_id");
   if (application != kApplicationId) {
     if (application == 0 && ask_number(connection, "SELECT count(*) FROM sqlite_master") == 0)
@@ -82,9 +84,11 @@ base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::
   return applied.size();
 }
 
-}  // namespace
+using Before = std::function<base::Result<void>(const std::string& uri, int flags)>;
 
-base::Result<std::size_t> inspect(const std::string& file, std::span<const Migration> known) {
+// `before` is called with what SQLite opens, for a file that is not empty.
+base::Result<std::size_t> inspect_after(const std::string& file, std::span<const Migration> known,
+                                        const Before& before) {
   const std::uintmax_t size = size_of(file);
   const bool has_log = size_of(file + "-wal") > 0;
   if (size == 0) {
@@ -102,15 +106,43 @@ base::Result<std::size_t> inspect(const std::string& file, std::span<const Migra
   const std::string options = unfinished         ? "?mode=rw"
                               : *ours || has_log ? "?mode=ro"
                                                  : "?mode=ro&immutable=1";
+  const std::string uri = to_uri(file) + options;
+  const int flags =
+      (unfinished ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY) | SQLite::OPEN_URI;
+  if (auto done = before(uri, flags); !done) return done.error();
   try {
-    SQLite::Database connection(
-        to_uri(file) + options,
-        (unfinished ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY) | SQLite::OPEN_URI,
-        kBusyMillis);
+    SQLite::Database connection(uri, flags, kBusyMillis);
     return inspect_open(connection, file, known);
   } catch (const SQLite::Exception& failure) {
     return to_error("the database " + file + " cannot be used", failure);
   }
+}
+
+}  // namespace
+
+base::Result<std::size_t> inspect(const std::string& file, std::span<const Migration> known) {
+  return inspect_after(file, known, [&](const std::string& uri, int flags) {
+    return IntegrityCheck(file, uri, flags).wait();
+  });
+}
+
+base::Result<std::size_t> inspect_schema(const std::string& file,
+                                         std::span<const Migration> known) {
+  return inspect_after(file, known,
+                       [](const std::string&, int) -> base::Result<void> { return {}; });
+}
+
+base::Result<std::size_t> inspect_for_start(const std::string& file,
+                                            std::span<const Migration> known,
+                                            std::shared_ptr<IntegrityCheck>& check,
+                                            std::uintmax_t small) {
+  return inspect_after(file, known, [&](const std::string& uri, int flags) -> base::Result<void> {
+    check = std::make_shared<IntegrityCheck>(file, uri, flags);
+    const bool is_small = size_of(file) + size_of(file + "-wal") <= small;
+    if (is_small || check->wait_for(kStartCheck)) return check->wait();
+    base::log::info("database is large, the check goes on in the background", {{"file", file}});
+    return {};
+  });
 }
 
 }  // namespace sc::store

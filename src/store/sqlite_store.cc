@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/database.h"
+#include "store/integrity_check.h"
 
 namespace sc::store {
 namespace {
@@ -38,7 +39,7 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
 }
 
 SqliteStore::SqliteStore(std::unique_ptr<Database> database, Post post)
-    : post_(std::move(post)), database_(std::move(database)) {
+    : post_(std::move(post)), database_(std::move(database)), check_(database_->check()) {
   const base::BlockedSignals blocked;
   thread_ = std::thread([this] { serve(); });
 }
@@ -72,6 +73,16 @@ void SqliteStore::load(OnLoaded on_done) {
 
 void SqliteStore::history(const core::HistoryQuery& query, OnHistory on_done) {
   ask_for([this, query] { return database_->history(query); }, std::move(on_done));
+}
+
+void SqliteStore::set_on_damage(base::Callback<void(const base::Error&)> on_damage) {
+  on_damage_ = std::move(on_damage);
+  if (!check_) return;
+  check_->on_damage([this, alive = alive_](const base::Error& damage) {
+    post_([this, alive, damage] {
+      if (*alive && on_damage_) on_damage_(damage);
+    });
+  });
 }
 
 void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {

@@ -23,6 +23,7 @@
 namespace sc::store {
 
 class Database;
+class IntegrityCheck;
 
 // The StreamStore and TokenStore on SQLite, with a thread of its own. Commits that wait while one
 // runs go together into the next transaction (group commit), so a thousand of them cost tens of
@@ -46,6 +47,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   void set_on_recorded(base::Callback<void()> on_recorded) override {
     on_recorded_ = std::move(on_recorded);
   }
+  // Called if the check of a database that was not closed cleanly finds damage after the start.
+  void set_on_damage(base::Callback<void(const base::Error&)> on_damage);
   void as_of(base::WallTime time, OnStreams on_done) override;
   void prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) override;
   void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
@@ -91,10 +94,12 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   // Read by what was posted, changed by the destructor, both on the control thread.
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   base::Callback<void()> on_recorded_;  // the control thread only
+  base::Callback<void(const base::Error&)> on_damage_;
   CommitStats commits_;
   std::atomic<std::size_t> queued_{0};
 
-  std::unique_ptr<Database> database_;  // the store's thread only
+  std::unique_ptr<Database> database_;           // the store's thread only
+  const std::shared_ptr<IntegrityCheck> check_;  // null: none is needed
 
   std::mutex mutex_;  // guards the two below
   std::deque<Job> jobs_;

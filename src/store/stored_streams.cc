@@ -21,7 +21,7 @@ base::Result<core::StoredStreams> read_stored_streams(const std::string& file) {
   if (auto present = require_database(file); !present) return present.error();
   const auto claimed = claim_folder(std::filesystem::path(file).parent_path().string());
   if (!claimed) return claimed.error();
-  const auto applied = inspect(file, embedded_migrations());
+  const auto applied = inspect_schema(file, embedded_migrations());
   if (!applied) return applied.error();
   if (*applied != embedded_migrations().size())
     return base::Error{base::Errc::conflict,

@@ -17,7 +17,7 @@ namespace {
 // it should be: a service that starts meanwhile would be refused.
 base::Result<void> bring_up_to_date(const std::string& file) {
   const auto is_ready = [&]() -> base::Result<bool> {
-    auto applied = inspect(file, embedded_migrations());
+    auto applied = inspect_schema(file, embedded_migrations());
     if (!applied) return applied.error();
     return *applied == embedded_migrations().size();
   };

@@ -35,6 +35,22 @@ class Starts(harness.EndToEnd):
         self.assertEqual(rows(), before)
 
 
+    def test_only_a_start_after_an_end_that_was_not_clean_reads_the_whole_database(self):
+        service = self.start_service(10)
+        service.create(service.ports[0], "127.0.0.1:7000")
+        is_checked = lambda: "database was not closed cleanly" in service.log()
+        self.assertFalse(is_checked())  # it was new
+        for end, expected in ((service.stop, False), (service.kill9, True), (service.stop, False)):
+            end()
+            service.start()
+            self.assertEqual(is_checked(), expected, end.__name__)
+        service.stop()
+        done = harness.run("sqlite3", service.database, "UPDATE streams SET note = 'by hand'")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        service.start()
+        self.assertTrue(is_checked())
+
+
 class Pruning(harness.EndToEnd):
     EVENTS = 20_000
     PORTS = 5
