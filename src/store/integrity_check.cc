@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/log.h"
 #include "store/sqlite_error.h"
 
 namespace sc::store {
@@ -37,7 +38,8 @@ IntegrityCheck::~IntegrityCheck() {
 
 bool IntegrityCheck::wait_for(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
-  return over_.wait_for(lock, most, [this] { return is_over_; });
+  is_in_background_ = !over_.wait_for(lock, most, [this] { return is_over_; });
+  return !is_in_background_;
 }
 
 base::Result<void> IntegrityCheck::wait() {
@@ -67,6 +69,8 @@ void IntegrityCheck::run(const std::string& uri, int flags) {
   std::function<void(const base::Error&)> on_damage;
   {
     const std::lock_guard lock(mutex_);
+    if (is_in_background_ && !is_interrupted_ && found)
+      base::log::info("database check found no damage", {{"file", file_}});
     if (!is_interrupted_ && !found) {
       verdict_ = found;
       on_damage = std::exchange(on_damage_, {});

@@ -24,7 +24,8 @@ class IntegrityCheck {
   // Interrupts it.
   ~IntegrityCheck();
 
-  // Waits for the end, but not longer than that. Returns whether it is over.
+  // Waits for the end, but not longer than that. Returns whether it is over; if not, its end will be
+  // logged.
   bool wait_for(std::chrono::milliseconds most);
   // Waits for the end. invalid: the database is corrupt, and where.
   base::Result<void> wait();
@@ -43,6 +44,7 @@ class IntegrityCheck {
   std::condition_variable over_;
   bool is_over_ = false;
   bool is_interrupted_ = false;
+  bool is_in_background_ = false;
   base::Result<void> verdict_;
   std::function<void(const base::Error&)> on_damage_;
   sqlite3* connection_ = nullptr;  // while it is open
