@@ -97,8 +97,9 @@ base::Result<void> IntegrityCheck::check(const std::string& uri, int flags) try 
     }
     IntegrityCheck& check;
   } const registered(*this, connection.getHandle());
-  const std::string verdict = connection.execAndGet("PRAGMA quick_check(1)").getString();
+  std::string verdict = connection.execAndGet("PRAGMA quick_check(1)").getString();
   if (verdict == "ok") return {};
+  verdict.erase(0, verdict.rfind('\n') + 1);  // the line before names the schema, `main`
   return base::Error{base::Errc::invalid, "the database " + file_ + " is corrupt: " + verdict};
 } catch (const SQLite::Exception& failure) {
   return to_error("the database " + file_ + " cannot be used", failure);

@@ -213,7 +213,8 @@ TEST_CASE("many old events are deleted in short steps, over one port and over ma
   constexpr std::size_t kOfOne = 2 * HistoryPruning::kMostRows + 100;
   for (std::size_t i = 0; i < kOfOne; ++i)
     writes.push_back(told(0, EventAction::failed, 9000, "a:1", "a:1"));
-  for (std::uint16_t port = 10000; port < 10000 + 2 * HistoryPruning::kMostPorts; ++port) {
+  constexpr auto kPorts = static_cast<std::uint16_t>(2 * HistoryPruning::kMostPorts);
+  for (std::uint16_t port = 10000; port < 10000 + kPorts; ++port) {
     writes.push_back(told(0, EventAction::created, port, "a:1", ""));
     writes.push_back(told(0, EventAction::changed, port, "a:1", "a:1", "x"));
     writes.push_back(told(0, EventAction::changed, port, "a:1", "a:1", "y"));
@@ -224,7 +225,7 @@ TEST_CASE("many old events are deleted in short steps, over one port and over ma
   CHECK(query(open.file,
               "SELECT count(*), min(label), max(label) FROM stream_events"
               " WHERE port > 9000 AND action = 'changed'") ==
-        Rows{std::to_string(2 * HistoryPruning::kMostPorts) + "|y|y"});
+        Rows{std::to_string(kPorts) + "|y|y"});
 }
 
 TEST_CASE("events are deleted by hand only where the history begins later") {
