@@ -131,11 +131,16 @@ void HistoryPruning::erase(const std::vector<std::int64_t>& ids, const std::stri
   transaction.commit();
 }
 
+void HistoryPruning::adapt(std::chrono::nanoseconds took) {
+  if (took > kLongStep) most_rows_ = std::max(kFewestRows, most_rows_ / 2);
+  if (took < kLongStep / 2) most_rows_ = std::min(kMostRows, most_rows_ * 2);
+}
+
 core::PruneStep HistoryPruning::step(base::WallTime before, std::uint16_t from_port) {
   const std::string horizon = base::to_iso8601(before);
   core::PruneStep out;
   std::vector<std::int64_t> ids;
-  std::size_t rows_left = kMostRows;
+  std::size_t rows_left = most_rows_;
   std::size_t ports_left = kMostPorts;
   int cursor = from_port;
   while (cursor <= kLastPort) {
@@ -159,7 +164,10 @@ core::PruneStep HistoryPruning::step(base::WallTime before, std::uint16_t from_p
   // comes twice.
   std::erase(ids, newest_id());
   out.deleted = ids.size();
-  if (!ids.empty()) erase(ids, horizon);
+  if (ids.empty()) return out;
+  const auto began = std::chrono::steady_clock::now();
+  erase(ids, horizon);
+  adapt(std::chrono::steady_clock::now() - began);
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <SQLiteCpp/Statement.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -38,7 +39,11 @@ std::vector<std::int64_t> superseded(std::span<const PastEvent> events);
 class HistoryPruning {
  public:
   // What one step reads and deletes at most, so that a commit that waits for it does not wait long.
+  // How much it is, within these limits, follows from how long the last step took: rows of one port
+  // lie on pages of their own, so that 500 of them change up to 2,000 pages.
   static constexpr std::size_t kMostRows = 500;
+  static constexpr std::size_t kFewestRows = 50;
+  static constexpr std::chrono::milliseconds kLongStep{10};
   static constexpr std::size_t kMostPorts = 250;
 
   explicit HistoryPruning(SQLite::Database& connection);
@@ -58,7 +63,10 @@ class HistoryPruning {
   Port read_port(std::uint16_t port, const std::string& before, std::size_t most_rows);
   void erase(const std::vector<std::int64_t>& ids, const std::string& before);
 
+  void adapt(std::chrono::nanoseconds took);
+
   SQLite::Database& connection_;
+  std::size_t most_rows_ = kFewestRows;
   SQLite::Statement newest_id_;
   SQLite::Statement next_port_;
   SQLite::Statement events_of_port_;

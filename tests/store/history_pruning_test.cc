@@ -220,7 +220,7 @@ TEST_CASE("many old events are deleted in short steps, over one port and over ma
     writes.push_back(told(0, EventAction::changed, port, "a:1", "a:1", "y"));
   }
   REQUIRE(commit(*open.database, std::move(writes)));
-  CHECK(open.prune(1) >= 5);
+  CHECK(open.prune(1) >= 5);  // prune() checks how much each step deletes
   CHECK(query(open.file, "SELECT count(*) FROM stream_events WHERE port = 9000") == Rows{"2"});
   CHECK(query(open.file,
               "SELECT count(*), min(label), max(label) FROM stream_events"
