@@ -25,6 +25,10 @@ constexpr std::string_view kDatabaseFile = "/stream-conductor.db";
 // At a stop, the answers of requests that are being carried out have this long to go out.
 constexpr milliseconds kAnswerTick{10};
 constexpr int kAnswerTicks = 100;
+// At the end, the database has this long to take the last numbers, and this long to close.
+constexpr milliseconds kStoreLimit{2000};
+// How often callers that wait for a change are looked at.
+constexpr milliseconds kOverdueLook{250};
 constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
 
 // Without a service manager everything works but ends with the process.
@@ -141,32 +145,23 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                   options_.configuration.settings.drain_timeout},
                  *store_, plane_, clock),
       traffic_keeper_(conductor_.list(), *store_, plane_, clock),
-      history_pruner_(*store_, clock, options_.configuration.settings.history_keep,
-                      [this](milliseconds delay, base::Callback<void()> function) {
-                        later_.after(delay, std::move(function));
-                      }),
+      history_pruner_(*store_, clock, options_.configuration.settings.history_keep, later()),
       drain_(loop_, conductor_, plane_, clock, [this] { notifier_.status(status_line()); }),
       retry_timer_(loop_, [this] { conductor_.retry_due(); }),
       expiry_timer_(loop_, [this] { conductor_.expire_due(); }),
       traffic_timer_(loop_, [this] { on_traffic_due(); }),
       token_book_(*store_, clock),
       later_(loop_),
+      database_health_(*store_, health_, later()),
       metering_(plane_, *store_, server_, events_, [this] { return facts(); }),
       metrics_(metering_.services(conductor_, later_)),
-      events_(*store_, plane_, token_book_, clock,
-              [this](milliseconds delay, base::Callback<void()> function) {
-                later_.after(delay, std::move(function));
-              }),
+      events_(*store_, plane_, token_book_, clock, later()),
       routes_(server_options().error_body),
-      gate_(
-          auth_options(options_.configuration.settings), clock, token_book_,
-          [this](milliseconds delay, base::Callback<void()> function) {
-            later_.after(delay, std::move(function));
-          },
-          [this](const http::Request& request, const core::Caller& caller,
-                 http::Responder responder) {
-            routes_.route(request, caller, std::move(responder));
-          }),
+      gate_(auth_options(options_.configuration.settings), clock, token_book_, later(),
+            [this](const http::Request& request, const core::Caller& caller,
+                   http::Responder responder) {
+              routes_.route(request, caller, std::move(responder));
+            }),
       server_(
           loop_, clock,
           [&] {
@@ -189,10 +184,24 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                    core::Readiness::unready);
   });
   health_.set_on_change([this] { notifier_.status(status_line()); });
+  store_->set_later(later());
+  token_book_.set_later(later());
+  // The file that could be opened after all may hold other streams than those that run.
+  store_->set_on_opened([this] {
+    if (phase_ == Phase::serving && drain_.state() == Drain::State::none)
+      follow_database(core::service_actor());
+  });
+  conductor_.set_on_first_wait([this] { end_overdue_later(); });
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
   conductor_.set_on_expiry_at([this](std::optional<base::WallTime> at) { schedule_expiry(at); });
   add_routes();
   listen_to_signals();
+}
+
+Daemon::Later Daemon::later() {
+  return [this](milliseconds delay, base::Callback<void()> function) {
+    later_.after(delay, std::move(function));
+  };
 }
 
 void Daemon::add_routes() {
@@ -223,9 +232,12 @@ base::Result<void> Daemon::run() {
   loop_.run();
   plane_.shutdown();
   // Nothing moves any more. What was asked of the store before is done when it has come to this.
-  if (auto saved = store_->commit_now(traffic_keeper_.unsaved()); !saved)
+  if (auto saved = store_->commit_now(traffic_keeper_.unsaved(), kStoreLimit); !saved)
     base::log::error("what streams have carried was not written to the database",
                      {{"reason", saved.error().message}});
+  store_hangs_ = !store_->finish(kStoreLimit);
+  if (store_hangs_)
+    base::log::error("the database's disk hangs, leaving without closing the database");
   return {};
 }
 
@@ -250,6 +262,7 @@ void Daemon::on_booted(const core::BootReport& report, base::Instant started_at)
   // What thousands of rows took while they were read and written lies between what is kept: back to
   // the kernel, once the store has let go of its part.
   store_->release_memory();
+  database_health_.start();
   server_.start();
   for (const net::Address& address : api_addresses_)
     base::log::info("API listens", {{"address", address.to_string()}});
@@ -431,7 +444,11 @@ void Daemon::on_reload() {
     base::log::info("the streams stay as they are, as the service is draining");
     return notifier_.ready(status_line());
   }
-  conductor_.reload({"SIGHUP", {}}, [this](const base::Result<core::ReloadReport>& done) {
+  follow_database({"SIGHUP", {}});
+}
+
+void Daemon::follow_database(const core::Actor& actor) {
+  conductor_.reload(actor, [this](const base::Result<core::ReloadReport>& done) {
     if (done) {
       base::log::info("reloaded", {{"opened", std::to_string(done->opened)},
                                    {"changed", std::to_string(done->changed)},
@@ -448,6 +465,13 @@ void Daemon::on_traffic_due() {
   traffic_keeper_.save();
   plane_.sum_up_gone();
   traffic_timer_.start(core::TrafficKeeper::kEvery);
+}
+
+void Daemon::end_overdue_later() {
+  later_.after(kOverdueLook, [this] {
+    conductor_.end_overdue();
+    if (conductor_.waiting() > 0) end_overdue_later();
+  });
 }
 
 void Daemon::schedule_retry(std::optional<base::Instant> at) {

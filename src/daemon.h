@@ -21,6 +21,7 @@
 #include "core/history_pruner.h"
 #include "core/token.h"
 #include "core/traffic_keeper.h"
+#include "database_health.h"
 #include "drain.h"
 #include "handoff/vault.h"
 #include "http/server.h"
@@ -77,6 +78,9 @@ class Daemon {
 
   store::SqliteStore& store() { return *store_; }
 
+  // After run(): a thread of the database does not end. Destroying the Daemon would wait for it.
+  bool store_hangs() const { return store_hangs_; }
+
   // Look-ups that cannot be interrupted still run; destroying the Daemon would wait for them.
   static bool waits_for_resolver();
 
@@ -92,6 +96,10 @@ class Daemon {
   Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
          std::vector<base::Fd> api_listeners, std::unique_ptr<handoff::Vault> vault);
 
+  using Later = std::function<void(std::chrono::milliseconds, base::Callback<void()>)>;
+
+  // Calls functions on the control thread, each once, after its delay.
+  Later later();
   void add_routes();
   void listen_to_signals();
   base::Result<void> start_streams();
@@ -104,7 +112,9 @@ class Daemon {
   void on_drained();
   void on_answer_tick();
   void on_reload();
+  void follow_database(const core::Actor& actor);
   void on_traffic_due();
+  void end_overdue_later();
   void schedule_retry(std::optional<base::Instant> at);
   void schedule_expiry(std::optional<base::WallTime> at);
   std::string status_line() const;
@@ -124,6 +134,7 @@ class Daemon {
   Phase phase_ = Phase::starting;
   int answer_ticks_ = 0;
   bool hands_over_ = false;
+  bool store_hangs_ = false;
 
   loop::Loop loop_;
   systemd::Notifier notifier_;
@@ -140,6 +151,7 @@ class Daemon {
   loop::Timer traffic_timer_;
   api::TokenBook token_book_;
   loop::Later later_;
+  DatabaseHealth database_health_;
   Metering metering_;
   api::MetricsEndpoint metrics_;
   api::EventHub events_;

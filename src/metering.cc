@@ -70,7 +70,8 @@ api::ServiceMetrics Metering::read() const {
   out.first_byte = std::move(latencies.first_byte);
   out.duration = std::move(latencies.duration);
   out.workers = workers();
-  out.store = {store_.commits().times(), store_.commits().failures(), store_.queued()};
+  out.store = {store_.commits().times(), store_.commits().failures(), store_.queued(),
+               seconds(store_.oldest_job())};
   out.api = {server_.answers().all(), server_.evicted(),      server_.turned_away(),
              server_.limit_hits(),    server_.slow_readers(), events_.watchers(),
              events_.notes_missed()};

@@ -189,6 +189,11 @@ void MetricsPage::append_store(const StoreMetrics& store) {
   append_total("store_failures", "Transactions that the disk or the database did not take.",
                store.failures);
   append("store_queue", "What the database was asked for and has not done yet.", store.queued);
+  MetricLines oldest =
+      make(MetricType::gauge, "store_oldest_job_seconds",
+           "Age of the oldest job of the database that is not done; 0: it is idle.");
+  oldest.add({}, store.oldest_job_seconds);
+  append(std::move(oldest));
 }
 
 void MetricsPage::append_api(const ServiceFacts& facts, const ApiMetrics& api) {

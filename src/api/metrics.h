@@ -30,6 +30,7 @@ struct StoreMetrics {
   core::Histogram commits;  // durable transactions
   std::uint64_t failures = 0;
   std::uint64_t queued = 0;
+  double oldest_job_seconds = 0;  // the age of the oldest job that is not done
 };
 
 struct ProcessMetrics {

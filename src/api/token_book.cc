@@ -1,12 +1,20 @@
 #include "api/token_book.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/digest.h"
 #include "base/log.h"
 
 namespace sc::api {
+namespace {
+
+base::Error cannot_be_checked() {
+  return {base::Errc::unavailable, "tokens cannot be checked now, as the database does not answer"};
+}
+
+}  // namespace
 
 void TokenBook::find(std::string_view secret, OnFound on_found) {
   std::string sha256 = base::sha256_hex(secret);
@@ -22,8 +30,7 @@ void TokenBook::find(std::string_view secret, OnFound on_found) {
     on_found(std::optional(core::to_caller(*stored)));
     return;
   }
-  waiting_.push_back({std::move(sha256), std::move(on_found)});
-  if (!asked_at_) ask();
+  wait(std::move(sha256), std::move(on_found));
 }
 
 void TokenBook::find_again(const std::string& sha256, OnFound on_found) {
@@ -31,8 +38,43 @@ void TokenBook::find_again(const std::string& sha256, OnFound on_found) {
     on_found(std::optional(core::to_caller(*in_file)));
     return;
   }
-  waiting_.push_back({sha256, std::move(on_found)});
+  wait(sha256, std::move(on_found));
+}
+
+void TokenBook::wait(std::string sha256, OnFound on_found) {
+  if (is_slow()) {
+    const core::Token* stored = find_usable(tokens_, sha256);
+    if (stored != nullptr && may_use_memory()) {
+      on_found(std::optional(core::to_caller(*stored)));
+      return;
+    }
+    if (waiting_.size() >= kMostWaiting) {
+      on_found(cannot_be_checked());
+      return;
+    }
+  }
+  waiting_.push_back({std::move(sha256), std::move(on_found)});
   if (!asked_at_) ask();
+}
+
+bool TokenBook::is_slow() const { return asked_at_ && clock_.steady() - *asked_at_ >= kAnswer; }
+
+bool TokenBook::may_use_memory() const {
+  return fresh_at_ && clock_.steady() - *fresh_at_ <= kMostStale;
+}
+
+// The store takes its time. Unknown secrets go on waiting for it.
+void TokenBook::answer_from_memory() {
+  if (!is_slow() || !may_use_memory()) return;
+  std::vector<Waiting> known;
+  for (std::vector<Waiting>* each : {&asked_, &waiting_}) {
+    const auto unknown = std::stable_partition(
+        each->begin(), each->end(),
+        [this](const Waiting& waiting) { return find_usable(tokens_, waiting.sha256) == nullptr; });
+    std::move(unknown, each->end(), std::back_inserter(known));
+    each->erase(unknown, each->end());
+  }
+  for (Waiting& each : known) answer(std::move(each), std::nullopt);
 }
 
 // All are compared, each in the same time, so that the time says nothing about any of them.
@@ -51,6 +93,7 @@ void TokenBook::ask() {
   asked_at_ = clock_.steady();
   asked_ = std::exchange(waiting_, {});
   store_.load_tokens(version_, [this](auto answer) { on_tokens(std::move(answer)); });
+  if (later_) later_(kAnswer, [this] { answer_from_memory(); });
 }
 
 void TokenBook::on_tokens(base::Result<std::optional<core::TokenSnapshot>> answer) {
@@ -76,11 +119,11 @@ void TokenBook::on_tokens(base::Result<std::optional<core::TokenSnapshot>> answe
 }
 
 void TokenBook::answer(Waiting waiting, const std::optional<base::Error>& failure) {
-  if (failure) {
-    waiting.on_found(base::Error{base::Errc::unavailable, "tokens cannot be checked now"});
+  const core::Token* token = find_usable(tokens_, waiting.sha256);
+  if (failure && (token == nullptr || !may_use_memory())) {
+    waiting.on_found(cannot_be_checked());
     return;
   }
-  const core::Token* token = find_usable(tokens_, waiting.sha256);
   if (token == nullptr) {
     waiting.on_found(std::optional<core::Caller>());
     return;

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,18 +21,29 @@
 namespace sc::api {
 
 // The tokens that are good now, in memory: those of the store and those of the credential file.
-// What the store said is trusted for kTrusted; then, and for any secret that is not known, it is
-// asked anew, so a new token counts at once and a revoked one for kTrusted at most. Outlives no
-// answer of the store that reaches it. Control thread only.
+// What the store said is trusted for kTrusted. After that, and for any unknown secret, it is asked
+// again, so a new token counts at once and a revoked one for kTrusted at most. While the store does
+// not answer within kAnswer, or with an error, known tokens count as they were for kMostStale; then
+// none of the store's does. Outlives no answer of the store that reaches it. Control thread only.
 class TokenBook {
  public:
   static constexpr std::chrono::milliseconds kTrusted{1000};
+  static constexpr std::chrono::milliseconds kAnswer{300};
+  static constexpr std::chrono::milliseconds kMostStale{60'000};
+  // So many unknown secrets wait while the store does not answer; more are refused.
+  static constexpr std::size_t kMostWaiting = 64;
   // Between two notes of the same token's use: each is a transaction with an fsync.
   static constexpr std::chrono::minutes kNoted{1};
+
+  // Calls the function once, after the delay; not at all when it is destroyed first.
+  using Later = std::function<void(std::chrono::milliseconds, base::Callback<void()>)>;
 
   TokenBook(core::TokenStore& store, const base::Clock& clock) : store_(store), clock_(clock) {}
   TokenBook(const TokenBook&) = delete;
   TokenBook& operator=(const TokenBook&) = delete;
+
+  // Without it, known tokens wait for the store's answer without a limit.
+  void set_later(Later later) { later_ = std::move(later); }
 
   // Replaces those of the credential file.
   void set_file_tokens(std::vector<core::Token> tokens) { file_tokens_ = std::move(tokens); }
@@ -40,8 +53,8 @@ class TokenBook {
   // from inside when it is known from memory, else later; not at all when this dies first.
   using OnFound = base::Callback<void(base::Result<std::optional<core::Caller>>)>;
   void find(std::string_view secret, OnFound on_found);
-  // Is the token with this digest, which was good before, so still? The store is asked, whatever it
-  // said and when. As find() otherwise.
+  // Is the token with this digest, which was good before, so still? The store is asked again,
+  // whatever it said before. As find() otherwise.
   void find_again(const std::string& sha256, OnFound on_found);
 
  private:
@@ -52,13 +65,18 @@ class TokenBook {
 
   const core::Token* find_usable(const std::vector<core::Token>& among,
                                  const std::string& sha256) const;
+  void wait(std::string sha256, OnFound on_found);
   void ask();
+  bool is_slow() const;
+  bool may_use_memory() const;
+  void answer_from_memory();
   void on_tokens(base::Result<std::optional<core::TokenSnapshot>> answer);
   void answer(Waiting waiting, const std::optional<base::Error>& failure);
   void note_use(const core::Token& token);
 
   core::TokenStore& store_;
   const base::Clock& clock_;
+  Later later_;
   std::vector<core::Token> file_tokens_;
   std::vector<core::Token> tokens_;
   std::optional<std::int64_t> version_;    // of tokens_

@@ -18,7 +18,7 @@ base::Error no_stream_at(std::uint16_t port) {
 
 Conductor::Conductor(ConductorOptions options, StreamStore& store, DataPlane& plane,
                      const base::Clock& clock)
-    : ledger_(std::move(options), store, plane, clock) {}
+    : ledger_(std::move(options), store, plane, clock), waits_(clock) {}
 
 void Conductor::boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done) {
   follower_.boot(stored, std::move(on_done));
@@ -29,12 +29,26 @@ void Conductor::reload(const Actor& actor,
   follower_.reload(actor, std::move(on_done));
 }
 
+base::Result<void> Conductor::admit() const {
+  return ledger_.draining ? ledger_.ending() : waits_.admit();
+}
+
+template <class T>
+void Conductor::at_port(std::uint16_t port, base::Callback<void(base::Result<T>)> on_done,
+                        base::Callback<void(base::Callback<void(base::Result<T>)>)> work) {
+  if (auto allowed = admit(); !allowed) return on_done(allowed.error());
+  auto [wait, done] = waits_.add(std::move(on_done));
+  ledger_.queue.enter(
+      port, [this, port, wait = wait, done = std::move(done), work = std::move(work)]() mutable {
+        if (!wait->begin()) return ledger_.queue.leave(port);
+        work(std::move(done));
+      });
+}
+
 void Conductor::create(const StreamSpec& spec, const Actor& actor,
                        base::Callback<void(base::Result<Stream>)> on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  ledger_.queue.enter(spec.port, [this, spec, actor, done = std::move(on_done)]() mutable {
-    create_at_port(spec, actor, std::move(done));
-  });
+  at_port<Stream>(spec.port, std::move(on_done),
+                  [this, spec, actor](auto done) { create_at_port(spec, actor, std::move(done)); });
 }
 
 void Conductor::create_at_port(StreamSpec spec, const Actor& actor,
@@ -65,11 +79,10 @@ void Conductor::create_at_port(StreamSpec spec, const Actor& actor,
 }
 
 void Conductor::put(const StreamSpec& spec, const Actor& actor, StreamCheck check, OnPut on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  ledger_.queue.enter(spec.port, [this, spec, actor, check = std::move(check),
-                                  done = std::move(on_done)]() mutable {
-    put_at_port(spec, actor, check, {}, std::move(done));
-  });
+  at_port<Put>(spec.port, std::move(on_done),
+               [this, spec, actor, check = std::move(check)](auto done) {
+                 put_at_port(spec, actor, check, {}, std::move(done));
+               });
 }
 
 void Conductor::put_at_port(const StreamSpec& spec, const Actor& actor, const StreamCheck& check,
@@ -100,7 +113,7 @@ void Conductor::put_at_port(const StreamSpec& spec, const Actor& actor, const St
 
 void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
                              OnPut on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
+  if (auto allowed = admit(); !allowed) return on_done(allowed.error());
   base::Error error = none_is_free(bool{may_change});
   for (auto port = candidate(0, may_change); port; port = candidate(*port + 1, may_change)) {
     spec.port = *port;
@@ -111,9 +124,12 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
     }
     auto listener = ledger_.plane.prepare(spec);
     if (listener) {
-      // Nobody is at the port, so that this runs now.
-      ledger_.queue.enter(
-          *port, [&] { put_at_port(spec, actor, {}, std::move(*listener), std::move(on_done)); });
+      // The port is not busy, so this runs now.
+      auto [wait, done] = waits_.add(std::move(on_done));
+      wait->begin();
+      ledger_.queue.enter(*port, [&, held = std::move(done)]() mutable {
+        put_at_port(spec, actor, {}, std::move(*listener), std::move(held));
+      });
       return;
     }
     if (listener.error().code == base::Errc::in_use ||
@@ -128,11 +144,10 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
 
 void Conductor::patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
                       StreamCheck check, base::Callback<void(base::Result<Stream>)> on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  ledger_.queue.enter(port, [this, port, patch, actor, check = std::move(check),
-                             done = std::move(on_done)]() mutable {
-    patch_at_port(port, patch, actor, check, std::move(done));
-  });
+  at_port<Stream>(port, std::move(on_done),
+                  [this, port, patch, actor, check = std::move(check)](auto done) {
+                    patch_at_port(port, patch, actor, check, std::move(done));
+                  });
 }
 
 void Conductor::patch_at_port(std::uint16_t port, const StreamPatch& patch, const Actor& actor,
@@ -157,11 +172,10 @@ void Conductor::patch_at_port(std::uint16_t port, const StreamPatch& patch, cons
 void Conductor::remove(std::uint16_t port, const Actor& actor,
                        std::optional<std::chrono::milliseconds> drain, StreamCheck check,
                        base::Callback<void(base::Result<void>)> on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  ledger_.queue.enter(port, [this, port, actor, drain, check = std::move(check),
-                             done = std::move(on_done)]() mutable {
-    remove_at_port(port, actor, drain, check, std::move(done));
-  });
+  at_port<void>(port, std::move(on_done),
+                [this, port, actor, drain, check = std::move(check)](auto done) {
+                  remove_at_port(port, actor, drain, check, std::move(done));
+                });
 }
 
 void Conductor::remove_at_port(std::uint16_t port, const Actor& actor,
@@ -207,14 +221,26 @@ void Conductor::remove_row(std::uint16_t port, const Actor& actor,
 }
 
 void Conductor::apply(ApplyRequest request, const Actor& actor, OnApplied on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  applier_.apply(std::move(request), actor, std::move(on_done));
+  if (auto allowed = admit(); !allowed) return on_done(allowed.error());
+  auto [wait, done] = waits_.add(std::move(on_done));
+  applier_.apply(begun_with(wait, std::move(request)), actor, std::move(done));
+}
+
+// The request's check is asked when all its ports are entered.
+ApplyRequest Conductor::begun_with(const std::shared_ptr<Waits::Wait>& wait, ApplyRequest request) {
+  request.check = [wait, check = std::move(request.check)]() -> base::Result<void> {
+    if (!wait->begin()) return base::Error{base::Errc::unavailable, "its caller waits no longer"};
+    return check ? check() : base::Result<void>{};
+  };
+  return request;
 }
 
 void Conductor::restore(base::WallTime as_of, ApplyRequest request, const Actor& actor,
                         OnApplied on_done) {
-  if (ledger_.draining) return on_done(ledger_.ending());
-  ledger_.store.as_of(as_of, [this, request = std::move(request), actor, done = std::move(on_done)](
+  if (auto allowed = admit(); !allowed) return on_done(allowed.error());
+  auto [wait, answer] = waits_.add(std::move(on_done));
+  request = begun_with(wait, std::move(request));
+  ledger_.store.as_of(as_of, [this, request = std::move(request), actor, done = std::move(answer)](
                                  base::Result<std::vector<Stream>> then) mutable {
     if (!then) {
       done(then.error());

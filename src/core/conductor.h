@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "core/store_follower.h"
 #include "core/stream.h"
 #include "core/stream_store.h"
+#include "core/waits.h"
 
 namespace sc::core {
 
@@ -28,8 +30,8 @@ namespace sc::core {
 // and the row is on disk. Control thread only.
 //
 // An on_done is called at most once: from inside the call when the answer is known from memory,
-// else when the store and the data plane have answered. Actors are who asked, as they shall stand
-// in history.
+// otherwise when the store and the data plane have answered, or after Waits::kPatience. Actors are
+// who asked, as they shall stand in history.
 class Conductor {
  public:
   Conductor(ConductorOptions options, StreamStore& store, DataPlane& plane,
@@ -110,6 +112,14 @@ class Conductor {
   // Why sessions of the stream do not reach the backend; empty: they do again.
   void note_backend(std::uint16_t port, const std::string& trouble);
 
+  // Callers that wait for a change: on_first is called when there is one and there was none, and
+  // end_overdue() is to be called every now and then until none waits. See Waits.
+  void set_on_first_wait(base::Callback<void()> on_first) {
+    waits_.set_on_first(std::move(on_first));
+  }
+  std::size_t waiting() const { return waits_.count(); }
+  void end_overdue() { waits_.end_overdue(); }
+
   // Failed streams: when retry_due() should be called next, told each time it changes.
   void set_on_retry_at(Ledger::OnRetryAt on_retry_at);
   void retry_due();
@@ -127,6 +137,12 @@ class Conductor {
   void drain() { ledger_.stopping = ledger_.draining = true; }
 
  private:
+  base::Result<void> admit() const;
+  // Runs the work at its turn at the port, unless its caller has been answered by then.
+  template <class T>
+  void at_port(std::uint16_t port, base::Callback<void(base::Result<T>)> on_done,
+               base::Callback<void(base::Callback<void(base::Result<T>)>)> work);
+  static ApplyRequest begun_with(const std::shared_ptr<Waits::Wait>& wait, ApplyRequest request);
   void create_at_port(StreamSpec spec, const Actor& actor,
                       base::Callback<void(base::Result<Stream>)> on_done);
   void put_at_port(const StreamSpec& spec, const Actor& actor, const StreamCheck& check,
@@ -144,6 +160,7 @@ class Conductor {
   std::optional<std::uint16_t> candidate(int from, const PortCheck& may_change) const;
 
   Ledger ledger_;
+  Waits waits_;
   PlanRunner runner_{ledger_};
   Applier applier_{ledger_, runner_};
   StoreFollower follower_{ledger_, runner_};

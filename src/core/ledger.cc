@@ -140,12 +140,8 @@ void Ledger::open(Stream& stream) {
 }
 
 void Ledger::record(std::uint16_t port, std::vector<StoreWrite> writes) {
-  store.commit(std::move(writes), [this, port](base::Result<void> saved) {
-    if (!saved)
-      base::log::error("a change of state was not written to the database",
-                       {{"port", std::to_string(port)}, {"reason", saved.error().message}});
-    queue.leave(port);
-  });
+  store.record(std::move(writes));
+  queue.leave(port);
 }
 
 // What existed before and after: `changed` sets both itself.

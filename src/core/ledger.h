@@ -67,8 +67,7 @@ class Ledger {
   // prepare + activate of a kept stream; sets its state and reason.
   void open(Stream& stream);
 
-  // For writes that follow what has happened already: a failure is logged. Leaves the port in the
-  // end.
+  // For writes that follow what has happened already, see StreamStore::record. Leaves the port.
   void record(std::uint16_t port, std::vector<StoreWrite> writes);
 
   AppendEvent event(EventAction action, const Stream& stream, const Actor& actor) const;

@@ -25,7 +25,6 @@ bool is_same(const Stream& now, const Stream& seen) {
 void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done) {
   BootReport report;
   std::vector<StoreWrite> writes;
-  std::vector<std::uint16_t> ports;
   std::set<std::uint16_t> changed_by_hand;
   note_unreadable(stored.unreadable);
   for (Event& change : unrecorded_changes(stored, ledger_.clock.wall())) {
@@ -38,31 +37,17 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
     writes.emplace_back(AppendEvent{std::move(change)});
   }
   for (const Stream& stream : stored.streams) {
-    const std::uint16_t port = stream.spec.port;
-    ports.push_back(port);
-    ledger_.queue.enter(port, [] {});  // held until the store has answered
-    const auto carried = stored.traffic.find(port);
-    const auto recorded = stored.recorded.find(port);
+    const auto carried = stored.traffic.find(stream.spec.port);
+    const auto recorded = stored.recorded.find(stream.spec.port);
     const bool is_recorded_failed = recorded != stored.recorded.end() &&
-                                    recorded->second.is_failed && !changed_by_hand.contains(port);
+                                    recorded->second.is_failed &&
+                                    !changed_by_hand.contains(stream.spec.port);
     boot_one(stream, carried == stored.traffic.end() ? nullptr : &carried->second.traffic,
              is_recorded_failed, writes, report);
   }
   ledger_.tell_retry_at();
   ledger_.tell_expiry_at();
-  if (writes.empty()) return end_boot(ports, report, std::move(on_done));
-  ledger_.store.commit(std::move(writes), [this, ports = std::move(ports), report,
-                                           done = std::move(on_done)](
-                                              base::Result<void> saved) mutable {
-    if (!saved)
-      base::log::error("history of the boot was not written", {{"reason", saved.error().message}});
-    end_boot(ports, report, std::move(done));
-  });
-}
-
-void StoreFollower::end_boot(const std::vector<std::uint16_t>& ports, const BootReport& report,
-                             base::Callback<void(BootReport)> on_done) {
-  for (const std::uint16_t port : ports) ledger_.queue.leave(port);
+  if (!writes.empty()) ledger_.store.record(std::move(writes));
   on_done(report);
 }
 

@@ -35,8 +35,7 @@ class StoreFollower {
   StoreFollower(const StoreFollower&) = delete;
   StoreFollower& operator=(const StoreFollower&) = delete;
 
-  // Writes only what is not in the database already. If there is nothing to write, calls on_done
-  // before it returns.
+  // Writes only what is not in the database already. Calls on_done before it returns.
   void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
   void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
 
@@ -44,8 +43,6 @@ class StoreFollower {
   // `is_recorded_failed`: the last event of the port is, or will be, `failed`.
   void boot_one(const Stream& stored, const Traffic* carried, bool is_recorded_failed,
                 std::vector<StoreWrite>& writes, BootReport& report);
-  void end_boot(const std::vector<std::uint16_t>& ports, const BootReport& report,
-                base::Callback<void(BootReport)> on_done);
   void note_unreadable(const std::vector<UnreadableRow>& rows);
   // A reload's change, at its port, which it leaves in the end. `seen`: what ran when it was
   // decided.

@@ -94,6 +94,10 @@ class StreamStore {
   using OnCommitted = base::Callback<void(base::Result<void>)>;
   virtual void commit(std::vector<StoreWrite> writes, OnCommitted on_done) = 0;
 
+  // For facts: writes that follow what has happened already. What cannot be written now is kept and
+  // written later, before any commit that was asked for afterwards. No answer; a failure is logged.
+  virtual void record(std::vector<StoreWrite> writes) = 0;
+
   // What the database holds after all commits before it.
   using OnLoaded = base::Callback<void(base::Result<StoredStreams>)>;
   virtual void load(OnLoaded on_done) = 0;

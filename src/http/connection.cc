@@ -59,7 +59,12 @@ void Connection::on_ready(loop::Ready ready) {
   if (ready.write && (is_sending() || has_more())) {
     advance();
   } else if (ready.read && phase_ == Phase::handling) {
-    // The client has sent more, or has gone: looked at once this request is answered.
+    if (net::peer_end(fd_.get()) == net::PeerEnd::gone) {
+      close();
+      return;
+    }
+    // The client has sent more, or sends no more and waits for its answer: looked at once this
+    // request is answered.
     reading_ = false;
     poll_.watch(reading_, is_sending());
   } else if (ready.read) {
@@ -333,7 +338,10 @@ void Connection::leave() {
 }
 
 std::optional<std::chrono::milliseconds> Connection::waits_since() const {
-  if (phase_ == Phase::handling || phase_ == Phase::dropped) return std::nullopt;
+  if (phase_ == Phase::dropped) return std::nullopt;
+  // A client that has ended its side may have gone. It gets its answer unless its place is needed.
+  if (phase_ == Phase::handling && net::peer_end(fd_.get()) == net::PeerEnd::none)
+    return std::nullopt;
   const bool writing = is_sending() || has_more();
   if (phase_ == Phase::streaming && !writing) return std::nullopt;
   if (writing && service_.loop.now() - moved_at_ < kStalled) return std::nullopt;

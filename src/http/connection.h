@@ -65,8 +65,8 @@ class Connection {
 
   // Since when the server has waited for this client, in the loop's time: for a request, the rest
   // of one, its end, or for it to take its answer. Only a whole request counts, not a byte of one
-  // now and then. Nothing while a request is handled, while a body that goes on has nothing to say,
-  // or where an answer has moved within kStalled.
+  // now and then. Nothing while a request is handled whose client has not ended its side, while a
+  // body that goes on has nothing to say, or where an answer has moved within kStalled.
   std::optional<std::chrono::milliseconds> waits_since() const;
   // Makes its place free: without a word if no request has begun, else with 408 if the kernel takes
   // it at once. Destroys this.

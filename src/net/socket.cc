@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -47,6 +48,13 @@ void set_user_timeout(int fd, std::chrono::milliseconds timeout) {
 }
 
 void keep_urgent_inline(int fd) { set_int(fd, SOL_SOCKET, SO_OOBINLINE, 1); }
+
+PeerEnd peer_end(int fd) {
+  pollfd asked{fd, POLLRDHUP, 0};
+  if (::poll(&asked, 1, 0) <= 0) return PeerEnd::none;
+  if ((asked.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) return PeerEnd::gone;
+  return (asked.revents & POLLRDHUP) != 0 ? PeerEnd::ended : PeerEnd::none;
+}
 
 void set_keepalive(int fd, const Keepalive& keepalive) {
   if (keepalive.idle.count() <= 0) return;

@@ -95,6 +95,14 @@ std::uint64_t socket_cookie(int fd);
 // Is a TCP socket's connection over, be it by a reset or by an end of both sides that both know of?
 bool is_closed(int fd);
 
+// What the peer of a connected socket has done, whatever of its bytes waits to be read.
+enum class PeerEnd : unsigned char {
+  none,   // it may send more
+  ended,  // it sends no more (FIN); it may still read
+  gone,   // the connection is over, by a reset or an error
+};
+PeerEnd peer_end(int fd);
+
 // Keepalive on a socket that exists.
 void set_keepalive(int fd, const Keepalive& keepalive);
 void set_nodelay(int fd);

@@ -3,7 +3,8 @@
 #include <SQLiteCpp/Database.h>
 #include <sqlite3.h>
 
-#include <filesystem>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -19,7 +20,10 @@
 namespace sc::store {
 namespace {
 
+using std::chrono::milliseconds;
+
 constexpr int kBusyMillis = 5000;  // somebody's sqlite3 may hold the write lock
+constexpr milliseconds kBusyStep{5};
 constexpr const char* kWhat = "the database did not take it";
 
 // Statements of a transaction's end and repair: what they fail with is known already.
@@ -30,27 +34,39 @@ void try_exec(SQLite::Database& connection, const char* sql) {
 }  // namespace
 
 base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file) {
-  auto connection = std::make_unique<SQLite::Database>(file, SQLite::OPEN_READWRITE, kBusyMillis);
-  if (sqlite3_db_readonly(connection->getHandle(), "main") != 0)
-    return base::Error{base::Errc::unavailable, "the database " + file + " is not writable"};
-  // Readers without write access to the folder need -wal and -shm to be there, also when we are
-  // not.
-  int persist = 1;
-  sqlite3_file_control(connection->getHandle(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
-  if (connection->execAndGet("PRAGMA journal_mode = WAL").getString() != "wal")
-    return base::Error{base::Errc::unavailable,
-                       "the database " + file + " cannot be switched to a write-ahead log"};
-  connection->exec("PRAGMA synchronous = FULL");
-  connection->exec("PRAGMA foreign_keys = ON");
-  connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
-  return connection;
+  std::unique_ptr<SQLite::Database> connection;  // outlives its exception
+  try {
+    connection = std::make_unique<SQLite::Database>(file, SQLite::OPEN_READWRITE, kBusyMillis);
+    if (sqlite3_db_readonly(connection->getHandle(), "main") != 0)
+      return base::Error{base::Errc::unavailable, "the database " + file + " is not writable"};
+    // Readers without write access to the folder need -wal and -shm to be there, also when we are
+    // not.
+    int persist = 1;
+    sqlite3_file_control(connection->getHandle(), "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    if (connection->execAndGet("PRAGMA journal_mode = WAL").getString() != "wal")
+      return base::Error{base::Errc::unavailable,
+                         "the database " + file + " cannot be switched to a write-ahead log"};
+    connection->exec("PRAGMA synchronous = FULL");
+    connection->exec("PRAGMA foreign_keys = ON");
+    connection->exec("PRAGMA journal_size_limit = 16777216");  // bytes that stay of a log that grew
+    return connection;
+  } catch (const SQLite::Exception& failure) {
+    return to_error("the database " + file + " cannot be used", failure,
+                    connection ? connection->getHandle() : nullptr);
+  }
 }
 
 base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
                                                        std::span<const Migration> known) {
-  const auto folder = std::filesystem::path(file).parent_path();
-  auto lock = claim_folder(folder.empty() ? "." : folder.string());
-  if (!lock) return lock.error();
+  auto claim = claim_folder(folder_of(file));
+  if (!claim) return claim.error();
+  auto opened = open_claimed(file, known);
+  if (opened) (*opened)->claim_ = std::move(*claim);
+  return opened;
+}
+
+base::Result<std::unique_ptr<Database>> Database::open_claimed(const std::string& file,
+                                                               std::span<const Migration> known) {
   if (auto writable = check_writable(file); !writable) return writable.error();
   std::shared_ptr<IntegrityCheck> check;
   auto applied =
@@ -58,50 +74,63 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
   if (!applied) return applied.error();
   if (check) base::log::info("database was not closed cleanly, so it is checked", {{"file", file}});
   if (auto made = ensure_file(file); !made) return made.error();
-  try {
-    auto connection = connect(file);
-    if (!connection) return connection.error();
-    if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
-      return base::Error{migrated.error().code,
-                         "the database " + file + ": " + migrated.error().message};
-    return std::unique_ptr<Database>(
-        new Database(file, std::move(*lock), std::move(*connection), std::move(check)));
-  } catch (const SQLite::Exception& failure) {
-    return to_error("the database " + file + " cannot be used", failure);
-  }
+  auto connection = connect(file);
+  if (!connection) return connection.error();
+  if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
+    return base::Error{migrated.error().code,
+                       "the database " + file + ": " + migrated.error().message};
+  return std::unique_ptr<Database>(new Database(file, std::move(*connection), std::move(check)));
 }
 
-Database::Database(std::string file, base::Fd lock, std::unique_ptr<SQLite::Database> connection,
+Database::Database(std::string file, std::unique_ptr<SQLite::Database> connection,
                    std::shared_ptr<IntegrityCheck> check)
     : file_(std::move(file)),
-      lock_(std::move(lock)),
       check_(std::move(check)),
-      connection_(std::move(connection)) {}
+      connection_(std::move(connection)),
+      queries_(std::make_unique<Queries>(*connection_)) {
+  sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
+}
 
-// PASSIVE waits for nobody: a reader must not hold up the service's end. Closing does the rest when
-// no reader is left.
-void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }
-
+// PASSIVE does not wait: a reader must not hold up the service's end. Closing does the rest when no
+// reader is left.
 Database::~Database() {
   try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)");
   // Statements go before their connection.
   pruning_.reset();
-  tokens_.reset();
-  table_.reset();
+  queries_.reset();
   connection_.reset();
   // A database that was not read whole is checked by the next start.
   if (!check_ || check_->is_passed()) leave_end_mark(file_);
 }
 
-std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) {
+void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }
+
+int Database::on_busy(void* self, int calls) {
+  const auto& gives_up = static_cast<Database*>(self)->gives_up_;
+  const bool is_over = gives_up ? gives_up() : calls * kBusyStep >= milliseconds{kBusyMillis};
+  if (is_over) return 0;
+  std::this_thread::sleep_for(kBusyStep);
+  return 1;
+}
+
+std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch,
+                                                 const std::function<bool(std::size_t)>& takes) {
   std::vector<base::Result<void>> results;
   results.reserve(batch.size());
+  was_locked_ = false;
   try {
     connection_->exec("BEGIN IMMEDIATE");
-    for (const Writes& writes : batch) results.push_back(write_one(writes));
+    base::Result<void> disk{};  // what it refuses first, it refuses to the later ones: order counts
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const bool is_left_out = takes && !takes(i);
+      results.push_back(is_left_out ? base::Result<void>{} : disk ? write_one(batch[i]) : disk);
+      if (disk && !results.back() && results.back().error().code == base::Errc::unavailable)
+        disk = results.back();
+    }
     connection_->exec("COMMIT");
   } catch (const SQLite::Exception& failure) {
     const base::Error error = to_error(kWhat, failure, connection_->getHandle());
+    was_locked_ = failure.getErrorCode() == SQLITE_BUSY && results.empty();
     if (in_transaction()) try_exec(*connection_, "ROLLBACK");
     // What had failed by itself keeps its own reason.
     results.resize(batch.size());
@@ -111,6 +140,19 @@ std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch) 
   return results;
 }
 
+// The version is in the file's first page, which is written and synced although it stays the same.
+base::Result<void> Database::probe() try {
+  const auto version = connection_->execAndGet("PRAGMA user_version").getInt64();
+  connection_->exec("BEGIN IMMEDIATE");
+  connection_->exec("PRAGMA user_version = " + std::to_string(version));
+  connection_->exec("COMMIT");
+  return {};
+} catch (const SQLite::Exception& failure) {
+  base::Error error = to_error(kWhat, failure, connection_->getHandle());
+  if (in_transaction()) try_exec(*connection_, "ROLLBACK");
+  return error;
+}
+
 // A failure takes back these writes alone. But some (a full disk, an I/O error) make SQLite roll
 // the whole transaction back: then it is thrown on.
 base::Result<void> Database::write_one(const Writes& writes) {
@@ -118,7 +160,7 @@ base::Result<void> Database::write_one(const Writes& writes) {
   base::Result<void> done{};
   try {
     for (auto write = writes.begin(); done && write != writes.end(); ++write)
-      done = table().write(*write);
+      done = queries_->streams().write(*write);
   } catch (const SQLite::Exception& failure) {
     if (!in_transaction()) throw;
     done = to_error(kWhat, failure, connection_->getHandle());
@@ -132,35 +174,6 @@ bool Database::in_transaction() const {
   return sqlite3_get_autocommit(connection_->getHandle()) == 0;
 }
 
-base::Result<core::StoredStreams> Database::load() {
-  try {
-    return table().read();
-  } catch (const SQLite::Exception& failure) {
-    return to_error("the streams cannot be read", failure, connection_->getHandle());
-  }
-}
-
-base::Result<core::HistoryPage> Database::history(const core::HistoryQuery& query) {
-  try {
-    return table().events().page(query);
-  } catch (const SQLite::Exception& failure) {
-    return to_error("history cannot be read", failure, connection_->getHandle());
-  }
-}
-
-base::Result<std::vector<core::Stream>> Database::as_of(base::WallTime time) {
-  try {
-    const auto start = table().events().start().at;
-    if (start && time < *start)
-      return base::Error{base::Errc::not_found,
-                         "the history begins at " + base::to_iso8601(*start) +
-                             ": what was mapped before that is not known any more"};
-    return table().events().as_of(time);
-  } catch (const SQLite::Exception& failure) {
-    return to_error("history cannot be read", failure, connection_->getHandle());
-  }
-}
-
 base::Result<core::PruneStep> Database::prune_history(base::WallTime before,
                                                       std::uint16_t from_port) {
   try {
@@ -171,29 +184,8 @@ base::Result<core::PruneStep> Database::prune_history(base::WallTime before,
   }
 }
 
-StreamTable& Database::table() {
-  if (!table_) table_ = std::make_unique<StreamTable>(*connection_);
-  return *table_;
-}
-
-TokenTable& Database::tokens() {
-  if (!tokens_) tokens_ = std::make_unique<TokenTable>(*connection_);
-  return *tokens_;
-}
-
-// data_version changes with what other connections commit, never with what this one does. Asked
-// first: what is committed in between is read, and makes the next answer a reload for nothing.
-base::Result<std::optional<core::TokenSnapshot>> Database::load_tokens(
-    std::optional<std::int64_t> known) try {
-  const std::int64_t version = connection_->execAndGet("PRAGMA data_version").getInt64();
-  if (version == known) return std::optional<core::TokenSnapshot>();
-  return std::optional(core::TokenSnapshot{version, tokens().read()});
-} catch (const SQLite::Exception& failure) {
-  return to_error("the tokens cannot be read", failure, connection_->getHandle());
-}
-
 base::Result<void> Database::note_token_use(const std::string& sha256, base::WallTime at) try {
-  tokens().note_use(sha256, at);
+  queries_->tokens().note_use(sha256, at);
   return {};
 } catch (const SQLite::Exception& failure) {
   return to_error(kWhat, failure, connection_->getHandle());

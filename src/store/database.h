@@ -1,17 +1,19 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/fd.h"
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "core/token_store.h"
+#include "store/folder.h"
 #include "store/migrations.h"
+#include "store/queries.h"
 
 namespace SQLite {
 class Database;
@@ -19,43 +21,61 @@ class Database;
 
 namespace sc::store {
 
-class StreamTable;
 class HistoryPruning;
 class IntegrityCheck;
-class TokenTable;
 
 // Opens a database that is there, with what each connection of ours has: WAL, synchronous=FULL,
-// foreign keys. Claims nothing. Throws SQLite::Exception.
+// foreign keys. Claims nothing.
 base::Result<std::unique_ptr<SQLite::Database>> connect(const std::string& file);
 
-// The database file: opened, checked, migrated, and held for this process. WAL with
-// synchronous=FULL, so what was committed survives a loss of power and readers are never kept
-// waiting. One thread at a time.
+// The database file, opened for writing: checked, migrated, and claimed for this process. WAL with
+// synchronous=FULL, so a commit survives a loss of power and never makes readers wait. One thread
+// at a time.
 class Database {
  public:
   using Writes = std::vector<core::StoreWrite>;
 
-  // Refuses, with the file left as it is, what is corrupt, of another program, newer, migrated
-  // differently, not writable, or in use by another stream-conductor.
+  // Claims the folder and opens the file. Refuses, with the file left as it is, what is corrupt, of
+  // another program, newer, migrated differently, not writable, or in use by another
+  // stream-conductor.
   static base::Result<std::unique_ptr<Database>> open(
+      const std::string& file, std::span<const Migration> known = embedded_migrations());
+  // For a caller that has claimed the folder and holds the claim for longer than this lives.
+  static base::Result<std::unique_ptr<Database>> open_claimed(
       const std::string& file, std::span<const Migration> known = embedded_migrations());
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
-  // Moves what is in the write-ahead log into the file, if no reader is in the way.
+  // Moves the content of the write-ahead log into the file, if no reader is in the way.
   ~Database();
 
-  // One durable transaction for all of them; each succeeds or fails alone, as a savepoint, unless
-  // the transaction as a whole fails (disk full, I/O error): then all do. One result for each, in
-  // order.
-  std::vector<base::Result<void>> commit(std::span<const Writes> batch);
-  base::Result<core::StoredStreams> load();
-  base::Result<core::HistoryPage> history(const core::HistoryQuery& query);
-  base::Result<std::vector<core::Stream>> as_of(base::WallTime time);
+  // While another program holds a lock, the function is called every few milliseconds until it
+  // returns true: then the statement fails. Without it, statements wait for 5 s.
+  void set_gives_up(std::function<bool()> gives_up) { gives_up_ = std::move(gives_up); }
 
+  // One durable transaction for all elements; each succeeds or fails alone, as a savepoint, unless
+  // the transaction as a whole fails (disk full, I/O error): then all do. What the disk refuses to
+  // one element is refused to those after it. Returns one result for
+  // each, in order. `takes`, if given, is called for each element once the database can be written:
+  // an element for which it returns false is left out.
+  std::vector<base::Result<void>> commit(std::span<const Writes> batch,
+                                         const std::function<bool(std::size_t)>& takes = {});
+  // Did the last commit() fail because another program holds a lock? It wrote nothing then.
+  bool was_locked() const { return was_locked_; }
+  // A durable transaction that changes nothing: can the database be written?
+  base::Result<void> probe();
+
+  // Each on the writer's own connection, so they see what commit() has written.
+  base::Result<core::StoredStreams> load() { return queries_->load(); }
+  base::Result<core::HistoryPage> history(const core::HistoryQuery& query) {
+    return queries_->history(query);
+  }
+  base::Result<std::vector<core::Stream>> as_of(base::WallTime time) {
+    return queries_->as_of(time);
+  }
+  base::Result<std::optional<core::TokenSnapshot>> load_tokens(std::optional<std::int64_t> known) {
+    return queries_->load_tokens(known);
+  }
   base::Result<core::PruneStep> prune_history(base::WallTime before, std::uint16_t from_port);
-
-  // See core::TokenStore.
-  base::Result<std::optional<core::TokenSnapshot>> load_tokens(std::optional<std::int64_t> known);
   base::Result<void> note_token_use(const std::string& sha256, base::WallTime at);
 
   // The check that the start did not wait for; null: the database was closed cleanly.
@@ -64,22 +84,25 @@ class Database {
   // What the page cache does not need now.
   void release_memory();
 
+  // For background work on the same connection, on the same thread.
+  SQLite::Database& connection() { return *connection_; }
+
  private:
-  Database(std::string file, base::Fd lock, std::unique_ptr<SQLite::Database> connection,
+  Database(std::string file, std::unique_ptr<SQLite::Database> connection,
            std::shared_ptr<IntegrityCheck> check);
 
+  static int on_busy(void* self, int calls);
   base::Result<void> write_one(const Writes& writes);
   bool in_transaction() const;
-  StreamTable& table();
-  TokenTable& tokens();  // throws
 
   const std::string file_;
-  base::Fd lock_;
+  FolderClaim claim_;  // empty if the caller of open_claimed() holds it
+  std::function<bool()> gives_up_;
+  bool was_locked_ = false;
   std::shared_ptr<IntegrityCheck> check_;
   std::unique_ptr<SQLite::Database> connection_;
-  std::unique_ptr<StreamTable> table_;
-  std::unique_ptr<TokenTable> tokens_;  // from its first use on
-  std::unique_ptr<HistoryPruning> pruning_;
+  std::unique_ptr<Queries> queries_;
+  std::unique_ptr<HistoryPruning> pruning_;  // from its first use on
 };
 
 }  // namespace sc::store

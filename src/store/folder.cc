@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -35,19 +36,60 @@ base::Result<void> make_folder(const std::filesystem::path& folder) {
   return {};
 }
 
+std::string lock_file_of(const std::string& folder) { return folder + "/stream-conductor.lock"; }
+
+base::Result<void> lock(const base::Fd& opened, const std::string& path,
+                        const std::string& folder) {
+  if (::flock(opened.get(), LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK)
+    return base::Error{base::Errc::conflict, "another stream-conductor uses " + folder};
+  return failed("the lock " + path + " cannot be taken", errno);
+}
+
+base::Result<void> lock_folder(FolderClaim& claim, const std::string& folder) {
+  base::Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened) return failed("the state folder " + folder + " cannot be opened", errno);
+  if (auto locked = lock(opened, folder, folder); !locked) return locked.error();
+  claim.folder = std::move(opened);
+  return {};
+}
+
 }  // namespace
 
-base::Result<base::Fd> claim_folder(const std::string& folder) {
+std::string folder_of(const std::string& file) {
+  const auto folder = std::filesystem::path(file).parent_path();
+  return folder.empty() ? "." : folder.string();
+}
+
+base::Result<void> complete_claim(FolderClaim& claim, const std::string& folder) {
   if (auto made = make_folder(folder); !made) return made.error();
-  const std::string file = folder + "/stream-conductor.lock";
-  base::Fd lock(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
-  if (!lock) return failed("the lock " + file + " cannot be opened", errno);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK)
-      return base::Error{base::Errc::conflict, "another stream-conductor uses " + folder};
-    return failed("the lock " + file + " cannot be taken", errno);
+  if (!claim.folder) {
+    if (auto locked = lock_folder(claim, folder); !locked) return locked.error();
   }
-  return lock;
+  if (claim.file) return {};
+  const std::string path = lock_file_of(folder);
+  base::Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  if (!file) return failed("the lock " + path + " cannot be opened", errno);
+  if (auto locked = lock(file, path, folder); !locked) return locked.error();
+  claim.file = std::move(file);
+  return {};
+}
+
+base::Result<FolderClaim> claim_folder(const std::string& folder) {
+  FolderClaim claim;
+  if (auto claimed = complete_claim(claim, folder); !claimed) return claimed.error();
+  return claim;
+}
+
+base::Result<FolderClaim> claim_for_reading(const std::string& folder) {
+  FolderClaim claim;
+  if (::access(folder.c_str(), F_OK) != 0 && errno == ENOENT) return claim;
+  if (auto locked = lock_folder(claim, folder); !locked) return locked.error();
+  const std::string file = lock_file_of(folder);
+  claim.file.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!claim.file) return claim;
+  if (auto locked = lock(claim.file, file, folder); !locked) return locked.error();
+  return claim;
 }
 
 base::Result<void> require_database(const std::string& file) {

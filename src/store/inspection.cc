@@ -4,6 +4,7 @@
 #include <SQLiteCpp/Statement.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -33,7 +34,9 @@ base::Error refused(const std::string& file, const std::string& why) {
 base::Result<bool> names_us(const std::string& file) {
   std::array<char, kHeaderSize> head{};
   std::ifstream in(file, std::ios::binary);
-  if (!in) return refused(file, "cannot be read");
+  if (!in)
+    return base::Error{base::Errc::unavailable,
+                       base::describe_errno("the database " + file + " cannot be read", errno)};
   in.read(head.data(), head.size());
   if (std::string_view(head.data(), static_cast<std::size_t>(in.gcount())).substr(0, 16) != kMagic)
     return refused(file, "is not a SQLite database");
@@ -68,6 +71,8 @@ std::int64_t ask_number(SQLite::Database& connection, const std::string& sql) {
   return connection.execAndGet(sql).getInt64();
 }
 
+}  // namespace
+
 base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::string& file,
                                        std::span<const Migration> known) {
   const std::int64_t application = ask_number(connection, "PRAGMA application_id");
@@ -83,6 +88,8 @@ base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::
     return refused(file, fits.error().message);
   return applied.size();
 }
+
+namespace {
 
 using Before = std::function<base::Result<void>(const std::string& uri, int flags)>;
 
@@ -110,11 +117,13 @@ base::Result<std::size_t> inspect_after(const std::string& file, std::span<const
   const int flags =
       (unfinished ? SQLite::OPEN_READWRITE : SQLite::OPEN_READONLY) | SQLite::OPEN_URI;
   if (auto done = before(uri, flags); !done) return done.error();
+  std::unique_ptr<SQLite::Database> connection;  // outlives its exception
   try {
-    SQLite::Database connection(uri, flags, kBusyMillis);
-    return inspect_open(connection, file, known);
+    connection = std::make_unique<SQLite::Database>(uri, flags, kBusyMillis);
+    return inspect_open(*connection, file, known);
   } catch (const SQLite::Exception& failure) {
-    return to_error("the database " + file + " cannot be used", failure);
+    return to_error("the database " + file + " cannot be used", failure,
+                    connection ? connection->getHandle() : nullptr);
   }
 }
 

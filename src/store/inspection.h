@@ -10,6 +10,10 @@
 #include "base/result.h"
 #include "store/migrations.h"
 
+namespace SQLite {
+class Database;
+}
+
 namespace sc::store {
 
 class IntegrityCheck;
@@ -35,5 +39,10 @@ base::Result<std::size_t> inspect_for_start(const std::string& file,
                                             std::span<const Migration> known,
                                             std::shared_ptr<IntegrityCheck>& check,
                                             std::uintmax_t small = kSmallDatabase);
+
+// inspect_schema() of a connection that is open. `file` is named in errors. Throws
+// SQLite::Exception.
+base::Result<std::size_t> inspect_open(SQLite::Database& connection, const std::string& file,
+                                       std::span<const Migration> known);
 
 }  // namespace sc::store

@@ -24,8 +24,8 @@ class IntegrityCheck {
   // Interrupts it.
   ~IntegrityCheck();
 
-  // Waits for the end, but not longer than that. Returns whether it is over; if not, its end will be
-  // logged.
+  // Waits for the end, but not longer than that. Returns whether it is over; if not, its end will
+  // be logged.
   bool wait_for(std::chrono::milliseconds most);
   // Waits for the end. invalid: the database is corrupt, and where.
   base::Result<void> wait();

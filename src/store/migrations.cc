@@ -73,7 +73,8 @@ base::Result<void> apply_migrations(SQLite::Database& connection, std::size_t ap
     try {
       apply(connection, known[i], i + 1);
     } catch (const SQLite::Exception& failure) {
-      return to_error("the migration " + base::quoted(known[i].name) + " failed", failure);
+      return to_error("the migration " + base::quoted(known[i].name) + " failed", failure,
+                      connection.getHandle());
     }
   }
   return {};

@@ -15,8 +15,8 @@ std::string_view in_words(int code, int system_errno) {
       return "the disk is full";
     case SQLITE_IOERR:
       // SQLite takes ENOSPC from write(2) for FULL, from fsync(2) for IOERR.
-      return system_errno == ENOSPC || system_errno == EDQUOT ? "the disk is full"
-                                                              : "the disk reports an error";
+      if (system_errno == ENOSPC || system_errno == EDQUOT) return "the disk is full";
+      return system_errno == EROFS ? "the disk is read-only" : "the disk reports an error";
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return "another program holds a lock on the database";
@@ -41,7 +41,10 @@ std::string_view in_words(int code, int system_errno) {
 
 base::Error to_error(std::string_view what, const SQLite::Exception& failure, sqlite3* connection) {
   const int code = failure.getErrorCode() & 0xff;  // an extended code has the primary one below
-  const int system_errno = connection == nullptr ? 0 : sqlite3_system_errno(connection);
+  int system_errno = connection == nullptr ? 0 : sqlite3_system_errno(connection);
+  // SQLite does not keep the errno of these two; the second is a -shm that cannot grow.
+  if (code == SQLITE_FULL || failure.getExtendedErrorCode() == SQLITE_IOERR_SHMSIZE)
+    system_errno = ENOSPC;
   const std::string_view words = in_words(code, system_errno);
   std::string message(what);
   message += ": ";
@@ -50,7 +53,7 @@ base::Error to_error(std::string_view what, const SQLite::Exception& failure, sq
   } else {
     message.append(words).append(" (").append(failure.what()).append(")");
   }
-  if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && system_errno != 0)
+  if ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL) && system_errno != 0)
     message = base::describe_errno(message, system_errno);
   const bool ours = code == SQLITE_CONSTRAINT || code == SQLITE_ERROR || code == SQLITE_MISUSE ||
                     code == SQLITE_RANGE || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG;

@@ -1,36 +1,104 @@
 #include "store/sqlite_store.h"
 
+#include <SQLiteCpp/Database.h>
 #include <malloc.h>
-#include <pthread.h>
 
 #include <algorithm>
-#include <chrono>
 #include <future>
 #include <system_error>
 #include <utility>
 
-#include "base/blocked_signals.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "store/database.h"
+#include "store/folder.h"
+#include "store/image.h"
 #include "store/integrity_check.h"
 
 namespace sc::store {
 namespace {
 
-// Of the disk or the database; what contradicts a row is whoever's who asked.
-bool is_trouble(const base::Result<void>& result) {
-  return !result && (result.error().code == base::Errc::unavailable ||
-                     result.error().code == base::Errc::internal);
+using std::chrono::milliseconds;
+
+base::Error no_answer(milliseconds patience) {
+  return {base::Errc::unavailable,
+          "the database did not answer within " +
+              std::to_string(std::chrono::duration_cast<std::chrono::seconds>(patience).count()) +
+              " s: its disk may hang"};
+}
+
+struct Files {
+  FolderClaim claim;
+  std::unique_ptr<Database> database;       // null: the disk cannot be written now
+  std::optional<base::Error> trouble;       // why
+  std::unique_ptr<SQLite::Database> image;  // what is read then
+};
+
+// `unavailable` is what a disk refuses; then the file may still be there to be read.
+base::Result<Files> open_files(const std::string& file) {
+  Files files;
+  const std::string folder = folder_of(file);
+  if (auto claim = claim_folder(folder)) {
+    files.claim = std::move(*claim);
+    auto database = Database::open_claimed(file);
+    if (database) {
+      files.database = std::move(*database);
+      return files;
+    }
+    files.trouble = database.error();
+  } else {
+    files.trouble = claim.error();
+  }
+  if (files.trouble->code != base::Errc::unavailable) return *files.trouble;
+  if (!files.claim.folder) {
+    auto claim = claim_for_reading(folder);
+    if (!claim) return claim.error().code == base::Errc::conflict ? claim.error() : *files.trouble;
+    files.claim = std::move(*claim);
+  }
+  auto image = open_image(file);
+  if (!image)
+    return base::Error{image.error().code,
+                       files.trouble->message + "; and for reading: " + image.error().message};
+  files.image = std::move(*image);
+  base::log::error("the database cannot be written, it is only read until that works",
+                   {{"reason", files.trouble->message}});
+  return files;
 }
 
 }  // namespace
 
-base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& file, Post post) {
-  auto database = Database::open(file);
-  if (!database) return database.error();
+base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& file, Post post,
+                                                             milliseconds patience) {
+  auto files = open_files(file);
+  if (!files) return files.error();
   try {
-    return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(*database), std::move(post)));
+    std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(post), patience));
+    store->reader_ = std::make_unique<Reader>(file, patience);
+    if (files->database) store->check_ = files->database->check();
+    if (files->image) store->reader_->use(std::move(files->image));
+    Answers& answers = store->answers_;
+    SqliteStore* self = store.get();
+    store->writer_ = std::make_unique<Writer>(
+        Writer::Options{.file = file,
+                        .patience = patience,
+                        .on_recorded =
+                            [&answers, self] {
+                              if (self->is_told_) answers.post([self] { self->on_recorded_(); });
+                            },
+                        .on_trouble =
+                            [&answers, self](std::optional<base::Error> trouble) {
+                              answers.post([self, trouble = std::move(trouble)] {
+                                self->trouble_ = trouble;
+                                if (self->on_trouble_) self->on_trouble_(trouble);
+                              });
+                            },
+                        .on_opened =
+                            [&answers, self] {
+                              answers.post([self] {
+                                if (self->on_opened_) self->on_opened_();
+                              });
+                            }},
+        std::move(files->claim), std::move(files->database), files->trouble, *store->reader_);
+    store->trouble_ = std::move(files->trouble);
+    return store;
   } catch (const std::system_error& failure) {
     return base::Error{
         base::Errc::unavailable,
@@ -38,157 +106,145 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
   }
 }
 
-SqliteStore::SqliteStore(std::unique_ptr<Database> database, Post post)
-    : post_(std::move(post)), database_(std::move(database)), check_(database_->check()) {
-  const base::BlockedSignals blocked;
-  thread_ = std::thread([this] { serve(); });
-}
+SqliteStore::SqliteStore(Post post, milliseconds patience) : answers_(std::move(post), patience) {}
 
-SqliteStore::~SqliteStore() {
-  *alive_ = false;
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  asked_.notify_one();
-  thread_.join();
+SqliteStore::~SqliteStore() = default;
+
+void SqliteStore::set_on_trouble(
+    base::Callback<void(const std::optional<base::Error>&)> on_trouble) {
+  on_trouble_ = std::move(on_trouble);
+  if (trouble_) on_trouble_(trouble_);
 }
 
 void SqliteStore::commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) {
-  ask(Commit{std::move(writes), std::move(on_done)});
+  auto ticket = std::make_shared<std::shared_ptr<Writer::Ticket>>();
+  auto answer = answers_.expect<base::Result<void>>(
+      std::move(on_done), [this, ticket]() -> std::optional<base::Error> {
+        if (!(*ticket)->withdraw()) return std::nullopt;
+        base::Error error = no_answer(answers_.patience());
+        error.message += "; nothing was written";
+        return error;
+      });
+  *ticket = writer_->commit(std::move(writes), std::move(answer));
 }
 
-template <class Answer, class Done>
-void SqliteStore::ask_for(Answer answer, Done on_done) {
-  run([this, answer = std::move(answer), done = std::move(on_done)]() mutable {
-    post_([alive = alive_, held = std::move(done), found = answer()]() mutable {
-      if (*alive) held(std::move(found));
-    });
+void SqliteStore::record(std::vector<core::StoreWrite> writes) {
+  writer_->record(std::move(writes));
+}
+
+template <class T>
+void SqliteStore::ask_reader(base::Callback<base::Result<T>(Queries&)> query,
+                             base::Callback<void(base::Result<T>)> on_done) {
+  reader_->ask<T>(std::move(query), answers_.expect<base::Result<T>>(
+                                        std::move(on_done), [this]() -> std::optional<base::Error> {
+                                          return no_answer(answers_.patience());
+                                        }));
+}
+
+// By the writer, in its turn: a reload compares the streams with what runs, and must not find a row
+// missing whose commit is about to be answered.
+void SqliteStore::load(OnLoaded on_done) {
+  auto answer = answers_.expect<base::Result<core::StoredStreams>>(
+      std::move(on_done),
+      [this]() -> std::optional<base::Error> { return no_answer(answers_.patience()); });
+  writer_->run([this, answer = std::move(answer)](Database* database) mutable {
+    if (database != nullptr) return answer(database->load());
+    // No commit succeeds meanwhile.
+    reader_->ask<core::StoredStreams>([](Queries& queries) { return queries.load(); },
+                                      std::move(answer));
   });
 }
 
-void SqliteStore::load(OnLoaded on_done) {
-  ask_for([this] { return database_->load(); }, std::move(on_done));
-}
-
 void SqliteStore::history(const core::HistoryQuery& query, OnHistory on_done) {
-  ask_for([this, query] { return database_->history(query); }, std::move(on_done));
+  ask_reader<core::HistoryPage>([query](Queries& queries) { return queries.history(query); },
+                                std::move(on_done));
 }
 
 void SqliteStore::set_on_damage(base::Callback<void(const base::Error&)> on_damage) {
   on_damage_ = std::move(on_damage);
   if (!check_) return;
-  check_->on_damage([this, alive = alive_](const base::Error& damage) {
-    post_([this, alive, damage] {
-      if (*alive && on_damage_) on_damage_(damage);
+  check_->on_damage([this](const base::Error& damage) {
+    answers_.post([this, damage] {
+      if (on_damage_) on_damage_(damage);
     });
   });
 }
 
 void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {
-  ask_for([this, time] { return database_->as_of(time); }, std::move(on_done));
+  ask_reader<std::vector<core::Stream>>([time](Queries& queries) { return queries.as_of(time); },
+                                        std::move(on_done));
 }
 
 void SqliteStore::prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) {
-  ask_for([this, before, from_port] { return database_->prune_history(before, from_port); },
-          std::move(on_done));
-}
-
-void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
-  run([this, known, held = std::move(on_done)]() mutable {
-    post_(
-        [alive = alive_, done = std::move(held), tokens = database_->load_tokens(known)]() mutable {
-          if (*alive) done(std::move(tokens));
-        });
+  auto answer = answers_.expect<base::Result<core::PruneStep>>(
+      std::move(on_done),
+      [this]() -> std::optional<base::Error> { return no_answer(answers_.patience()); });
+  writer_->run([before, from_port, answer = std::move(answer)](Database* database) mutable {
+    answer(database != nullptr
+               ? database->prune_history(before, from_port)
+               : base::Error{base::Errc::unavailable, "the database cannot be written now"});
   });
 }
 
+void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
+  ask_reader<std::optional<core::TokenSnapshot>>(
+      [this, known](Queries& queries) { return reader_->load_tokens(queries, known); },
+      std::move(on_done));
+}
+
 void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
-  run([this, sha256, at] {
-    if (auto noted = database_->note_token_use(sha256, at); !noted)
+  writer_->run([sha256, at](Database* database) {
+    if (database == nullptr) return;
+    if (auto noted = database->note_token_use(sha256, at); !noted)
       base::log::warning("the use of a token was not noted", {{"reason", noted.error().message}});
   });
 }
 
-void SqliteStore::run(base::Callback<void()> function) { ask(Run{std::move(function)}); }
-
-void SqliteStore::ask(Job job) {
-  queued_.fetch_add(1, std::memory_order_relaxed);
-  {
-    const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
-  }
-  asked_.notify_one();
+milliseconds SqliteStore::oldest_job() const {
+  const base::Instant now = std::chrono::steady_clock::now();
+  const base::Instant since = std::min(writer_->thread().busy_since().value_or(now),
+                                       reader_->thread().busy_since().value_or(now));
+  return std::chrono::duration_cast<milliseconds>(now - since);
 }
 
-void SqliteStore::serve() {
-  ::pthread_setname_np(::pthread_self(), "store");
-  while (true) {
-    std::deque<Job> jobs;
-    {
-      std::unique_lock lock(mutex_);
-      asked_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-      if (jobs_.empty()) return;
-      jobs.swap(jobs_);
-    }
-    while (!jobs.empty()) {
-      if (std::holds_alternative<Commit>(jobs.front())) {
-        serve_commits(jobs);
-        continue;
-      }
-      Job job = std::move(jobs.front());
-      jobs.pop_front();
-      std::get<Run>(job).function();
-      queued_.fetch_sub(1, std::memory_order_relaxed);
-    }
-  }
+void SqliteStore::reopen(base::Callback<void(base::Result<void>)> on_done) {
+  writer_->reopen(answers_.expect<base::Result<void>>(
+      std::move(on_done),
+      [this]() -> std::optional<base::Error> { return no_answer(answers_.patience()); }));
 }
 
-// All commits at the front, in one transaction.
-void SqliteStore::serve_commits(std::deque<Job>& jobs) {
-  std::vector<Database::Writes> batch;
-  std::vector<OnCommitted> answers;
-  while (!jobs.empty() && std::holds_alternative<Commit>(jobs.front())) {
-    auto& commit = std::get<Commit>(jobs.front());
-    batch.push_back(std::move(commit.writes));
-    answers.push_back(std::move(commit.on_done));
-    jobs.pop_front();
-  }
-  const base::Instant began = std::chrono::steady_clock::now();
-  auto results = database_->commit(batch);
-  commits_.count(std::chrono::steady_clock::now() - began,
-                 std::any_of(results.begin(), results.end(), is_trouble));
-  queued_.fetch_sub(batch.size(), std::memory_order_relaxed);
-  const bool is_recorded =
-      std::any_of(results.begin(), results.end(), [](const auto& result) { return bool{result}; });
-  post_([this, alive = alive_, answers = std::move(answers), results = std::move(results),
-         is_recorded]() mutable {
-    // Each may destroy the store.
-    for (std::size_t i = 0; i < answers.size() && *alive; ++i) answers[i](std::move(results[i]));
-    if (is_recorded && *alive && on_recorded_) on_recorded_();
-  });
+void SqliteStore::run(base::Callback<void()> function) {
+  writer_->run([function = std::move(function)](Database*) mutable { function(); });
 }
 
 void SqliteStore::release_memory() {
-  run([this] {
-    database_->release_memory();
+  writer_->run([](Database* database) {
+    if (database != nullptr) database->release_memory();
     ::malloc_trim(0);
   });
 }
 
 base::Result<core::StoredStreams> SqliteStore::load_now() {
   std::promise<base::Result<core::StoredStreams>> answer;
-  run([&] { answer.set_value(database_->load()); });
+  reader_->ask<core::StoredStreams>(
+      [](Queries& queries) { return queries.load(); },
+      [&answer](base::Result<core::StoredStreams> stored) { answer.set_value(std::move(stored)); });
   return answer.get_future().get();
 }
 
-base::Result<void> SqliteStore::commit_now(std::vector<core::StoreWrite> writes) {
-  std::promise<base::Result<void>> answer;
-  run([&] {
-    const std::vector<Database::Writes> batch{std::move(writes)};
-    answer.set_value(database_->commit(batch).front());
-  });
-  return answer.get_future().get();
+base::Result<void> SqliteStore::commit_now(std::vector<core::StoreWrite> writes,
+                                           milliseconds limit) {
+  auto answer = std::make_shared<std::promise<base::Result<void>>>();
+  auto future = answer->get_future();
+  writer_->commit(std::move(writes),
+                  [answer](base::Result<void> saved) { answer->set_value(std::move(saved)); });
+  if (future.wait_for(limit) != std::future_status::ready) return no_answer(limit);
+  return future.get();
+}
+
+bool SqliteStore::finish(milliseconds limit) {
+  const bool has_read = reader_->thread().finish(milliseconds{0});
+  return writer_->finish(limit) && has_read;
 }
 
 }  // namespace sc::store

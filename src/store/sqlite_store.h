@@ -1,51 +1,58 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "base/callback.h"
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "core/token_store.h"
+#include "store/answers.h"
 #include "store/commit_stats.h"
+#include "store/reader.h"
+#include "store/writer.h"
 
 namespace sc::store {
 
-class Database;
 class IntegrityCheck;
 
-// The StreamStore and TokenStore on SQLite, with a thread of its own. Commits that wait while one
-// runs go together into the next transaction (group commit), so a thousand of them cost tens of
-// fsyncs.
+// The StreamStore and TokenStore on SQLite, with one thread that writes and one that reads. Control
+// thread only, unless a function says otherwise.
 class SqliteStore final : public core::StreamStore, public core::TokenStore {
  public:
-  // Has the function run on the control thread, later, in order. Called on the store's thread.
-  using Post = std::function<void(base::Callback<void()>)>;
+  // Runs the function on the control thread, later, in order. Called on the store's threads.
+  using Post = Answers::Post;
 
-  // On the caller's thread; see Database::open for what is refused.
-  static base::Result<std::unique_ptr<SqliteStore>> open(const std::string& file, Post post);
+  // The longest wait of a change for a lock of another program, or for the thread that writes; and
+  // of a query for its answer.
+  static constexpr std::chrono::milliseconds kPatience{5000};
+
+  // On the caller's thread; Database::open says what is refused. A database that can be read, and
+  // that the disk does not let us write now, is opened all the same: see trouble().
+  static base::Result<std::unique_ptr<SqliteStore>> open(
+      const std::string& file, Post post, std::chrono::milliseconds patience = kPatience);
   SqliteStore(const SqliteStore&) = delete;
   SqliteStore& operator=(const SqliteStore&) = delete;
   // Carries out what was asked for. No answer is given any more, not even one that was posted and
   // waits for its turn: they are destroyed uncalled. Post must work until this has returned.
   ~SqliteStore() override;
 
+  // How calls that wait too long get their error; without it they wait for the threads.
+  void set_later(Answers::Later later) { answers_.set_later(std::move(later)); }
+
   void commit(std::vector<core::StoreWrite> writes, OnCommitted on_done) override;
+  void record(std::vector<core::StoreWrite> writes) override;
   void load(OnLoaded on_done) override;
   void history(const core::HistoryQuery& query, OnHistory on_done) override;
   void set_on_recorded(base::Callback<void()> on_recorded) override {
     on_recorded_ = std::move(on_recorded);
+    is_told_ = true;
   }
   // Called if the check of a database that was not closed cleanly finds damage after the start.
   void set_on_damage(base::Callback<void(const base::Error&)> on_damage);
@@ -54,59 +61,71 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
   void note_token_use(const std::string& sha256, base::WallTime at) override;
 
-  // On the store's thread, after what was asked for before: to wait for that, or to hold it up in a
-  // test.
+  // Called with what keeps changes from being written, and with nullopt once they are written
+  // again. What is wrong already when this is called is reported at once.
+  void set_on_trouble(base::Callback<void(const std::optional<base::Error>&)> on_trouble);
+  // Called when a file that could not be opened for writing has been opened after all: it may hold
+  // other streams than those that run.
+  void set_on_opened(base::Callback<void()> on_opened) { on_opened_ = std::move(on_opened); }
+  // The age of the oldest job of either thread that is not done. 0: both are idle. Any thread.
+  std::chrono::milliseconds oldest_job() const;
+  // Does a commit wait for a lock of another program? Any thread.
+  bool is_locked() const { return writer_->is_locked(); }
+
+  // Closes the database, opens the file that is there now, and has the reader do the same.
+  void reopen(base::Callback<void(base::Result<void>)> on_done);
+  // Background work of the writer's thread, see Writer::add_step. Any thread.
+  void add_step(base::Callback<std::chrono::milliseconds(Database&)> step,
+                std::chrono::milliseconds delay) {
+    writer_->add_step(std::move(step), delay);
+  }
+
+  // On the writer's thread, after what was asked for before: to wait for that, or to hold it up in
+  // a test.
   void run(base::Callback<void()> function);
+  // The same on the reader's thread.
+  void run_at_reader(base::Callback<void()> function) {
+    reader_->thread().ask(std::move(function));
+  }
 
   // Gives memory that past work took back to the kernel: SQLite's page cache, and what lies free in
   // the heap. Later, after what was asked for before.
   void release_memory();
 
-  // Waits for the answer: for a start and for the command line. Not from inside run() or a Post.
+  // Wait for the answer: for a start, an end and the command line. Not from inside run() or a Post.
   base::Result<core::StoredStreams> load_now();
-  base::Result<void> commit_now(std::vector<core::StoreWrite> writes);
+  // unavailable: the outcome is not known within the limit.
+  base::Result<void> commit_now(std::vector<core::StoreWrite> writes,
+                                std::chrono::milliseconds limit = 2 * kPatience);
+
+  // Ends both threads after what was asked for, within the limit. Returns false if one of them
+  // hangs: then the process has to end without destroying this.
+  bool finish(std::chrono::milliseconds limit);
 
   // Any thread.
-  const CommitStats& commits() const { return commits_; }
-  // What was asked for and is not done yet. Any thread.
-  std::size_t queued() const { return queued_.load(std::memory_order_relaxed); }
+  const CommitStats& commits() const { return writer_->commits(); }
+  // Writes that were asked for and are not done yet. Any thread.
+  std::size_t queued() const { return writer_->queued(); }
 
  private:
-  struct Commit {
-    std::vector<core::StoreWrite> writes;
-    OnCommitted on_done;
-  };
-  struct Run {
-    base::Callback<void()> function;
-  };
-  using Job = std::variant<Commit, Run>;
+  SqliteStore(Post post, std::chrono::milliseconds patience);
 
-  SqliteStore(std::unique_ptr<Database> database, Post post);
+  template <class T>
+  void ask_reader(base::Callback<base::Result<T>(Queries&)> query,
+                  base::Callback<void(base::Result<T>)> on_done);
 
-  void ask(Job job);
-  // On the store's thread; the answer goes back.
-  template <class Answer, class Done>
-  void ask_for(Answer answer, Done on_done);
-  void serve();
-  void serve_commits(std::deque<Job>& jobs);
+  Answers answers_;
+  base::Callback<void()> on_recorded_;
+  std::atomic<bool> is_told_{false};  // on_recorded_ is set
+  base::Callback<void(const std::optional<base::Error>&)> on_trouble_;
+  base::Callback<void()> on_opened_;
+  std::optional<base::Error> trouble_;
 
-  const Post post_;
-  // Read by what was posted, changed by the destructor, both on the control thread.
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-  base::Callback<void()> on_recorded_;  // the control thread only
+  std::shared_ptr<IntegrityCheck> check_;  // null: none is needed
   base::Callback<void(const base::Error&)> on_damage_;
-  CommitStats commits_;
-  std::atomic<std::size_t> queued_{0};
 
-  std::unique_ptr<Database> database_;           // the store's thread only
-  const std::shared_ptr<IntegrityCheck> check_;  // null: none is needed
-
-  std::mutex mutex_;  // guards the two below
-  std::deque<Job> jobs_;
-  bool stopping_ = false;
-  std::condition_variable asked_;
-
-  std::thread thread_;  // last: it uses all of the above
+  std::unique_ptr<Reader> reader_;
+  std::unique_ptr<Writer> writer_;  // last: its thread uses the reader
 };
 
 }  // namespace sc::store

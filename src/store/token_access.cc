@@ -41,9 +41,9 @@ base::Result<std::unique_ptr<TokenAccess>> TokenAccess::open(const std::string& 
   if (auto present = require_database(file); !present) return present.error();
   if (auto ready = bring_up_to_date(file); !ready) return ready.error();
   if (auto writable = check_writable(file); !writable) return writable.error();
+  auto connection = connect(file);
+  if (!connection) return connection.error();
   try {
-    auto connection = connect(file);
-    if (!connection) return connection.error();
     return std::unique_ptr<TokenAccess>(new TokenAccess(std::move(*connection)));
   } catch (const SQLite::Exception& failure) {
     return to_error("the database " + file + " cannot be used", failure);

@@ -1,7 +1,9 @@
 #include "api/token_book.h"
 
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/fake_token_store.h"
 #include "support/catch.h"
@@ -113,7 +115,7 @@ TEST_CASE("a store that cannot be asked opens nothing, and the credential file's
   Book book;
   book.store.add("ci", "secret", core::Role::viewer);
   CHECK(book.find("secret"));
-  book.clock.advance(milliseconds{1001});
+  book.clock.advance(TokenBook::kMostStale + milliseconds{1});
   book.store.failure = base::Error{base::Errc::unavailable, "disk"};
   book.ask("secret");
   book.store.answer();
@@ -128,6 +130,62 @@ TEST_CASE("a store that cannot be asked opens nothing, and the credential file's
   CHECK((**book.answer)->name == "token file");
   book.book.set_file_tokens({});
   CHECK_FALSE(book.ask("from the file"));
+}
+
+TEST_CASE(
+    "a known token works from memory for a minute while the store fails, an unknown one never") {
+  Book book;
+  book.store.add("ci", "secret", core::Role::viewer);
+  CHECK(book.find("secret"));
+  book.store.failure = base::Error{base::Errc::unavailable, "disk"};
+  book.clock.advance(TokenBook::kMostStale);
+  book.ask("secret");
+  book.store.answer();
+  REQUIRE(book.answer);
+  CHECK((**book.answer)->name == "token ci");
+  book.ask("unknown");
+  book.store.answer();
+  REQUIRE(book.answer);
+  CHECK(book.answer->error().code == base::Errc::unavailable);
+}
+
+TEST_CASE(
+    "a known token waits a moment for a store that does not answer, then counts from memory") {
+  Book book;
+  std::vector<base::Callback<void()>> due;
+  book.book.set_later([&](milliseconds delay, base::Callback<void()> function) {
+    CHECK(delay == TokenBook::kAnswer);
+    due.push_back(std::move(function));
+  });
+  book.store.add("ci", "secret", core::Role::viewer);
+  CHECK(book.find("secret"));
+  due.clear();
+  book.clock.advance(TokenBook::kTrusted + milliseconds{1});
+  CHECK_FALSE(book.ask("secret"));
+  book.clock.advance(TokenBook::kAnswer);
+  REQUIRE(due.size() == 1);
+  due.front()();
+  REQUIRE(book.answer);
+  CHECK((**book.answer)->name == "token ci");
+
+  CHECK(book.ask("secret"));  // the store is known to be slow
+  CHECK_FALSE(book.ask("unknown"));
+  book.clock.advance(TokenBook::kMostStale);
+  CHECK_FALSE(book.ask("secret"));
+  book.store.answer();
+  book.store.answer();
+  REQUIRE(book.answer);
+  CHECK((**book.answer)->name == "token ci");
+}
+
+TEST_CASE("while the store does not answer, a limited number of unknown secrets waits") {
+  Book book;
+  CHECK_FALSE(book.ask("unknown"));
+  book.clock.advance(TokenBook::kAnswer);
+  std::size_t refused = 0;
+  for (std::size_t i = 0; i < TokenBook::kMostWaiting + 10; ++i)
+    book.book.find("unknown", [&](const Found& found) { refused += found ? 0 : 1; });
+  CHECK(refused == 10);
 }
 
 TEST_CASE("the use of a token is noted once a minute, whatever is asked with it") {

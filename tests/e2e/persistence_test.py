@@ -224,15 +224,21 @@ class RefusedDatabase(harness.EndToEnd):
         self.sqlite3("UPDATE schema_migrations SET sha256 = 'abc'")
         self.refused("migration")
 
-    def test_an_unwritable_database_is_refused(self):
+    def test_an_unwritable_database_is_served_and_refuses_changes(self):
         self.with_streams()
         self.service.database.chmod(0o440)
         options = {}
         if is_root():  # root writes everywhere
             self.give_to_nobody()
             options = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        self.refused("not writable", **options)
+        self.service.start(**options)
+        self.assertEqual(len(self.service.streams()), len(self.service.ports))
+        reply = self.service.get(f"/v1/streams/{self.service.ports[0]}", "DELETE")
+        self.assertEqual(reply.status, 503, reply.body)
+        self.assertIn("is not writable: Permission denied (EACCES)", reply.json["detail"])
         self.service.database.chmod(0o640)
+        wait_until(lambda: not self.service.get("/v1/status").json["degraded"], what="recovery")
+        self.service.remove(self.service.ports[0])
 
     def give_to_nobody(self):
         for path in (self.state, *self.state.iterdir()):

@@ -238,3 +238,36 @@ TEST_CASE("trusted are the loopback addresses and unix sockets unless told other
   CHECK(options.is_trusted(
       net::Address(reinterpret_cast<const sockaddr*>(&raw), sizeof(sa_family_t))));
 }
+
+TEST_CASE("a client that has left while its answer waits gives its place to a newcomer") {
+  Places served(3);
+  const bool sends_more = GENERATE(false, true);
+  for (int i = 0; i < 3; ++i) {
+    Client& client = served.arrive_kept();
+    if (sends_more) client.send(kGet);  // the end is behind bytes that are not read
+    served.let_time_pass(5ms);
+    client.half_close();
+  }
+  served.let_time_pass(5ms);
+  CHECK(served.answer_to(served.connect(), kGet).status == 200);
+  CHECK(served.server->client_count() <= 3);
+  for (http::Responder& responder : served.kept) responder.respond(Served::text("late"));
+}
+
+TEST_CASE("a client that has ended its side gets its answer while places are free") {
+  Places served(3);
+  Client& client = served.arrive_kept();
+  client.half_close();
+  served.let_time_pass(5ms);
+  CHECK(served.answer_to(served.connect(), kGet).status == 200);
+  served.kept.front().respond(Served::text("answer"));
+  REQUIRE(served.turn_until([&] { return client.received.find("answer") != std::string::npos; }));
+}
+
+TEST_CASE("a client that resets its connection loses its place at once") {
+  Places served(3);
+  Client& client = served.arrive_kept();
+  client.reset();
+  REQUIRE(served.turn_until([&] { return served.server->client_count() == 0; }));
+  CHECK_FALSE(served.kept.front().is_waited_for());
+}

@@ -201,7 +201,7 @@ TEST_CASE("a store that is destroyed writes what is queued and calls nobody") {
   gate.set_value();
   running.store.reset();
   CHECK(running.stored() == "20");
-  running.control.run(2);  // posted, but too late
+  running.control.run(21);  // posted, but too late
   CHECK(*kept == 0);
   CHECK(kept.use_count() == 2);  // ours and count's: the callbacks are destroyed
 }

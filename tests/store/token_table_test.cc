@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <future>
 #include <optional>
 #include <string>
 #include <utility>
@@ -170,11 +171,16 @@ TEST_CASE("beside a store that has the database, tokens are written, and it sees
   REQUIRE(one);
   CHECK(one->tokens == std::vector<core::Token>{token("ci")});
 
-  // What the store writes itself is no news to it.
+  // What the store writes itself is a change to its reader as well.
   (*store)->note_token_use(token("ci").sha256, minute(7));
-  CHECK_FALSE(ask(one->version));
+  std::promise<void> noted;
+  (*store)->run([&] { noted.set_value(); });
+  noted.get_future().wait();
   CHECK(query(file, "SELECT last_used_at FROM api_tokens") ==
         std::vector<std::string>{base::to_iso8601(minute(7))});
+  const auto used = ask(one->version);
+  REQUIRE(used);
+  CHECK(used->tokens.front().last_used_at == minute(7));
 }
 
 TEST_CASE("a database that is behind is left to the service that has it") {

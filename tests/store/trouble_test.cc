@@ -18,9 +18,9 @@ using base::Result;
 using store::SqliteStore;
 
 struct Troubled {
-  Troubled() {
+  explicit Troubled(std::chrono::milliseconds patience = SqliteStore::kPatience) {
     const ConnectionSpy spy;
-    auto opened = SqliteStore::open(file, control.post());
+    auto opened = SqliteStore::open(file, control.post(), patience);
     REQUIRE(opened);
     connection = spy.last();
     store = std::move(*opened);
@@ -87,7 +87,8 @@ TEST_CASE("a full disk fails the commit with the reason, and later ones work aga
   const auto answers = troubled.commit_together({created(9000), large(9001), large(9002)});
   REQUIRE(answers.size() == 3);
   const std::string full =
-      "unavailable: the database did not take it: the disk is full (database or disk is full)";
+      "unavailable: the database did not take it: the disk is full (database or disk is full): No"
+      " space left on device (ENOSPC)";
   CHECK(answers[1] == full);
   CHECK(answers[2] == full);
   CHECK(troubled.ports() == (answers[0] == "saved" ? "8999,9000" : "8999"));
@@ -156,8 +157,7 @@ TEST_CASE("somebody's shell with an open transaction delays a commit and does no
 }
 
 TEST_CASE("a lock that outlasts the patience fails the commit with the reason") {
-  Troubled troubled;
-  troubled.there([&] { sqlite3_busy_timeout(troubled.connection, 0); });
+  Troubled troubled(std::chrono::milliseconds(100));
   {
     SQLite::Database shell(troubled.file, SQLite::OPEN_READWRITE);
     shell.exec("BEGIN IMMEDIATE");

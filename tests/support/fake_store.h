@@ -31,6 +31,10 @@ class FakeStore final : public core::StreamStore {
     });
   }
 
+  void record(std::vector<core::StoreWrite> writes) override {
+    commit(std::move(writes), [](const base::Result<void>&) {});
+  }
+
   void load(OnLoaded on_done) override {
     waiting_.emplace_back([this, done = std::move(on_done)]() mutable {
       if (failure) {

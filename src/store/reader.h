@@ -1,0 +1,88 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/callback.h"
+#include "base/result.h"
+#include "core/token_store.h"
+#include "store/job_thread.h"
+#include "store/queries.h"
+
+namespace SQLite {
+class Database;
+}
+
+namespace sc::store {
+
+// The thread that reads, by a connection that cannot write. In WAL mode a reader and the writer do
+// not wait for each other, so neither a busy nor a locked writer delays an answer.
+class Reader {
+ public:
+  // A query is interrupted after `patience`. Throws std::system_error if the host refuses the
+  // thread.
+  Reader(std::string file, std::chrono::milliseconds patience);
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader();
+
+  // Runs the query on the reader's thread and passes its result on. The connection is opened at the
+  // first query, and again after a failure.
+  template <class T>
+  void ask(base::Callback<base::Result<T>(Queries&)> query,
+           base::Callback<void(base::Result<T>)> answer) {
+    thread_.ask([this, query = std::move(query), answer = std::move(answer)]() mutable {
+      answer(run<T>(query));
+    });
+  }
+  // As Queries::load_tokens. The version differs from all those of an earlier connection.
+  base::Result<std::optional<core::TokenSnapshot>> load_tokens(Queries& queries,
+                                                               std::optional<std::int64_t> known);
+
+  // Reads from this connection instead of the file until exclusively() drops it.
+  void use(std::unique_ptr<SQLite::Database> image);
+
+  // Closes the connection to the file, runs the function and lets the next query open it again: for
+  // what must not happen while this process has the file open by SQLite, see folder.cc. An image
+  // is dropped only if the function returns true. Any thread but the reader's.
+  void exclusively(base::Callback<bool()> function);
+
+  JobThread& thread() { return thread_; }
+  const JobThread& thread() const { return thread_; }
+
+ private:
+  template <class T>
+  base::Result<T> run(base::Callback<base::Result<T>(Queries&)>& query) {
+    const std::lock_guard lock(mutex_);
+    if (auto opened = ensure_open(); !opened) return opened.error();
+    begin();
+    auto result = query(*queries_);
+    end(bool{result});
+    return result;
+  }
+  base::Result<void> ensure_open();
+  void adopt(std::unique_ptr<SQLite::Database> connection);
+  void close();
+  void begin();
+  void end(bool was_answered);
+  static int on_progress(void* self);
+
+  const std::string file_;
+  const std::chrono::milliseconds patience_;
+
+  std::mutex mutex_;  // guards the members up to thread_
+  std::unique_ptr<SQLite::Database> connection_;
+  std::unique_ptr<Queries> queries_;
+  bool is_image_ = false;
+  std::int64_t connections_ = 0;  // so far
+  base::Instant interrupt_at_{};
+
+  JobThread thread_{"store-reader"};  // last: it uses all of the above
+};
+
+}  // namespace sc::store

@@ -1,0 +1,276 @@
+#include "store/writer.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "store/folder.h"
+#include "store/reader.h"
+
+namespace sc::store {
+namespace {
+
+using std::chrono::milliseconds;
+using Steady = std::chrono::steady_clock;
+
+// Between two tries to write while the disk refuses it.
+constexpr milliseconds kFirstBackOff{500};
+constexpr milliseconds kLongestBackOff{10'000};
+constexpr milliseconds kBusyStep{5};
+constexpr milliseconds kProbe{1000};  // for a lock of another program
+constexpr milliseconds kNotDue = std::chrono::hours(24);
+// Facts that wait in memory; about 300 bytes each.
+constexpr std::size_t kMostBacklog = 100'000;
+
+// What the disk or the database refuses, as opposed to what contradicts a row.
+bool is_trouble(const base::Result<void>& result) {
+  return !result && (result.error().code == base::Errc::unavailable ||
+                     result.error().code == base::Errc::internal);
+}
+
+bool may_work_later(const base::Result<void>& result) {
+  return !result && result.error().code == base::Errc::unavailable;
+}
+
+}  // namespace
+
+bool Writer::Ticket::withdraw() {
+  State expected = State::waiting;
+  return state_.compare_exchange_strong(expected, State::withdrawn) || expected == State::withdrawn;
+}
+
+bool Writer::Ticket::take() {
+  State expected = State::waiting;
+  return state_.compare_exchange_strong(expected, State::taken);
+}
+
+Writer::Writer(Options options, FolderClaim claim, std::unique_ptr<Database> database,
+               std::optional<base::Error> trouble, Reader& reader)
+    : options_(std::move(options)),
+      reader_(reader),
+      claim_(std::move(claim)),
+      database_(std::move(database)),
+      trouble_(std::move(trouble)),
+      back_off_(kFirstBackOff) {
+  recovery_ = thread_.add_step([this] { return recover(); }, trouble_ ? back_off_ : kNotDue);
+}
+
+Writer::~Writer() = default;
+
+std::shared_ptr<Writer::Ticket> Writer::commit(Writes writes, OnCommitted answer) {
+  auto ticket = std::make_shared<Ticket>();
+  ask_commit({std::move(writes), std::move(answer), Steady::now() + options_.patience, ticket});
+  return ticket;
+}
+
+void Writer::record(Writes writes) {
+  if (writes.empty()) return;
+  if (queued() >= kMostBacklog) {  // the disk hangs
+    base::log::error("a change of state is lost, too many wait for the database");
+    return;
+  }
+  ask_commit(
+      {std::move(writes), {}, Steady::now() + options_.patience, std::make_shared<Ticket>()});
+}
+
+void Writer::ask_commit(Commit commit) {
+  queued_.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  if (open_group_) {
+    open_group_->commits.push_back(std::move(commit));
+    return;
+  }
+  open_group_ = std::make_shared<Group>();
+  open_group_->commits.push_back(std::move(commit));
+  thread_.ask([this, group = open_group_] {
+    {
+      const std::lock_guard served(mutex_);
+      if (open_group_ == group) open_group_.reset();
+    }
+    serve(std::move(group->commits));
+  });
+}
+
+void Writer::run(base::Callback<void(Database*)> job) {
+  queued_.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(mutex_);
+  open_group_.reset();
+  thread_.ask([this, job = std::move(job)]() mutable {
+    job(database_.get());
+    queued_.fetch_sub(1, std::memory_order_relaxed);
+  });
+}
+
+void Writer::add_step(base::Callback<milliseconds(Database&)> step, milliseconds delay) {
+  thread_.add_step(
+      [this, step = std::move(step), delay]() mutable {
+        return database_ ? step(*database_) : std::max(delay, kFirstBackOff);
+      },
+      delay);
+}
+
+void Writer::reopen(base::Callback<void(base::Result<void>)> answer) {
+  run([this, answer = std::move(answer)](Database* /*database*/) mutable {
+    database_.reset();
+    auto opened = open();
+    note(opened ? std::nullopt : std::optional(opened.error()));
+    answer(std::move(opened));
+  });
+}
+
+bool Writer::finish(milliseconds limit) {
+  run([this](Database* /*database*/) { database_.reset(); });
+  return thread_.finish(limit);
+}
+
+void Writer::serve(std::vector<Commit> commits) {
+  while (true) {
+    commits = try_commit(std::move(commits));
+    if (commits.empty()) return;
+    std::this_thread::sleep_for(kBusyStep);  // SQLite may report a lock without waiting for it
+  }
+}
+
+std::vector<Writer::Commit> Writer::try_commit(std::vector<Commit> commits) {
+  if (!database_) {
+    const base::Error closed{base::Errc::unavailable, "the database is closed"};
+    for (Commit& commit : commits) settle(commit, trouble_.value_or(closed));
+    return {};
+  }
+  std::vector<Writes> batch = take_backlog();
+  const std::size_t facts = batch.size();
+  for (Commit& commit : commits) batch.push_back(std::move(commit.writes));
+  const base::Instant due =
+      std::min_element(commits.begin(), commits.end(), [](const Commit& a, const Commit& b) {
+        return a.due < b.due;
+      })->due;
+  database_->set_gives_up([&] {
+    is_locked_ = true;
+    return Steady::now() >= due || thread_.must_end() ||
+           std::all_of(commits.begin(), commits.end(),
+                       [](const Commit& commit) { return commit.ticket->is_withdrawn(); });
+  });
+  const base::Instant began = Steady::now();
+  auto results = database_->commit(
+      batch, [&](std::size_t i) { return i < facts || commits[i - facts].ticket->take(); });
+  database_->set_gives_up({});
+  is_locked_ = false;
+  commits_.count(Steady::now() - began, std::any_of(results.begin(), results.end(), is_trouble));
+  const bool was_locked = database_->was_locked();
+  const auto refused = std::find_if(results.begin(), results.end(), may_work_later);
+  const std::optional<base::Error> trouble =
+      refused == results.end() ? std::nullopt : std::optional(refused->error());
+  settle_backlog(std::span(batch).first(facts), std::span(results).first(facts));
+  std::vector<Commit> again;
+  const bool is_over = thread_.must_end();
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    commits[i].writes = std::move(batch[facts + i]);
+    if (was_locked && !is_over && Steady::now() < commits[i].due &&
+        !commits[i].ticket->is_withdrawn()) {
+      again.push_back(std::move(commits[i]));
+    } else {
+      settle(commits[i], std::move(results[facts + i]));
+    }
+  }
+  note(trouble);
+  if (std::any_of(results.begin(), results.end(), [](const auto& result) { return bool{result}; }))
+    options_.on_recorded();
+  return again;
+}
+
+void Writer::settle(Commit& commit, base::Result<void> result) {
+  queued_.fetch_sub(1, std::memory_order_relaxed);
+  if (commit.answer) {
+    if (!commit.ticket->is_withdrawn()) commit.answer(std::move(result));
+  } else if (may_work_later(result)) {
+    keep(std::move(commit.writes));
+  } else if (!result) {
+    base::log::error("a change of state was not written to the database",
+                     {{"reason", result.error().message}});
+  }
+}
+
+std::vector<Writer::Writes> Writer::take_backlog() {
+  backlog_size_ = 0;
+  return std::exchange(backlog_, {});
+}
+
+void Writer::settle_backlog(std::span<Writes> facts, std::span<const base::Result<void>> results) {
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    if (may_work_later(results[i])) {
+      keep(std::move(facts[i]));
+    } else if (!results[i]) {
+      base::log::error("a change of state was not written to the database",
+                       {{"reason", results[i].error().message}});
+    }
+  }
+}
+
+void Writer::keep(Writes writes) {
+  if (backlog_size_ + writes.size() > kMostBacklog) {
+    base::log::error("changes of state are lost, too many wait for the database",
+                     {{"waiting", std::to_string(backlog_size_)}});
+    return;
+  }
+  backlog_size_ += writes.size();
+  backlog_.push_back(std::move(writes));
+}
+
+// Reports each change once.
+void Writer::note(std::optional<base::Error> trouble) {
+  const bool is_wrong = trouble.has_value();
+  if (is_wrong && !trouble_) back_off_ = kFirstBackOff;
+  if (is_wrong || !backlog_.empty()) thread_.set_due(recovery_, back_off_);
+  if (trouble == trouble_) return;
+  trouble_ = std::move(trouble);
+  options_.on_trouble(trouble_);
+}
+
+// Tries to open the file, or to write to it, while something is wrong.
+milliseconds Writer::recover() {
+  if (!trouble_ && backlog_.empty()) return kNotDue;
+  const milliseconds next = back_off_ = std::min(back_off_ * 2, kLongestBackOff);
+  if (!database_) {
+    if (auto opened = open(); !opened) {
+      note(opened.error());
+      return next;
+    }
+    options_.on_opened();
+  }
+  // A job that waits is not held up by a lock of another program.
+  database_->set_gives_up([this, until = Steady::now() + kProbe] {
+    return thread_.has_waiting() || thread_.must_end() || Steady::now() >= until;
+  });
+  base::Result<void> done = database_->probe();
+  if (done && !backlog_.empty()) {
+    std::vector<Writes> batch = take_backlog();
+    const auto results = database_->commit(batch);
+    const auto refused = std::find_if(results.begin(), results.end(), may_work_later);
+    if (refused != results.end()) done = *refused;
+    settle_backlog(batch, results);
+    if (done) options_.on_recorded();
+  }
+  database_->set_gives_up({});
+  note(done ? std::nullopt : std::optional(done.error()));
+  return next;
+}
+
+// SQLite must have the file open nowhere else in this process, see folder.cc.
+base::Result<void> Writer::open() {
+  base::Result<void> done{};
+  reader_.exclusively([this, &done] {
+    done = complete_claim(claim_, folder_of(options_.file));
+    if (!done) return false;
+    auto opened = Database::open_claimed(options_.file);
+    if (!opened) {
+      done = opened.error();
+      return false;
+    }
+    database_ = std::move(*opened);
+    return true;
+  });
+  return done;
+}
+
+}  // namespace sc::store

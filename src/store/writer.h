@@ -1,0 +1,141 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/callback.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "core/stream_store.h"
+#include "store/commit_stats.h"
+#include "store/database.h"
+#include "store/folder.h"
+#include "store/job_thread.h"
+
+namespace sc::store {
+
+class Reader;
+
+// The thread that writes. Commits that wait while one runs go together into the next transaction
+// (group commit). Without a database that can be written (a full or read-only disk at the start) it
+// refuses commits, keeps what record() was given, and tries to open the file from time to time.
+class Writer {
+ public:
+  using Writes = std::vector<core::StoreWrite>;
+  using OnCommitted = core::StreamStore::OnCommitted;
+
+  struct Options {
+    std::string file;
+    std::chrono::milliseconds patience;  // for a lock of another program, from asking on
+    // On the writer's thread: something was written; what is wrong, or no longer; the file could be
+    // opened after all, so that it may hold other streams than those that run.
+    std::function<void()> on_recorded;
+    std::function<void(std::optional<base::Error>)> on_trouble;
+    std::function<void()> on_opened;
+  };
+
+  // `database` is null if the file cannot be written now; `trouble` says why. `claim` holds the
+  // folder for this process. Throws std::system_error if the host refuses the thread.
+  Writer(Options options, FolderClaim claim, std::unique_ptr<Database> database,
+         std::optional<base::Error> trouble, Reader& reader);
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+  // Carries out what was asked for.
+  ~Writer();
+
+  // A commit that was asked for.
+  class Ticket {
+   public:
+    // Leaves the commit out, if nothing of it was passed to SQLite. Any thread.
+    bool withdraw();
+    bool is_withdrawn() const { return state_ == State::withdrawn; }
+    bool take();  // the writer's thread; false: it was withdrawn
+
+   private:
+    enum class State : unsigned char { waiting, taken, withdrawn };
+    std::atomic<State> state_{State::waiting};
+  };
+
+  // The answer comes on the writer's thread.
+  std::shared_ptr<Ticket> commit(Writes writes, OnCommitted answer);
+  // For facts: what has happened already. What the disk does not take now is kept in memory and
+  // written later, before any commit that comes later.
+  void record(Writes writes);
+  // A job in its turn. null: no database is open for writing.
+  void run(base::Callback<void(Database*)> job);
+
+  // Background work: `step` is called while no job waits and a database is open, for the first time
+  // after `delay`. It returns the time until the next call; 0: as soon as no job waits. A step
+  // should take a few milliseconds at most, as commits wait for it.
+  void add_step(base::Callback<std::chrono::milliseconds(Database&)> step,
+                std::chrono::milliseconds delay);
+
+  // Closes the database and opens the file that is there now. The answer comes on the writer's
+  // thread.
+  void reopen(base::Callback<void(base::Result<void>)> answer);
+
+  // Closes the database after what was asked for, see JobThread::finish().
+  bool finish(std::chrono::milliseconds limit);
+
+  // What was asked for and is not done yet. Any thread.
+  std::size_t queued() const { return queued_.load(std::memory_order_relaxed); }
+  const CommitStats& commits() const { return commits_; }
+  // Does a commit wait for a lock of another program? Any thread.
+  bool is_locked() const { return is_locked_.load(std::memory_order_relaxed); }
+  JobThread& thread() { return thread_; }
+  const JobThread& thread() const { return thread_; }
+
+ private:
+  struct Commit {
+    Writes writes;
+    OnCommitted answer;  // empty for record()
+    base::Instant due;   // the end of its patience
+    std::shared_ptr<Ticket> ticket;
+  };
+  // Commits between which nothing else was asked for.
+  struct Group {
+    std::vector<Commit> commits;
+  };
+
+  void ask_commit(Commit commit);
+  void serve(std::vector<Commit> commits);
+  // Tries one transaction. Returns the commits that should be tried again.
+  std::vector<Commit> try_commit(std::vector<Commit> commits);
+  void settle(Commit& commit, base::Result<void> result);
+  std::vector<Writes> take_backlog();
+  void settle_backlog(std::span<Writes> facts, std::span<const base::Result<void>> results);
+  void keep(Writes writes);
+  void note(std::optional<base::Error> trouble);
+  std::chrono::milliseconds recover();
+  base::Result<void> open();
+
+  const Options options_;
+  Reader& reader_;
+  CommitStats commits_;
+  std::atomic<std::size_t> queued_{0};
+  std::atomic<bool> is_locked_{false};
+
+  std::mutex mutex_;                   // guards open_group_
+  std::shared_ptr<Group> open_group_;  // that takes more commits
+
+  // The writer's thread only.
+  FolderClaim claim_;
+  std::unique_ptr<Database> database_;
+  std::optional<base::Error> trouble_;
+  std::vector<Writes> backlog_;
+  std::size_t backlog_size_ = 0;
+  std::chrono::milliseconds back_off_;
+  JobThread::StepId recovery_ = 0;
+
+  JobThread thread_{"store"};  // last: it uses all of the above
+};
+
+}  // namespace sc::store
