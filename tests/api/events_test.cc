@@ -456,7 +456,7 @@ TEST_CASE("the watchers of a token that is not good any more are ended, others a
     v1.token_store.add("third", "third", core::Role::viewer);  // and told so
   }
   SECTION("nobody knows") {
-    v1.on.clock.advance(TokenBook::kMostStale);
+    v1.on.clock.advance(api::TokenBook::kMostStale);
     v1.token_store.failure = base::Error{base::Errc::unavailable, "disk"};
     all = true;
   }
