@@ -322,6 +322,8 @@ api::ServiceFacts Daemon::facts() const {
   facts.max_sessions = limit(settings.max_sessions);
   facts.max_sessions_per_stream = limit(settings.max_sessions_per_stream);
   facts.descriptors = limit(descriptors_for_streams(plane_.worker_count()));
+  if (facts.max_sessions || facts.descriptors)
+    facts.reserved_sessions = plane_.admission().reserved();
   facts.durability = durability();
   facts.conditions = health_.conditions();
   facts.api_clients = server_.client_count();

@@ -41,7 +41,10 @@ std::size_t worker_count(const config::Settings& settings) {
 std::size_t descriptors_for_streams(std::size_t workers) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return relay::AdmissionLimits::kNone;
-  const std::size_t all = limit.rlim_cur;
+  return descriptors_for_streams(limit.rlim_cur, workers);
+}
+
+std::size_t descriptors_for_streams(std::size_t all, std::size_t workers) {
   const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
                               (relay::PipePool::kKept + kWorkerDescriptors) * workers;
   return all - std::min(reserve, all / 4);

@@ -18,6 +18,8 @@ std::size_t worker_count(const config::Settings& settings);
 // What the process may open, less a reserve: for all clients of the API, for the pipes that workers
 // keep, and for the rest, the database and name look-ups above all. Of a small limit a quarter.
 std::size_t descriptors_for_streams(std::size_t workers);
+// The same of a process that may open `all`.
+std::size_t descriptors_for_streams(std::size_t all, std::size_t workers);
 // `vault` may be null.
 relay::WorkerPoolOptions pool_options(const config::Settings& settings,
                                       const std::vector<base::Fd>& api_listeners,

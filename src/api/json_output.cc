@@ -289,6 +289,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   number_or_null(out, "max_sessions", facts.max_sessions);
   number_or_null(out, "max_sessions_per_stream", facts.max_sessions_per_stream);
   number_or_null(out, "descriptors", facts.descriptors);
+  number_or_null(out, "reserved_sessions", facts.reserved_sessions);
   out.key("api_clients").number(facts.api_clients);
   out.key("max_api_clients").number(facts.max_api_clients);
   out.end_object();

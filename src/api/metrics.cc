@@ -148,6 +148,9 @@ void MetricsPage::append_limits(const ServiceMetrics& service) {
         "descriptors_limit",
         "Descriptors that they may have: the process's limit less a reserve; at it clients wait.",
         *service.facts.descriptors);
+  if (service.facts.reserved_sessions)
+    append("sessions_reserved", "Places for sessions that only streams with few sessions may take.",
+           *service.facts.reserved_sessions);
 }
 
 void MetricsPage::append_workers(const std::vector<WorkerMetrics>& workers) {

@@ -35,6 +35,8 @@ struct ServiceFacts {
   std::optional<std::uint64_t> max_sessions;
   std::optional<std::uint64_t> max_sessions_per_stream;
   std::optional<std::uint64_t> descriptors;  // for streams and their sessions
+  // Places that are reserved for streams with few sessions. nullopt: sessions have no limit.
+  std::optional<std::uint64_t> reserved_sessions;
   // Of sessions that outlive the process.
   struct Durability {
     bool available = false;

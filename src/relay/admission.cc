@@ -43,6 +43,12 @@ Admission::Admission(const AdmissionLimits& limits, std::function<void()> on_roo
       most_for_sessions_(limits_.descriptors -
                          std::min(kListenersMost, limits_.descriptors / kListenersShare)),
       most_for_pipes_(limits_.descriptors - limits_.descriptors / kSessionsShare),
+      places_(std::min(limits_.sessions, most_for_sessions_ / kSessionDescriptors)),
+      reserved_(places_ / kReservedShare),
+      few_(std::min(kFew, reserved_)),
+      most_with_few_{limits_.sessions, most_for_sessions_},
+      most_with_many_{limits_.sessions - reserved_,
+                      most_for_sessions_ - reserved_ * kSessionDescriptors},
       on_room_(std::move(on_room)) {}
 
 Room Admission::enter(StreamCounters& stream) {
@@ -77,8 +83,12 @@ Room Admission::try_enter(StreamCounters& stream) {
   // Only this thread adds to it, once the stream listens.
   const std::size_t own_limit = stream.max_sessions.load(kRelaxed);
   const std::size_t limit = own_limit > 0 ? own_limit : limits_.sessions_per_stream;
-  if (stream.sessions_admitted.load() >= limit) return Room::stream_full;
-  const Room room = take(1, kSessionDescriptors, most_for_sessions_);
+  const std::size_t admitted = stream.sessions_admitted.load();
+  if (admitted >= limit) return Room::stream_full;
+  // Every leave() makes those ask again who were refused here, also a stream that has few sessions
+  // only since that leave().
+  const Room room =
+      take(1, kSessionDescriptors, admitted < few_ ? most_with_few_ : most_with_many_);
   if (room == Room::granted) stream.sessions_admitted.fetch_add(1);
   return room;
 }
@@ -98,13 +108,15 @@ bool Admission::has_descriptors(std::size_t count) const {
   return descriptors() + count <= limits_.descriptors;
 }
 
-bool Admission::take_pipe() { return take(0, kPipeDescriptors, most_for_pipes_) == Room::granted; }
+bool Admission::take_pipe() {
+  return take(0, kPipeDescriptors, {limits_.sessions, most_for_pipes_}) == Room::granted;
+}
 
-Room Admission::take(std::uint64_t sessions, std::size_t descriptors, std::size_t most) {
+Room Admission::take(std::uint64_t sessions, std::size_t descriptors, const Most& most) {
   std::uint64_t now = used_.load();
   do {
-    if (now / kOneSession + sessions > limits_.sessions) return Room::no_session;
-    if (now % kOneSession + descriptors > most) return Room::no_descriptor;
+    if (now / kOneSession + sessions > most.sessions) return Room::no_session;
+    if (now % kOneSession + descriptors > most.descriptors) return Room::no_descriptor;
   } while (!used_.compare_exchange_weak(now, now + sessions * kOneSession + descriptors));
   return Room::granted;
 }

@@ -24,7 +24,7 @@ struct AdmissionLimits {
 // Which limit keeps a client waiting.
 enum class Room : unsigned char {
   granted,
-  no_session,     // as many sessions as may be
+  no_session,     // as many sessions as this stream may bring the total to
   no_descriptor,  // too few descriptors for one more
   stream_full,    // as many sessions of this stream as may be
 };
@@ -37,8 +37,16 @@ std::string_view to_string(Room room);
 // backlog of their listener, where the kernel keeps them at no cost, and nobody accepts only to
 // close. Whoever was refused is told when there may be room. Any thread; of one stream only its
 // home worker asks.
+//
+// An eighth of the places, and the descriptors for them, is reserved for streams with few sessions,
+// so that one stream cannot take every place and starve the others. A stream with kFew sessions or
+// more is refused when only reserved places are left. Where an eighth is less than kFew places,
+// "few" is that eighth; a service with fewer than 8 places reserves none.
 class Admission {
  public:
+  static constexpr std::size_t kFew = 16;           // sessions
+  static constexpr std::size_t kReservedShare = 8;  // one in so many places
+
   // on_room: there may be room for those who were refused for want of a session or a descriptor:
   // all of them are to ask again. Called by whoever makes room, on its thread.
   Admission(const AdmissionLimits& limits, std::function<void()> on_room);
@@ -85,6 +93,11 @@ class Admission {
     return waiting_[static_cast<std::size_t>(missing)].load(std::memory_order_relaxed);
   }
   const AdmissionLimits& limits() const { return limits_; }
+  // Sessions that the limits of sessions and descriptors allow, if no pipe takes a descriptor.
+  std::size_t places() const { return places_; }
+  // The places among them that are reserved for streams with fewer than few() sessions.
+  std::size_t reserved() const { return reserved_; }
+  std::size_t few() const { return few_; }
 
  private:
   static constexpr std::uint64_t kOneSession = std::uint64_t{1} << 32;
@@ -92,13 +105,21 @@ class Admission {
   static constexpr std::size_t kPipeDescriptors = 1;
 
   Room try_enter(StreamCounters& stream);
-  // With `most` descriptors in use afterwards.
-  Room take(std::uint64_t sessions, std::size_t descriptors, std::size_t most);
+  struct Most {  // in use afterwards
+    std::size_t sessions = 0;
+    std::size_t descriptors = 0;
+  };
+  Room take(std::uint64_t sessions, std::size_t descriptors, const Most& most);
   void give(std::uint64_t what);
 
   const AdmissionLimits limits_;
   const std::size_t most_for_sessions_;  // descriptors; the rest is for listeners
   const std::size_t most_for_pipes_;     // the rest is for sessions
+  const std::size_t places_;
+  const std::size_t reserved_;
+  const std::size_t few_;
+  const Most most_with_few_;   // for a stream with few sessions
+  const Most most_with_many_;  // for the other streams
   const std::function<void()> on_room_;
   // Sessions in the upper half, descriptors in the lower: taken together, so that nobody is refused
   // for what another one takes and gives back at once.

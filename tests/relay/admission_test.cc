@@ -108,9 +108,12 @@ TEST_CASE_METHOD(AdmissionFixture, "a session takes two descriptors, a listener 
 
 TEST_CASE_METHOD(AdmissionFixture, "a few of the descriptors are for listeners alone") {
   Admission admission(limits(kNone, kNone, 32), [&] { ++rooms; });
-  int sessions = 0;
-  while (admission.enter(one) == Room::granted) ++sessions;
-  CHECK(sessions == 15);
+  CHECK(admission.places() == 15);
+  while (admission.enter(one) == Room::granted) {
+  }
+  while (admission.enter(other) == Room::granted) {
+  }
+  CHECK(admission.sessions() == 15);
   CHECK(admission.has_descriptors(2));
   CHECK_FALSE(admission.has_descriptors(3));
 }
@@ -124,6 +127,75 @@ TEST_CASE_METHOD(AdmissionFixture, "the last quarter of the descriptors is not f
   admission.give_pipe();
   CHECK(rooms == 1);
   CHECK(admission.descriptors() == 7);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a stream with many sessions leaves an eighth of the places") {
+  const bool by_descriptors = GENERATE(false, true);
+  // 512 descriptors, of which 32 are for listeners alone, are 240 places.
+  Admission admission(by_descriptors ? limits(kNone, kNone, 512) : limits(240, kNone, kNone),
+                      [&] { ++rooms; });
+  const Room missing = by_descriptors ? Room::no_descriptor : Room::no_session;
+  CHECK(admission.places() == 240);
+  CHECK(admission.reserved() == 30);
+  CHECK(admission.few() == 16);
+  std::size_t many = 0;
+  while (admission.enter(one) == Room::granted) ++many;
+  CHECK(many == 210);
+  CHECK(admission.enter(one) == missing);
+  std::size_t few = 0;
+  while (admission.enter(other) == Room::granted) ++few;
+  CHECK(few == 16);
+  CHECK(admission.enter(other) == missing);
+  StreamCounters third;
+  for (int i = 0; i < 14; ++i) CHECK(admission.enter(third) == Room::granted);
+  CHECK(admission.sessions() == 240);
+  CHECK(admission.enter(third) == missing);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "pipes of one stream's sessions do not take the reserve") {
+  Admission admission(limits(kNone, kNone, 512), [&] { ++rooms; });
+  for (int i = 0; i < 100; ++i) CHECK(admission.enter(one) == Room::granted);
+  while (admission.take_pipe()) {
+  }
+  while (admission.enter(one) == Room::granted) {
+  }
+  for (int i = 0; i < 16; ++i) CHECK(admission.enter(other) == Room::granted);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a stream refused for the reserve is woken by each leave") {
+  Admission admission(limits(16, kNone, kNone), [&] { ++rooms; });
+  CHECK(admission.few() == 2);
+  while (admission.enter(one) == Room::granted) {
+  }
+  CHECK(admission.sessions() == 14);
+  CHECK(admission.enter(other) == Room::granted);
+  admission.leave(other);
+  CHECK(rooms == 1);
+  CHECK(admission.enter(one) == Room::no_session);
+  admission.leave(one);
+  CHECK(rooms == 2);
+  CHECK(admission.enter(one) == Room::granted);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "a stream whose sessions ended has few again") {
+  Admission admission(limits(16, kNone, kNone), [&] { ++rooms; });
+  while (admission.enter(one) == Room::granted) {
+  }
+  CHECK(admission.enter(other) == Room::granted);
+  CHECK(admission.enter(other) == Room::granted);
+  CHECK(admission.sessions() == 16);
+  CHECK(admission.enter(other) == Room::no_session);
+  for (int i = 0; i < 14; ++i) admission.leave(one);
+  while (admission.enter(other) == Room::granted) {
+  }
+  CHECK(admission.sessions() == 14);
+  CHECK(admission.enter(one) == Room::granted);
+}
+
+TEST_CASE_METHOD(AdmissionFixture, "fewer than eight places have no reserve") {
+  Admission admission(limits(7, kNone, kNone), [&] { ++rooms; });
+  CHECK(admission.reserved() == 0);
+  for (int i = 0; i < 7; ++i) CHECK(admission.enter(one) == Room::granted);
 }
 
 TEST_CASE_METHOD(AdmissionFixture, "a pool asks for the pipes beyond those that it keeps") {
@@ -146,6 +218,47 @@ TEST_CASE("pipes that nobody took since the last trim are closed") {
   CHECK(pool.at_rest() == 1);
   pool.trim();
   CHECK(pool.at_rest() == 0);
+}
+
+// One thread's stream has many sessions and may not take the reserved places, the others have few:
+// no thread waits for a wake-up that does not come.
+TEST_CASE("no wake-up is lost between streams with many and with few sessions") {
+  constexpr int kThreads = 3;
+  constexpr int kTurns = 2000;
+  std::atomic<int> rooms{0};
+  AdmissionLimits limits;
+  limits.sessions = 16;  // two of them reserved
+  Admission admission(limits, [&] { ++rooms; });
+  StreamCounters greedy;
+  for (int i = 0; i < 13; ++i) REQUIRE(admission.enter(greedy) == Room::granted);
+  std::vector<StreamCounters> streams(kThreads - 1);
+  std::atomic<bool> forgotten{false};
+  const auto enter = [&](StreamCounters& stream) {
+    int seen = rooms.load();
+    while (admission.enter(stream) != Room::granted) {
+      const auto late = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+      while (rooms.load() == seen && !forgotten) {
+        std::this_thread::yield();
+        if (std::chrono::steady_clock::now() > late) forgotten = true;
+      }
+      if (forgotten) return;
+      seen = rooms.load();
+    }
+  };
+  std::vector<std::thread> threads;
+  const auto run = [&](StreamCounters& stream) {
+    threads.emplace_back([&] {
+      for (int turn = 0; turn < kTurns && !forgotten; ++turn) {
+        enter(stream);
+        if (!forgotten) admission.leave(stream);
+      }
+    });
+  };
+  run(greedy);
+  for (StreamCounters& stream : streams) run(stream);
+  for (std::thread& thread : threads) thread.join();
+  CHECK_FALSE(forgotten);
+  CHECK(admission.sessions() == 13);
 }
 
 // Threads that enter and leave, each with a stream of its own as each worker has, at a limit that
