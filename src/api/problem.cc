@@ -36,6 +36,7 @@ constexpr std::array kRows{
     Row{ProblemType::unsupported_media_type, 415, "unsupported-media-type",
         "Unsupported media type"},
     Row{ProblemType::invalid_field, 422, "invalid-field", "Invalid field"},
+    Row{ProblemType::loop, 422, "loop", "The stream would forward back to itself"},
     Row{ProblemType::too_many_requests, 429, "too-many-requests", "Too many requests"},
     Row{ProblemType::headers_too_large, 431, "headers-too-large", "Request headers too large"},
     Row{ProblemType::internal, 500, "internal", "Internal error"},
@@ -64,6 +65,8 @@ ProblemType type_of(base::Errc code) {
       return ProblemType::port_has_stream;
     case base::Errc::in_use:
       return ProblemType::port_in_use;
+    case base::Errc::loop:
+      return ProblemType::loop;
     case base::Errc::precondition:
       return ProblemType::precondition_failed;
     case base::Errc::unauthorized:

@@ -27,6 +27,7 @@ enum class ProblemType : unsigned char {
   uri_too_long,            // 414
   unsupported_media_type,  // 415
   invalid_field,           // 422
+  loop,                    // 422, the stream would forward back to itself
   too_many_requests,       // 429
   headers_too_large,       // 431
   internal,                // 500

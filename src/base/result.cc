@@ -14,6 +14,8 @@ std::string_view to_string(Errc code) {
       return "conflict";
     case Errc::in_use:
       return "in_use";
+    case Errc::loop:
+      return "loop";
     case Errc::precondition:
       return "precondition";
     case Errc::unauthorized:

@@ -16,6 +16,7 @@ enum class Errc : unsigned char {
   not_found,     // what it names does not exist
   conflict,      // another stream holds what it asks for
   in_use,        // another process on the host does
+  loop,          // a stream would forward back to itself
   precondition,  // it is not any more as the asker says that it is
   unauthorized,  // the asker has to say who it is
   forbidden,     // the asker is known, or of no matter, and may not

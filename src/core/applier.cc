@@ -1,6 +1,7 @@
 #include "core/applier.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -116,10 +117,19 @@ void Applier::decide(Held applying) {
 base::Result<void> Applier::add_listed(const Applying& applying, Plan& plan,
                                        ApplyReport& report) const {
   const std::vector<StreamSpec>& list = applying.request.streams;
+  std::map<std::uint16_t, const StreamSpec*> by_port;
+  for (const StreamSpec& spec : list) by_port.emplace(spec.port, &spec);
+  // The streams as they are once the list is applied.
+  const FindSpec afterwards = [&](std::uint16_t port) -> const StreamSpec* {
+    if (const auto listed = by_port.find(port); listed != by_port.end()) return listed->second;
+    const Stream* other =
+        applying.request.mode == ApplyMode::replace ? nullptr : ledger_.find(port);
+    return other == nullptr ? nullptr : &other->spec;
+  };
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string where = "/" + std::to_string(i);
     const Stream* present = ledger_.find(list[i].port);
-    if (auto valid = check_change(ledger_, list[i], present); !valid)
+    if (auto valid = check_change(ledger_, list[i], present, afterwards); !valid)
       return at(where, valid.error());
     if (present != nullptr && present->spec == list[i]) {
       ++report.unchanged;

@@ -119,6 +119,7 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
     spec.port = *port;
     // Before ports are tried: what is wrong with the rest.
     if (auto valid = check_change(ledger_, spec, nullptr); !valid) {
+      if (valid.error().code == base::Errc::loop) continue;  // at another port it makes no ring
       error = valid.error();
       break;
     }

@@ -48,7 +48,7 @@ class Conductor {
   // As the original's API creates: a stream that leads to the backend already is ok, enabled if it
   // was not, and a failed one is tried at once. conflict: the port has another backend, in memory
   // or in the store. in_use: something else on the host has it. invalid: outside of the range.
-  // unavailable: the store failed, or the service is stopping.
+  // unavailable: the store failed, or the service is stopping. loop: the streams would make a ring.
   void create(const StreamSpec& spec, const Actor& actor,
               base::Callback<void(base::Result<Stream>)> on_done);
 

@@ -25,6 +25,10 @@ class DataPlane {
   // Do the limits allow so many listeners more?
   virtual bool has_room(std::size_t listeners) const = 0;
 
+  // Returns whether a connection to this backend would arrive at the listener of that stream, if it
+  // is open. False for a backend that is a name.
+  virtual bool takes(const StreamSpec& stream, const Backend& backend) const = 0;
+
   // Who listens at the port on this host, for a person to read: `nginx (pid 812)`; empty when that
   // cannot be seen. Slow: reads /proc.
   virtual std::string owner_of(std::uint16_t port) const = 0;

@@ -6,11 +6,13 @@ namespace sc::core {
 namespace {
 
 constexpr std::array<std::string_view, kEndReasons> kReasons{
-    "finished",        "client_reset",    "backend_reset",
-    "backend_refused", "backend_timeout", "backend_unresolved",
-    "idle_timeout",    "lifetime",        "denied",
-    "limit",           "drained",         "killed",
-    "internal"};
+    "finished",        "client_reset",
+    "backend_reset",   "backend_refused",
+    "backend_timeout", "backend_unresolved",
+    "idle_timeout",    "lifetime",
+    "denied",          "loop",
+    "limit",           "drained",
+    "killed",          "internal"};
 
 }  // namespace
 
@@ -38,6 +40,7 @@ Fault fault_of(EndReason reason) {
     case EndReason::idle_timeout:
     case EndReason::lifetime:
     case EndReason::denied:
+    case EndReason::loop:
       return Fault::policy;
     case EndReason::drained:
     case EndReason::killed:

@@ -16,13 +16,14 @@ enum class EndReason : unsigned char {
   idle_timeout,        // no byte either way for as long as the setting allows
   lifetime,            // older than its stream allows
   denied,              // the client is not let in, or not led where the stream leads
+  loop,                // its way runs through the same stream of this service twice
   limit,               // a limit of sessions or descriptors was reached
   drained,             // still running when the drain time was over
   killed,              // ended by an operator
   internal,            // a fault of ours or of the host
 };
 
-constexpr std::size_t kEndReasons = 13;
+constexpr std::size_t kEndReasons = 14;
 
 std::string_view to_string(EndReason reason);
 

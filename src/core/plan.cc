@@ -50,6 +50,21 @@ std::string what_was_lost(const PlanStep& step) {
   return "the removal was not saved, the stream goes on: ";
 }
 
+// A stream that is in a ring already, as somebody wrote the row by hand, may change otherwise.
+base::Result<void> check_ring(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
+                              const FindSpec& others) {
+  if (present != nullptr && present->spec.backend == spec.backend &&
+      present->spec.listen_address == spec.listen_address && present->spec.enabled == spec.enabled)
+    return {};
+  const Ring ring = ring_of(spec, others ? others : specs_of(ledger), ledger.plane);
+  if (ring.empty()) return {};
+  return base::Error{
+      base::Errc::loop,
+      "backend " + base::to_string(spec.backend) +
+          " makes a ring of streams, in which no connection ever arrives: " + to_string(ring),
+      "/backend"};
+}
+
 // Calls its function when the last of those who hold it lets go.
 class WhenAll {
  public:
@@ -70,6 +85,13 @@ class WhenAll {
 };
 
 }  // namespace
+
+FindSpec specs_of(const Ledger& ledger) {
+  return [&ledger](std::uint16_t port) {
+    const Stream* found = ledger.find(port);
+    return found == nullptr ? nullptr : &found->spec;
+  };
+}
 
 PlanStep step_to(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                  const Actor& actor) {
@@ -101,8 +123,8 @@ PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction acti
   return step;
 }
 
-base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec,
-                                const Stream* present) {
+base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
+                                const FindSpec& others) {
   if (auto valid = validate(spec); !valid) return valid;
   if (present == nullptr) {
     if (auto in_range = check_in_range(spec.port, ledger.options.ports); !in_range) return in_range;
@@ -112,7 +134,7 @@ base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec,
     return base::Error{base::Errc::invalid,
                        "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
                        "/expires_at"};
-  return {};
+  return check_ring(ledger, spec, present, others);
 }
 
 void PlanRunner::run(Plan plan) {

@@ -12,6 +12,7 @@
 #include "core/actor.h"
 #include "core/event.h"
 #include "core/ledger.h"
+#include "core/ring.h"
 #include "core/stream.h"
 
 namespace sc::core {
@@ -34,10 +35,14 @@ PlanStep step_to(const Ledger& ledger, const StreamSpec& spec, const Stream* pre
 // It shall go: removed or expired.
 PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction action);
 
+// The specs of the ledger's streams.
+FindSpec specs_of(const Ledger& ledger);
+
 // May the stream become so? invalid: see validate(); a new one has to be in range, and a new
-// expires_at ahead.
-base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec,
-                                const Stream* present);
+// expires_at ahead. loop: its backend, listen_address or enabled is new and closes a ring with the
+// streams that `others` returns; without `others`, with those of the ledger.
+base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
+                                const FindSpec& others = {});
 
 // Changes of one or many ports: all or nothing.
 struct Plan {

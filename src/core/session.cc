@@ -32,6 +32,8 @@ std::string outcome(const DialAttempt& attempt) {
       return describe(attempt.error) + after;
     case DialAttempt::Result::denied:
       return "nobody is led there, where the service itself is controlled";
+    case DialAttempt::Result::loop:
+      return "not dialled, it closes a ring of streams";
     case DialAttempt::Result::abandoned:
       break;
   }
@@ -117,6 +119,9 @@ std::string why(const EndedSession& session) {
     case EndReason::denied:
       return backend_of(session) +
              " is where the service itself is controlled, and nobody is led there";
+    case EndReason::loop:
+      return session.detail.empty() ? "the connection runs into a ring of streams of this service"
+                                    : session.detail;
     case EndReason::limit:
       return "this host has no descriptor or memory left for the way to the backend" +
              (session.detail.empty() ? "" : ": " + session.detail);
@@ -135,7 +140,7 @@ std::string why(const EndedSession& session) {
 }  // namespace
 
 std::string_view to_string(DialAttempt::Result result) {
-  static constexpr std::array<std::string_view, 4> kNames{"connected", "failed", "denied",
+  static constexpr std::array<std::string_view, 5> kNames{"connected", "failed", "denied", "loop",
                                                           "abandoned"};
   return kNames.at(static_cast<std::size_t>(result));
 }

@@ -27,6 +27,7 @@ struct DialAttempt {
     connected,
     failed,     // `error` says why
     denied,     // nobody is led there: it is where the service itself is controlled
+    loop,       // not dialled: a stream of this service that the connection has passed already
     abandoned,  // the deadline, another address or an end came first
   };
   std::string address;
@@ -48,7 +49,7 @@ struct EndedSession {
   EndReason reason = EndReason::finished;
   SessionPhase phase = SessionPhase::accept;
   int error = 0;       // errno; 0: none is known
-  std::string detail;  // a cause that is no errno, as the resolver's words; else empty
+  std::string detail;  // a cause that is no errno, as the resolver's words or a ring; else empty
   base::WallTime accepted_at{};
   std::optional<std::chrono::microseconds> resolved_after;    // only where a name was looked up
   std::optional<std::chrono::microseconds> connected_after;   // nothing: it never was

@@ -7,12 +7,17 @@
 
 #include "base/log.h"
 #include "core/reconcile.h"
+#include "core/ring.h"
 #include "core/unrecorded.h"
 
 namespace sc::core {
 namespace {
 
 std::string port_text(std::uint16_t port) { return std::to_string(port); }
+
+void warn_of_ring(const Ring& ring) {
+  base::log::warning("streams forward to one another in a ring", {{"ring", to_string(ring)}});
+}
 
 // The stream that was seen, not one that was made at its port since.
 bool is_same(const Stream& now, const Stream& seen) {
@@ -45,6 +50,7 @@ void StoreFollower::boot(const StoredStreams& stored, base::Callback<void(BootRe
     boot_one(stream, carried == stored.traffic.end() ? nullptr : &carried->second.traffic,
              is_recorded_failed, writes, report);
   }
+  warn_of_rings();
   ledger_.tell_retry_at();
   ledger_.tell_expiry_at();
   if (!writes.empty()) ledger_.store.record(std::move(writes));
@@ -83,6 +89,18 @@ void StoreFollower::boot_one(const Stream& stored, const Traffic* carried, bool 
   if (stream != stored) writes.emplace_back(NoteStream{stream});
   if (change) writes.emplace_back(ledger_.event(*change, stream, service_actor()));
   ledger_.keep(stream);
+}
+
+// Of rows that somebody wrote by hand. The streams open; their sessions end as `loop`.
+void StoreFollower::warn_of_rings() const {
+  for (const Ring& ring : rings_of(ledger_.streams(), ledger_.plane)) warn_of_ring(ring);
+}
+
+void StoreFollower::warn_if_in_ring(std::uint16_t port) const {
+  const Stream* present = ledger_.find(port);
+  if (present == nullptr) return;
+  const Ring ring = ring_of(present->spec, specs_of(ledger_), ledger_.plane);
+  if (!ring.empty()) warn_of_ring(ring);
 }
 
 void StoreFollower::note_unreadable(const std::vector<UnreadableRow>& rows) {
@@ -149,7 +167,9 @@ void StoreFollower::follow(const Stream* wanted, const Stream* seen, const Actor
     plan.steps.front().after = *wanted;
     plan.steps.front().after->reason.clear();
   }
-  plan.on_done = [](const base::Result<std::vector<PlanStep>>&) {};
+  plan.on_done = [this, port](const base::Result<std::vector<PlanStep>>&) {
+    warn_if_in_ring(port);
+  };
   runner_.run(std::move(plan));
 }
 

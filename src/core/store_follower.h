@@ -43,6 +43,8 @@ class StoreFollower {
   // `is_recorded_failed`: the last event of the port is, or will be, `failed`.
   void boot_one(const Stream& stored, const Traffic* carried, bool is_recorded_failed,
                 std::vector<StoreWrite>& writes, BootReport& report);
+  void warn_of_rings() const;
+  void warn_if_in_ring(std::uint16_t port) const;
   void note_unreadable(const std::vector<UnreadableRow>& rows);
   // A reload's change, at its port, which it leaves in the end. `seen`: what ran when it was
   // decided.

@@ -16,6 +16,7 @@ struct DialTry {
     connected,
     failed,     // `error` says why
     denied,     // nobody may be led there
+    loop,       // a listener of this service that the connection has passed already
     abandoned,  // the deadline, another address or the dialer's end came first
   };
   PackedAddress address;

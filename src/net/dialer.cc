@@ -31,10 +31,12 @@ bool is_ephemeral(std::uint16_t port) {
 
 struct Dialer::Attempt {
   // By the dialer's own socket, or by one that it was given.
-  Attempt(loop::Loop& loop, base::Fd own, int given, const Address& to, base::Instant start,
+  Attempt(loop::Loop& loop, base::Fd own, int given, OwnPaths::Announced announced,
+          const Address& to, base::Instant start,
           base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
         fd(std::move(own)),
+        path(std::move(announced)),
         socket(fd ? fd.get() : given),
         started(start),
         poll(std::make_unique<loop::Poll>(
@@ -46,6 +48,7 @@ struct Dialer::Attempt {
 
   Address address;
   base::Fd fd;
+  OwnPaths::Announced path;  // dies before the descriptor
   int socket;
   base::Instant started;
   std::unique_ptr<loop::Poll> poll;
@@ -143,8 +146,16 @@ void Dialer::start_next() {
       note(address, DialTry::Result::denied, 0, start);
       continue;
     }
+    if (options_.paths != nullptr) {
+      if (auto ring = options_.paths->ring(options_.origin, address)) {
+        note_failure(DialFailure::loop, std::move(*ring), 0);
+        note(address, DialTry::Result::loop, 0, start);
+        continue;
+      }
+    }
     base::Fd own;
-    if (const auto refused = connect(address, own)) {
+    OwnPaths::Announced announced;
+    if (const auto refused = connect(address, own, announced)) {
       note_failure(
           refused->code == base::Errc::internal ? DialFailure::exhausted : DialFailure::refused,
           refused->message, refused->number);
@@ -153,7 +164,7 @@ void Dialer::start_next() {
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(own), given_.get(), address, start,
+          loop_, std::move(own), given_.get(), std::move(announced), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
       note_failure(DialFailure::exhausted, failure.what(), 0);
@@ -166,17 +177,26 @@ void Dialer::start_next() {
   if (attempts_.empty()) attempt_due_.start(std::chrono::milliseconds{0});
 }
 
-std::optional<ConnectError> Dialer::connect(const Address& address, base::Fd& own) {
-  if (given_) return start_connect(given_.get(), address);
-  auto started = start_connect(address);
-  if (!started) return started.error();
-  own = std::move(*started);
+std::optional<ConnectError> Dialer::connect(const Address& address, base::Fd& own,
+                                            OwnPaths::Announced& announced) {
+  std::optional<OwnPaths::Dialing> dialing;
+  if (options_.paths != nullptr && options_.paths->may_be_own(address))
+    dialing.emplace(*options_.paths, address);
+  if (given_) {
+    if (auto refused = start_connect(given_.get(), address)) return refused;
+  } else {
+    auto started = start_connect(address);
+    if (!started) return started.error();
+    own = std::move(*started);
+  }
+  if (dialing) announced = dialing->announce(options_.origin, given_ ? given_.get() : own.get());
   return std::nullopt;
 }
 
 bool Dialer::is_denied(const Address& address) const {
   const auto& ports = options_.denied_ports;
   if (std::find(ports.begin(), ports.end(), address.port()) == ports.end()) return false;
+  if (options_.paths != nullptr) return options_.paths->is_local(address);
   return address.is_loopback() || address.is_wildcard();
 }
 
@@ -205,7 +225,7 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
       note(attempt.address, DialTry::Result::connected, 0, attempt.started);
     const bool by_given = !attempt.fd;
     Dialed dialed{std::move(by_given ? given_ : attempt.fd), attempt.address,
-                  std::move(attempt.poll), by_given};
+                  std::move(attempt.poll), by_given, std::move(attempt.path)};
     std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
     finish({std::move(dialed), {}, {}});
     return;

@@ -16,6 +16,7 @@
 #include "loop/timer.h"
 #include "net/address.h"
 #include "net/dial_trace.h"
+#include "net/own_paths.h"
 #include "net/socket.h"
 
 namespace sc::net {
@@ -27,6 +28,7 @@ enum class DialFailure : unsigned char {
   timeout,     // the deadline came first
   exhausted,   // this host has no descriptor or memory for a socket
   denied,      // only to addresses where nobody may be led
+  loop,        // every address that could be tried closes a ring of streams
 };
 
 struct Dialed {
@@ -34,7 +36,8 @@ struct Dialed {
   Address address;
   // Watches fd already: one call to the kernel less than another one would cost. Dies before it.
   std::unique_ptr<loop::Poll> poll;
-  bool by_given = false;  // fd is the socket that the dialer was given
+  bool by_given = false;         // fd is the socket that the dialer was given
+  OwnPaths::Announced own = {};  // if it may be to a listener of this service; dies before fd
 };
 
 struct DialError {
@@ -46,12 +49,17 @@ struct DialError {
 
 struct DialOptions {
   std::chrono::milliseconds timeout{5000};  // look-up and all attempts together
-  // Of this host's loopback and wildcard addresses, ports that are not dialled: of what trusts who
-  // asks from there. What it points to outlives the dialer.
+  // Ports of this host that are not dialled: of what trusts who asks from there. Without `paths`
+  // they are denied at loopback and wildcard addresses alone. What it points to outlives the
+  // dialer.
   std::span<const std::uint16_t> denied_ports;
   // The trace tells of a first address that connected at once as well, which is left out else: it
   // would cost each of very many dials some memory.
   bool traces_all = false;
+  // Where the service's own connections are announced, and for which stream it dials. nullptr: a
+  // dial that is announced nowhere.
+  OwnPaths* paths = nullptr;
+  DialOrigin origin = {};
 };
 
 // host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
@@ -94,7 +102,8 @@ class Dialer {
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
   // Starts it, by `own` unless a socket was given. Nothing: it is under way.
-  std::optional<ConnectError> connect(const Address& address, base::Fd& own);
+  std::optional<ConnectError> connect(const Address& address, base::Fd& own,
+                                      OwnPaths::Announced& announced);
   bool is_denied(const Address& address) const;
   void note(const Address& address, DialTry::Result result, int error, base::Instant started);
   void note_failure(DialFailure kind, std::string why, int error);

@@ -4,6 +4,7 @@
 
 #include "base/fd.h"
 #include "handoff/session_record.h"
+#include "net/own_paths.h"
 #include "net/socket.h"
 #include "net/spare_sockets.h"
 #include "relay/stream_context.h"
@@ -16,6 +17,8 @@ struct NewClient {
   std::unique_ptr<handoff::SessionRecord> record = nullptr;  // null: it is not kept yet
   bool was_refused = false;  // it was to be kept, and was counted as not kept
   base::Fd backend = {};     // made ahead, to dial the backend by; perhaps kept with the client
+  // The connection of another stream of this service by which it came. Null: it came otherwise.
+  std::shared_ptr<net::OwnDial> via = nullptr;
 };
 
 // Keeps a client that was accepted this moment: until then a kill loses it.

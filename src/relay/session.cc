@@ -70,6 +70,7 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream, New
       on_dialed_(std::move(on_dialed)),
       on_end_(std::move(on_end)),
       record_(std::move(client.record)),
+      via_(std::move(client.via)),
       activity_(*stream_.counters) {
   stream_.counters->sessions_total.fetch_add(1, kRelaxed);
   start();
@@ -98,7 +99,9 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
     start_dialing();
     return;
   }
-  address_ = net::PackedAddress(net::peer_address(kept.backend.get()));
+  const net::Address reached = net::peer_address(kept.backend.get());
+  address_ = net::PackedAddress(reached);
+  announce_backend(kept.backend.get(), reached);
   state_ = State::relaying;
   relay_ =
       std::make_unique<Relay>(loop_, std::move(kept), resources_,
@@ -125,8 +128,19 @@ void Session::start_dialing(base::Fd socket) {
   dialer_ = std::make_unique<net::Dialer>(
       loop_, stream_.spec->backend,
       net::DialOptions{stream_.spec->connect_timeout.value_or(options_.connect_timeout),
-                       options_.denied_ports},
+                       options_.denied_ports,
+                       false,
+                       options_.paths,
+                       {stream_.spec->port, via_}},
       [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }, std::move(socket));
+}
+
+// A connection that a former process dialled may wait in the backlog of one of our listeners still.
+// What its client had passed before this stream is not known any more.
+void Session::announce_backend(int fd, const net::Address& address) {
+  if (options_.paths == nullptr || !options_.paths->may_be_own(address)) return;
+  net::OwnPaths::Dialing dialing(*options_.paths, address);
+  announced_ = dialing.announce({stream_.spec->port, nullptr}, fd);
 }
 
 handoff::SessionFacts Session::facts() const {
@@ -152,6 +166,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   state_ = State::relaying;
   times_.connected = times_.mark(std::chrono::steady_clock::now());
   address_ = net::PackedAddress(outcome.dialed->address);
+  announced_ = std::move(outcome.dialed->own);
   SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
@@ -264,9 +279,26 @@ core::SessionDetails Session::details() const {
   return told;
 }
 
-void Session::end(const RelayEnd& how, std::string detail) {
+// The reset that ends a ring passes from stream to stream: each of them ends for the ring, and no
+// backend is blamed.
+RelayEnd Session::blame_ring(RelayEnd how, std::string& detail) const {
+  const net::OwnDial* dialled = announced_.dial();
+  if (how.reason == core::EndReason::backend_reset && dialled != nullptr) {
+    std::string ring = dialled->ring();
+    if (!ring.empty()) {
+      how.reason = core::EndReason::loop;
+      how.error = 0;
+      detail = std::move(ring);
+    }
+  }
+  if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);
+  return how;
+}
+
+void Session::end(const RelayEnd& cause, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
+  const RelayEnd how = blame_ring(cause, detail);
   // A client whose backend was never reached is told by a reset: an orderly end would read as an
   // empty reply.
   if (client_) record_ ? net::end_connection(client_.get()) : net::reset_on_close(client_.get());

@@ -34,6 +34,7 @@ struct SessionOptions {
   std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
   std::chrono::milliseconds lifetime{0};    // how old one may get; zero: as it likes
+  net::OwnPaths* paths = nullptr;           // set by the pool; outlives the sessions
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.
@@ -109,7 +110,9 @@ class Session {
   bool keep_backend(const net::Dialed& dialed);
   void remember(net::DialTrace trace);
   std::chrono::microseconds age() const;
-  void end(const RelayEnd& how, std::string detail);
+  void announce_backend(int fd, const net::Address& address);
+  RelayEnd blame_ring(RelayEnd how, std::string& detail) const;
+  void end(const RelayEnd& cause, std::string detail);
 
   loop::Loop& loop_;
   const core::SessionId id_;
@@ -132,6 +135,8 @@ class Session {
   std::unique_ptr<handoff::SessionRecord> record_;  // while dialing, if its client is kept
   std::unique_ptr<net::Dialer> dialer_;             // while dialing
   std::unique_ptr<Relay> relay_;                    // while relaying
+  std::shared_ptr<net::OwnDial> via_;               // by which its client came; mostly null
+  net::OwnPaths::Announced announced_;              // its backend, once it is reached
   Activity activity_;  // the last: who sees a socket closed finds it counted out
 };
 

@@ -16,6 +16,8 @@ core::DialAttempt::Result to_result(net::DialTry::Result result) {
       return core::DialAttempt::Result::failed;
     case net::DialTry::Result::denied:
       return core::DialAttempt::Result::denied;
+    case net::DialTry::Result::loop:
+      return core::DialAttempt::Result::loop;
     case net::DialTry::Result::abandoned:
       break;
   }
@@ -41,6 +43,8 @@ core::EndReason reason_of(net::DialFailure failure) {
       return core::EndReason::limit;
     case net::DialFailure::denied:
       return core::EndReason::denied;
+    case net::DialFailure::loop:
+      return core::EndReason::loop;
   }
   return core::EndReason::internal;
 }

@@ -130,14 +130,13 @@ void Worker::handle(const LookForStreamRoom& command) {
 void Worker::handle(AdoptSession command) {
   if (drain_is_over_) {
     load_.fetch_sub(1, kRelaxed);
-    net::reset_on_close(command.client.fd.get());
-    command.stream.counters->sessions_total.fetch_add(1, kRelaxed);
-    end_early(command);
-    leave(command.stream);
+    end_early(command, core::EndReason::drained, {});
     report_if_drained();
     return;
   }
-  add_session(new_id(), std::move(command.stream), NewClient{std::move(command.client)}, true);
+  NewClient client{std::move(command.client)};
+  client.via = std::move(command.via);
+  add_session(new_id(), std::move(command.stream), std::move(client), true);
 }
 
 void Worker::handle(ResumeSession command) {
@@ -163,16 +162,30 @@ core::SessionId Worker::new_id() {
   return (common_.last_session.fetch_add(1, kRelaxed) + 1) * kMost + index_;
 }
 
-// One that comes when the drain is over: there was never a Session.
-void Worker::end_early(const AdoptSession& command) {
+// One that comes when the drain is over or that closes a ring: there was never a Session.
+void Worker::end_early(const AdoptSession& command, core::EndReason reason, std::string detail) {
+  net::reset_on_close(command.client.fd.get());
+  command.stream.counters->sessions_total.fetch_add(1, kRelaxed);
   SessionEnd end;
   end.id = new_id();
   end.spec = command.stream.spec;
   end.client = net::PackedAddress(command.client.peer);
-  end.reason = core::EndReason::drained;
+  end.reason = reason;
+  if (!detail.empty())
+    end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, std::move(detail)});
   end.times = SessionTimes{command.client.at, base::SystemClock().wall()};
   end.ended_after = end.times.since_accepted(std::chrono::steady_clock::now());
   chronicle_.ended(*command.stream.counters, std::move(end));
+  leave(command.stream);
+}
+
+// The dialling stream did not find the ring: its worker took the address for another host's.
+void Worker::end_ring(const StreamContext& stream, net::Accepted client, net::OwnDial& via) {
+  net::StreamPath path = via.path();
+  path.push_back(stream.spec->port);
+  const std::string ring = net::describe_ring(path);
+  via.set_ring(ring);
+  end_early(AdoptSession{stream, std::move(client), nullptr}, core::EndReason::loop, ring);
 }
 
 // What can be told of a former process's session if it ends now; its backend is the address.
@@ -382,10 +395,14 @@ void Worker::handle(const Shutdown&) {
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
   SC_KILL_POINT("accepted");
+  auto via = options_.paths != nullptr ? options_.paths->find(stream.spec->port, client) : nullptr;
+  if (via && via->closes_ring_at(stream.spec->port))
+    return end_ring(stream, std::move(client), *via);
   // One of a stream that is durable early is kept at once, by this worker.
   if (keeper_ != nullptr && stream.spec->durable == core::Durability::early && !drain_is_over_) {
     load_.fetch_add(1, kRelaxed);
     NewClient kept = keep_at_once(*keeper_, *stream.spec, std::move(client), spares_);
+    kept.via = std::move(via);
     add_session(new_id(), stream, std::move(kept), true);
     // For the next one.
     spares_.refill();
@@ -396,7 +413,7 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   for (const auto& peer : peers_)
     if (peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
   target->load_.fetch_add(1, kRelaxed);
-  AdoptSession adopt{stream, std::move(client)};
+  AdoptSession adopt{stream, std::move(client), std::move(via)};
   if (target == this) {
     handle(std::move(adopt));
   } else {

@@ -51,6 +51,7 @@ struct ChangeSpec {
 struct AdoptSession {  // from the worker that accepted it
   StreamContext stream;
   net::Accepted client;
+  std::shared_ptr<net::OwnDial> via;  // see NewClient
 };
 struct ResumeSession {  // of a former process
   core::SessionId id = 0;
@@ -209,7 +210,8 @@ class Worker {
 
   void place(const StreamContext& stream, net::Accepted client);
   void on_dialed(const StreamContext& stream, const std::string& trouble);
-  void end_early(const AdoptSession& command);
+  void end_early(const AdoptSession& command, core::EndReason reason, std::string detail);
+  void end_ring(const StreamContext& stream, net::Accepted client, net::OwnDial& via);
   static SessionEnd end_of_kept(core::SessionId id, const handoff::KeptSession& kept);
   template <class Client>
   void add_session(core::SessionId session_id, StreamContext stream, Client client, bool is_young);

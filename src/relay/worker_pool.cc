@@ -43,6 +43,7 @@ std::vector<handoff::KeptSession> in_order(std::vector<handoff::KeptSession> ses
 WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                        OnBackendNote on_backend_note)
     : control_(control),
+      local_(control),
       options_(options),
       on_backend_note_(std::move(on_backend_note)),
       copies_due_(control, [this] { on_copies_due(); }),
@@ -60,6 +61,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
             },
             event);
       }) {
+  options_.session.paths = &paths_;
   set_logged_sessions(options_.logged_sessions);
   assert(options_.workers > 0 && options_.workers <= Worker::kMost);
   // Microseconds, which no process gets ahead of by counting sessions: ids of a later one are
@@ -116,6 +118,12 @@ bool WorkerPool::has_room(std::size_t listeners) const {
   return admission_.has_descriptors(listeners);
 }
 
+bool WorkerPool::takes(const core::StreamSpec& stream, const core::Backend& backend) const {
+  const auto to = net::Address::parse_ip(backend.host, backend.port);
+  return to && backend.port == stream.port && local_.contains(*to) &&
+         net::takes(wanted_address(stream), *to);
+}
+
 std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }
 
 WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
@@ -137,6 +145,7 @@ void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
   set_spec(active, stream.spec, stream.created_at);
   if (options_.vault != nullptr && accepts_) active.kept = keep_listener(listener.get());
   admission_.add_listener();
+  paths_.add_listener(net::local_address(listener.get()));
   StreamContext context{active.id, active.home, active.spec, active.counters};
   workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
 }
@@ -239,7 +248,10 @@ void WorkerPool::check(const core::StreamSpec& spec,
                        base::Callback<void(core::CheckReport)> on_done) {
   const std::uint64_t number = next_check_++;
   net::DialOptions options{spec.connect_timeout.value_or(options_.session.connect_timeout),
-                           options_.session.denied_ports};
+                           options_.session.denied_ports,
+                           false,
+                           &paths_,
+                           {spec.port, nullptr}};
   checks_.emplace(number, std::make_unique<BackendCheck>(control_, spec.backend, options,
                                                          [this, number, done = std::move(on_done)](
                                                              core::CheckReport report) mutable {
@@ -272,6 +284,7 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
   for (const core::Stream& stream : stored.streams)
     if (stream.spec.enabled && !(stream.spec.expires_at && *stream.spec.expires_at <= now))
       by_port.emplace(stream.spec.port, &stream);
+  expect_listeners(by_port);
   std::size_t ended = 0;
   for (handoff::KeptSession& session : in_order(options_.vault->take_sessions())) {
     const handoff::SessionFacts facts = session.record->facts();
@@ -305,8 +318,20 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
                      {"reason", std::string(to_string(core::EndReason::drained))}});
 }
 
+// Sessions that go on announce what they have dialled, see Session. The listeners that these
+// connections wait for are opened later.
+void WorkerPool::expect_listeners(const std::map<std::uint16_t, const core::Stream*>& by_port) {
+  for (const auto& [port, stream] : by_port) {
+    paths_.add_listener(wanted_address(stream->spec));
+    expected_.push_back(port);
+  }
+}
+
 void WorkerPool::settle() {
   adopted_.reset();
+  for (const std::uint16_t port : std::exchange(expected_, {}))
+    if (const auto found = active_.find(port); found == active_.end() || found->second.is_released)
+      paths_.remove_listener(port);
   if (options_.vault != nullptr) options_.vault->end_listeners();
 }
 
@@ -330,16 +355,18 @@ std::optional<base::Fd> WorkerPool::take_kept_listener(const core::StreamSpec& s
 }
 
 bool WorkerPool::is_wanted(const core::StreamSpec& spec, const net::Address& address) const {
-  std::optional<net::Address> wanted = options_.listen_address;
-  if (!spec.listen_address.empty()) {
-    const auto own = net::Address::parse_ip(spec.listen_address, 0);
-    if (!own) return false;
-    wanted = *own;
-  }
-  if (!wanted)
-    return address == net::Address::any_v6(spec.port) || address == net::Address::any_v4(spec.port);
-  wanted->set_port(spec.port);
-  return address == *wanted;
+  if (address == wanted_address(spec)) return true;
+  return spec.listen_address.empty() && !options_.listen_address &&
+         address == net::Address::any_v4(spec.port);
+}
+
+// Where a stream is to listen; everywhere is the IPv6 wildcard, which takes IPv4 too.
+net::Address WorkerPool::wanted_address(const core::StreamSpec& spec) const {
+  net::Address wanted = options_.listen_address.value_or(net::Address::any_v6(0));
+  if (!spec.listen_address.empty())
+    if (auto own = net::Address::parse_ip(spec.listen_address, 0)) wanted = *own;
+  wanted.set_port(spec.port);
+  return wanted;
 }
 
 std::unique_ptr<handoff::Kept> WorkerPool::keep_listener(int fd) {
@@ -378,7 +405,10 @@ void WorkerPool::handle(const ListenerClosed& event) {
   auto closing = closing_.extract(event.stream_id);
   assert(!closing.empty());
   const Closing& closed = closing.mapped();
-  if (closed.had_listener) admission_.remove_listener();
+  if (closed.had_listener) {
+    admission_.remove_listener();
+    paths_.remove_listener(closed.port);
+  }
   if (closed.drain) {
     for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
     // Every session that was accepted has its place already.

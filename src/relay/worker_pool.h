@@ -19,6 +19,8 @@
 #include "loop/mailbox.h"
 #include "loop/timer.h"
 #include "net/address.h"
+#include "net/local_addresses.h"
+#include "net/own_paths.h"
 #include "relay/backend_check.h"
 #include "relay/past_traffic.h"
 #include "relay/session_inquiries.h"
@@ -58,6 +60,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
 
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
   bool has_room(std::size_t listeners) const override;
+  bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override;
   std::string owner_of(std::uint16_t port) const override;
   void activate(base::Fd listener, const core::Stream& stream) override;
   void change(const core::StreamSpec& spec) override;
@@ -105,6 +108,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
   WorkerProbe& probe() { return probe_; }
   const Admission& admission() const { return admission_; }
+  net::OwnPaths& paths() { return paths_; }
   void set_logged_sessions(core::LoggedSessions which) {
     common_.records.logged.store(which, std::memory_order_relaxed);
   }
@@ -146,7 +150,12 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void handle(const HandedOver& event);
   void handle(const Probed& event) { probe_.note(event); }
 
+  void expect_listeners(const std::map<std::uint16_t, const core::Stream*>& by_port);
+  net::Address wanted_address(const core::StreamSpec& spec) const;
+
   loop::Loop& control_;
+  net::LocalAddresses local_;
+  net::OwnPaths paths_{local_};  // outlives the workers and the checks
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
   std::map<std::uint16_t, Active> active_;
@@ -171,6 +180,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   // A former process's listener between prepare() and activate(), and its descriptor.
   std::unique_ptr<handoff::Kept> adopted_;
   int adopted_fd_ = -1;
+  std::vector<std::uint16_t> expected_;  // listeners, from inherit() to settle()
   SessionInquiries inquiries_{workers_};
   std::uint64_t next_check_ = 1;
   std::map<std::uint64_t, std::unique_ptr<BackendCheck>> checks_;  // under way

@@ -20,6 +20,7 @@ TEST_CASE("every kind of error has a type and a status, and a problem for a body
       {base::Errc::not_found, 404, "not-found"},
       {base::Errc::conflict, 409, "port-has-stream"},
       {base::Errc::in_use, 409, "port-in-use"},
+      {base::Errc::loop, 422, "loop"},
       {base::Errc::precondition, 412, "precondition-failed"},
       {base::Errc::unauthorized, 401, "unauthorized"},
       {base::Errc::forbidden, 403, "forbidden"},

@@ -135,6 +135,12 @@ class Provoking(V1Test):
         self.assert_is_reset(port)
         return Expected(port, "denied", "policy", "connect", None, "where the service itself is controlled")
 
+    def loop(self):
+        port = next(self.free)
+        self.stream_to(f"localhost:{port}", port=port)
+        self.assert_is_reset(port)
+        return Expected(port, "loop", "policy", "connect", None, f"a ring of streams: {port} -> {port}")
+
     def limit(self):
         """A descriptor is left for the client, and none for its backend."""
         port = self.stream_to(self.backend(peers.echo).address)
@@ -229,6 +235,9 @@ class Reasons(Provoking):
 
     def test_denied(self):
         self.assert_told(self.denied())
+
+    def test_loop(self):
+        self.assert_told(self.loop())
 
     @unittest.skipUnless(SHIM, "a sanitizer wants descriptors itself, to look at memory")
     def test_limit(self):

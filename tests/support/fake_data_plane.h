@@ -37,6 +37,12 @@ class FakeDataPlane final : public core::DataPlane {
     return base::Fd(ends[0]);
   }
   bool has_room(std::size_t count) const override { return count <= room; }
+  // This host has 127.0.0.1 alone.
+  bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override {
+    const bool is_listening_there =
+        stream.listen_address.empty() || stream.listen_address == backend.host;
+    return backend.host == "127.0.0.1" && backend.port == stream.port && is_listening_there;
+  }
   std::string owner_of(std::uint16_t port) const override {
     return taken.contains(port) ? "nginx (pid 812)" : "";
   }
