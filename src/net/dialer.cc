@@ -31,10 +31,11 @@ bool is_ephemeral(std::uint16_t port) {
 
 struct Dialer::Attempt {
   // By the dialer's own socket, or by one that it was given.
-  Attempt(loop::Loop& loop, base::Fd own, int given, OwnPaths::Announced announced,
+  Attempt(loop::Loop& loop, base::Fd own, int given, OwnPaths::Announced announced, Use budgeted,
           const Address& to, base::Instant start,
           base::Callback<void(Attempt&, loop::Ready)> on_writable)
       : address(to),
+        use(std::move(budgeted)),
         fd(std::move(own)),
         path(std::move(announced)),
         socket(fd ? fd.get() : given),
@@ -47,6 +48,7 @@ struct Dialer::Attempt {
   }
 
   Address address;
+  Use use;  // dies after the descriptor
   base::Fd fd;
   OwnPaths::Announced path;  // dies before the descriptor
   int socket;
@@ -138,6 +140,11 @@ void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
 // later: never from inside the constructor.
 void Dialer::start_next() {
   while (next_ < addresses_.size()) {
+    Use use;
+    if (!attempts_.empty() && options_.budget != nullptr) {
+      if (!options_.budget->take_attempt()) return attempt_due_.start(kAttemptDelay);
+      use.reset(options_.budget);
+    }
     const Address& address = addresses_[next_++];
     const base::Instant start = std::chrono::steady_clock::now();
     if (is_denied(address)) {
@@ -164,7 +171,7 @@ void Dialer::start_next() {
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
-          loop_, std::move(own), given_.get(), std::move(announced), address, start,
+          loop_, std::move(own), given_.get(), std::move(announced), std::move(use), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
     } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
       note_failure(DialFailure::exhausted, failure.what(), 0);

@@ -15,6 +15,7 @@
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/address.h"
+#include "net/attempt_budget.h"
 #include "net/dial_trace.h"
 #include "net/own_paths.h"
 #include "net/socket.h"
@@ -60,6 +61,9 @@ struct DialOptions {
   // dial that is announced nowhere.
   OwnPaths* paths = nullptr;
   DialOrigin origin = {};
+  // If it refuses a further attempt, the dialer asks again after kAttemptDelay. nullptr: attempts
+  // have no limit.
+  AttemptBudget* budget = nullptr;
 };
 
 // host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
@@ -95,6 +99,10 @@ class Dialer {
 
  private:
   struct Attempt;
+  struct EndUse {
+    void operator()(AttemptBudget* budget) const { budget->give_attempt(); }
+  };
+  using Use = std::unique_ptr<AttemptBudget, EndUse>;  // of one attempt; null: it needs none
 
   void start_lookup();
   void on_addresses(base::Result<loop::Lookup::Addresses> found);

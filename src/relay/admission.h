@@ -9,6 +9,7 @@
 #include <memory>
 #include <string_view>
 
+#include "net/attempt_budget.h"
 #include "relay/counters.h"
 
 namespace sc::relay {
@@ -18,7 +19,8 @@ struct AdmissionLimits {
 
   std::size_t sessions = kNone;             // of all streams together
   std::size_t sessions_per_stream = kNone;  // where the stream has none of its own
-  std::size_t descriptors = kNone;          // for listeners, sessions and pipes
+  // For listeners, sessions, pipes and attempts to reach a backend.
+  std::size_t descriptors = kNone;
 };
 
 // Which limit keeps a client waiting.
@@ -42,7 +44,7 @@ std::string_view to_string(Room room);
 // so that one stream cannot take every place and starve the others. A stream with kFew sessions or
 // more is refused when only reserved places are left. Where an eighth is less than kFew places,
 // "few" is that eighth; a service with fewer than 8 places reserves none.
-class Admission {
+class Admission final : public net::AttemptBudget {
  public:
   static constexpr std::size_t kFew = 16;           // sessions
   static constexpr std::size_t kReservedShare = 8;  // one in so many places
@@ -78,6 +80,10 @@ class Admission {
   void remove_listener() { give(1); }
   // For a pipe; without one a session goes on, more slowly (see Pump).
   bool take_pipe();
+  // For a second address of a backend that is dialled beside the first; as for a pipe. Without one
+  // the addresses are dialled one after the other.
+  bool take_attempt() override { return take_pipe(); }
+  void give_attempt() override { give_pipe(); }
   void add_pipe() { used_.fetch_add(kPipeDescriptors); }
   void give_pipe() { give(kPipeDescriptors); }
 

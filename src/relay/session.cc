@@ -131,7 +131,8 @@ void Session::start_dialing(base::Fd socket) {
                        options_.denied_ports,
                        false,
                        options_.paths,
-                       {stream_.spec->port, via_}},
+                       {stream_.spec->port, via_},
+                       options_.budget},
       [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }, std::move(socket));
 }
 

@@ -34,7 +34,9 @@ struct SessionOptions {
   std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
   std::chrono::milliseconds lifetime{0};    // how old one may get; zero: as it likes
-  net::OwnPaths* paths = nullptr;           // set by the pool; outlives the sessions
+  // Set by the pool; they outlive the sessions.
+  net::OwnPaths* paths = nullptr;
+  net::AttemptBudget* budget = nullptr;
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.

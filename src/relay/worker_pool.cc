@@ -62,6 +62,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
             event);
       }) {
   options_.session.paths = &paths_;
+  options_.session.budget = &admission_;
   set_logged_sessions(options_.logged_sessions);
   assert(options_.workers > 0 && options_.workers <= Worker::kMost);
   // Microseconds, which no process gets ahead of by counting sessions: ids of a later one are
@@ -251,7 +252,8 @@ void WorkerPool::check(const core::StreamSpec& spec,
                            options_.session.denied_ports,
                            false,
                            &paths_,
-                           {spec.port, nullptr}};
+                           {spec.port, nullptr},
+                           &admission_};
   checks_.emplace(number, std::make_unique<BackendCheck>(control_, spec.backend, options,
                                                          [this, number, done = std::move(on_done)](
                                                              core::CheckReport report) mutable {

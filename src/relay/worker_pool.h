@@ -183,9 +183,9 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::vector<std::uint16_t> expected_;  // listeners, from inherit() to settle()
   SessionInquiries inquiries_{workers_};
   std::uint64_t next_check_ = 1;
+  Admission admission_;        // outlives the checks and the workers
+  Common common_{admission_};  // outlives the workers
   std::map<std::uint64_t, std::unique_ptr<BackendCheck>> checks_;  // under way
-  Admission admission_;  // outlives the workers, as the next two do
-  Common common_{admission_};
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;
   WorkerProbe probe_{workers_};

@@ -94,8 +94,7 @@ TEST_CASE_METHOD(PathsFixture,
   CHECK(paths.find(port, second.client)->path() == net::StreamPath{8999, port});
 }
 
-TEST_CASE_METHOD(PathsFixture,
-                 "a client that is no stream has no path, also once a stream's ended") {
+TEST_CASE_METHOD(PathsFixture, "a path belongs to its own connection and ends with it") {
   const base::Fd listener = listen("127.0.0.1");
   const Address to = net::local_address(listener.get());
   auto socket = net::start_connect(to);
