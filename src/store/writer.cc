@@ -56,7 +56,15 @@ Writer::Writer(Options options, FolderClaim claim, std::unique_ptr<Database> dat
   recovery_ = thread_.add_step([this] { return recover(); }, trouble_ ? back_off_ : kNotDue);
 }
 
-Writer::~Writer() = default;
+Writer::~Writer() {
+  run([this](Database* /*database*/) { close(); });
+}
+
+// The last connection that closes moves the log into the file, and only the writer's can do that.
+void Writer::close() {
+  reader_.exclusively([] { return true; });
+  database_.reset();
+}
 
 std::shared_ptr<Writer::Ticket> Writer::commit(Writes writes, OnCommitted answer) {
   auto ticket = std::make_shared<Ticket>();
@@ -120,7 +128,7 @@ void Writer::reopen(base::Callback<void(base::Result<void>)> answer) {
 }
 
 bool Writer::finish(milliseconds limit) {
-  run([this](Database* /*database*/) { database_.reset(); });
+  run([this](Database* /*database*/) { close(); });
   return thread_.finish(limit);
 }
 

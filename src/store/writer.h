@@ -116,6 +116,7 @@ class Writer {
   void note(std::optional<base::Error> trouble);
   std::chrono::milliseconds recover();
   base::Result<void> open();
+  void close();
 
   const Options options_;
   Reader& reader_;

@@ -236,7 +236,8 @@ class RefusedDatabase(harness.EndToEnd):
         reply = self.service.get(f"/v1/streams/{self.service.ports[0]}", "DELETE")
         self.assertEqual(reply.status, 503, reply.body)
         self.assertIn("is not writable: Permission denied (EACCES)", reply.json["detail"])
-        self.service.database.chmod(0o640)
+        for path in self.state.iterdir():  # SQLite gives its -wal the mode of the database
+            path.chmod(0o640)
         wait_until(lambda: not self.service.get("/v1/status").json["degraded"], what="recovery")
         self.service.remove(self.service.ports[0])
 
