@@ -85,6 +85,7 @@ base::Result<std::unique_ptr<Database>> Database::open_claimed(const std::string
 Database::Database(std::string file, std::unique_ptr<SQLite::Database> connection,
                    std::shared_ptr<IntegrityCheck> check)
     : file_(std::move(file)),
+      files_(name_files(file_)),
       check_(std::move(check)),
       connection_(std::move(connection)),
       queries_(std::make_unique<Queries>(*connection_)) {
@@ -98,9 +99,11 @@ Database::~Database() {
   // Statements go before their connection.
   pruning_.reset();
   queries_.reset();
+  const bool is_same = name_files(file_) == files_;
   connection_.reset();
-  // A database that was not read whole is checked by the next start.
-  if (!check_ || check_->is_passed()) leave_end_mark(file_);
+  // A database that was not read whole is checked by the next start, and so are files that replaced
+  // ours.
+  if (is_same && (!check_ || check_->is_passed())) leave_end_mark(file_);
 }
 
 void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }

@@ -96,7 +96,8 @@ class Database {
   bool in_transaction() const;
 
   const std::string file_;
-  FolderClaim claim_;  // empty if the caller of open_claimed() holds it
+  const std::string files_;  // see name_files()
+  FolderClaim claim_;        // empty if the caller of open_claimed() holds it
   std::function<bool()> gives_up_;
   bool was_locked_ = false;
   std::shared_ptr<IntegrityCheck> check_;

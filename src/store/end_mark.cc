@@ -24,7 +24,7 @@ std::string identity_of(const std::string& file) {
   struct stat found {};
   if (::stat(file.c_str(), &found) != 0 || found.st_size == 0) return "none";
   return std::to_string(found.st_ino) + " " + std::to_string(found.st_size) + " " +
-         std::to_string(found.st_ctim.tv_sec) + "." + std::to_string(found.st_ctim.tv_nsec);
+         std::to_string(found.st_mtim.tv_sec) + "." + std::to_string(found.st_mtim.tv_nsec);
 }
 
 std::string mark_of(const std::string& file) {
@@ -40,6 +40,17 @@ std::string path_of_mark(const std::string& file) {
 }
 
 }  // namespace
+
+std::string name_files(const std::string& file) {
+  std::string out;
+  for (const char* suffix : {"", "-wal"}) {
+    struct stat found {};
+    const bool is_there = ::stat((file + suffix).c_str(), &found) == 0;
+    out += (is_there ? std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) : "none") +
+           " ";
+  }
+  return out;
+}
 
 bool take_end_mark(const std::string& file) {
   const std::string path = path_of_mark(file);

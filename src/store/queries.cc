@@ -24,13 +24,15 @@ base::Result<core::HistoryPage> Queries::history(const core::HistoryQuery& query
   return to_error("history cannot be read", failure, connection_.getHandle());
 }
 
+// The start of the history is read last: events that were deleted before or meanwhile show in it.
 base::Result<std::vector<core::Stream>> Queries::as_of(base::WallTime time) try {
+  auto then = streams().events().as_of(time);
   const auto start = streams().events().start().at;
   if (start && time < *start)
     return base::Error{base::Errc::not_found,
                        "the history begins at " + base::to_iso8601(*start) +
                            ": what was mapped before that is not known any more"};
-  return streams().events().as_of(time);
+  return then;
 } catch (const SQLite::Exception& failure) {
   return to_error("history cannot be read", failure, connection_.getHandle());
 }

@@ -76,6 +76,25 @@ TEST_CASE("a database that was changed since it was closed is checked") {
     std::filesystem::remove(folder.path() / "stream-conductor.closed");
   }
   CHECK(is_checked(file));
+  CHECK_FALSE(is_checked(file));
+}
+
+TEST_CASE("files that replaced an open database are not taken for closed ones") {
+  const TempFolder folder;
+  const std::string file = closed_database(folder);
+  std::filesystem::copy_file(file, file + ".backup");
+  SECTION("the database") {
+    const auto opened = Database::open(file);
+    REQUIRE(opened);
+    std::filesystem::rename(file + ".backup", file);
+  }
+  SECTION("its log") {
+    const auto opened = Database::open(file);
+    REQUIRE(opened);
+    std::filesystem::copy_file(file + "-wal", file + "-wal.copy");
+    std::filesystem::rename(file + "-wal.copy", file + "-wal");
+  }
+  CHECK(is_checked(file));
 }
 
 TEST_CASE("a mark of a clean end counts once") {
