@@ -71,9 +71,14 @@ void Reader::close() {
   is_image_ = false;
 }
 
-void Reader::begin() { interrupt_at_ = std::chrono::steady_clock::now() + patience_; }
+// One snapshot for all statements of a query, as the writer may commit between them.
+void Reader::begin() {
+  interrupt_at_ = std::chrono::steady_clock::now() + patience_;
+  sqlite3_exec(connection_->getHandle(), "BEGIN", nullptr, nullptr, nullptr);
+}
 
 void Reader::end(bool was_answered) {
+  sqlite3_exec(connection_->getHandle(), "COMMIT", nullptr, nullptr, nullptr);
   if (!was_answered && !is_image_) close();
 }
 
