@@ -49,6 +49,26 @@ bool is_address(int family, std::string_view text) {
          ::inet_pton(family, std::string(text).c_str(), parsed.data()) == 1;
 }
 
+// fe80::/10 (RFC 4291 section 2.5.6).
+bool is_link_local(std::string_view text) {
+  std::array<unsigned char, 16> parsed{};
+  return text.find('\0') == std::string_view::npos &&
+         ::inet_pton(AF_INET6, std::string(text).c_str(), parsed.data()) == 1 &&
+         parsed[0] == 0xfe && (parsed[1] & 0xc0) == 0x80;
+}
+
+// The name of an interface (dev_valid_name() of Linux), without what brackets and URLs are made of.
+bool is_zone(std::string_view text) {
+  constexpr std::size_t kMost = 15;  // IFNAMSIZ less its NUL
+  // `%25eth0` is how RFC 6874 writes a zone in a URL, and this is none.
+  const bool is_url = text.size() > 2 && text.starts_with("25") && !is_digit(text[2]);
+  return !text.empty() && text.size() <= kMost && text != "." && text != ".." && !is_url &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return c > ' ' && c < 0x7f &&
+                  std::string_view("/[]%\"'\\").find(c) == std::string_view::npos;
+         });
+}
+
 Error bad_backend(std::string_view text, std::string_view why) {
   return {Errc::invalid, quoted(text) + " is not host:port: " + std::string(why)};
 }
@@ -143,8 +163,11 @@ Result<HostPort> parse_host_port(std::string_view text) {
     const std::size_t close = text.find(']');
     if (close == std::string_view::npos) return bad_backend(text, "the closing ']' is missing");
     host = text.substr(1, close - 1);
-    if (!is_address(AF_INET6, host))
-      return bad_backend(text, "between '[' and ']' stands no IPv6 address");
+    if (host.find(':') == std::string_view::npos || !is_ip_literal(host))
+      return bad_backend(text, host.find('%') == std::string_view::npos
+                                   ? "between '[' and ']' stands no IPv6 address"
+                                   : "a zone is the name of an interface behind a link-local "
+                                     "IPv6 address, as in [fe80::1%eth0]:80");
     port = text.substr(close + 1);
     if (port.empty() || port.front() != ':') return bad_backend(text, "the port is missing");
     port.remove_prefix(1);
@@ -170,8 +193,13 @@ std::string to_string(const HostPort& value) {
 }
 
 bool is_ip_literal(std::string_view text) {
+  const std::size_t percent = text.find('%');
+  if (percent != std::string_view::npos)
+    return is_link_local(text.substr(0, percent)) && is_zone(text.substr(percent + 1));
   return is_address(AF_INET, text) || is_address(AF_INET6, text);
 }
+
+bool lacks_zone(std::string_view text) { return is_link_local(text); }
 
 std::string quoted(std::string_view text) {
   static constexpr std::string_view kHex = "0123456789abcdef";

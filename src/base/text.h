@@ -36,7 +36,8 @@ struct HostPort {
   bool operator==(const HostPort&) const = default;
 };
 
-// `name:port`, `1.2.3.4:port` or `[v6]:port`. A name: letters, digits, `-`, `_` and `.`, at most
+// `name:port`, `1.2.3.4:port` or `[v6]:port`; a link-local IPv6 address has a zone, as in
+// `[fe80::1%eth0]:port`. A name: letters, digits, `-`, `_` and `.`, at most
 // 253 characters, labels of 1 to 63 (RFC 1035; `_` is accepted because container networks use it).
 // A name whose last label is a number, decimal or 0x hexadecimal, must be a dotted quad, as
 // inet_aton would read it otherwise.
@@ -45,8 +46,11 @@ Result<HostPort> parse_host_port(std::string_view text);
 // `[v6]:port` or `host:port`.
 std::string to_string(const HostPort& value);
 
-// Is the text an IPv4 dotted quad or an IPv6 address (RFC 4291, without a zone)?
+// Is the text an IPv4 dotted quad or an IPv6 address (RFC 4291)? A link-local one may have a zone
+// (RFC 4007 section 11), the name of an interface, which need not exist.
 bool is_ip_literal(std::string_view text);
+// Is it a link-local IPv6 address without a zone, which does not say through which interface?
+bool lacks_zone(std::string_view text);
 
 // For messages and logs: in double quotes, what is not printable ASCII as \xNN, cut at 200 bytes.
 std::string quoted(std::string_view text);

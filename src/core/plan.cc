@@ -126,6 +126,7 @@ PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction acti
 base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                                 const FindSpec& others) {
   if (auto valid = validate(spec); !valid) return valid;
+  if (auto zones = check_zones(spec); !zones) return zones;
   if (present == nullptr) {
     if (auto in_range = check_in_range(spec.port, ledger.options.ports); !in_range) return in_range;
   }

@@ -9,6 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 4> kStates{"listening", "failed", "draining", "disabled"};
 constexpr std::array<std::string_view, 3> kDurabilities{"off", "established", "early"};
 
+constexpr std::string_view kLacksZone =
+    " is a link-local address without a zone: name the interface, as in ";
+
 base::Error wrong(std::string_view field, std::string why) {
   return {base::Errc::invalid, std::string(field) + " " + std::move(why), "/" + std::string(field)};
 }
@@ -103,6 +106,16 @@ base::Result<void> validate(const StreamSpec& spec) {
   if (spec.lifetime && spec.lifetime->count() != 0 &&
       (*spec.lifetime < kLeastLifetime || *spec.lifetime > kMostLifetime))
     return wrong("lifetime", "is neither 0 for none nor a duration from 1s to 365d");
+  return {};
+}
+
+base::Result<void> check_zones(const StreamSpec& spec) {
+  if (base::lacks_zone(spec.listen_address))
+    return wrong("listen_address", base::quoted(spec.listen_address) + std::string(kLacksZone) +
+                                       spec.listen_address + "%eth0");
+  if (base::lacks_zone(spec.backend.host))
+    return wrong("backend", base::quoted(base::to_string(spec.backend)) + std::string(kLacksZone) +
+                                base::to_string({spec.backend.host + "%eth0", spec.backend.port}));
   return {};
 }
 

@@ -120,6 +120,9 @@ base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backe
 // May a stream be so? invalid: which field (as a JSON pointer) and what it may be. That the port is
 // in range, and expires_at ahead, are asked of new values alone: see the Conductor.
 base::Result<void> validate(const StreamSpec& spec);
+// Refuses link-local IPv6 addresses without a zone. Not part of validate(): rows of former versions
+// may have them.
+base::Result<void> check_zones(const StreamSpec& spec);
 
 // May a new stream have this port? invalid: names the ranges.
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges);

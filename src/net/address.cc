@@ -1,6 +1,7 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -29,6 +30,19 @@ in_addr unmap(const in6_addr& mapped) {
   return v4;
 }
 
+constexpr std::size_t kZoneAt = 4;  // in a packed link-local address
+
+std::string zone_name(std::uint32_t index) {
+  std::array<char, IF_NAMESIZE> name{};
+  return ::if_indextoname(index, name.data()) != nullptr ? name.data() : std::to_string(index);
+}
+
+// By name, or by number as `ip -6 route` prints it where the name is gone; 0: none of this host's.
+std::uint32_t zone_index(const std::string& zone) {
+  if (const std::uint32_t index = ::if_nametoindex(zone.c_str()); index != 0) return index;
+  return static_cast<std::uint32_t>(base::parse_unsigned(zone, 1, INT32_MAX).value_or(0));
+}
+
 }  // namespace
 
 Address::Address(const sockaddr* address, socklen_t size)
@@ -37,10 +51,14 @@ Address::Address(const sockaddr* address, socklen_t size)
 }
 
 base::Result<Address> Address::parse_ip(std::string_view text, std::uint16_t port) {
-  const std::string copy(text.substr(0, text.find('\0')));  // inet_pton reads no further
-  const bool is_whole = copy.size() == text.size();
+  const std::size_t percent = text.find('%');
+  const std::string_view digits = text.substr(0, percent);
+  const std::string copy(digits.substr(0, digits.find('\0')));  // inet_pton reads no further
+  const bool is_whole = copy.size() == digits.size() &&
+                        (percent == std::string_view::npos || base::is_ip_literal(text));
   sockaddr_in v4{};
-  if (is_whole && ::inet_pton(AF_INET, copy.c_str(), &v4.sin_addr) == 1) {
+  if (is_whole && percent == std::string_view::npos &&
+      ::inet_pton(AF_INET, copy.c_str(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     return Address(reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
@@ -49,6 +67,13 @@ base::Result<Address> Address::parse_ip(std::string_view text, std::uint16_t por
   if (is_whole && ::inet_pton(AF_INET6, copy.c_str(), &v6.sin6_addr) == 1) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
+    if (percent != std::string_view::npos) {
+      const std::string zone(text.substr(percent + 1));
+      v6.sin6_scope_id = zone_index(zone);
+      if (v6.sin6_scope_id == 0)
+        return base::Error{base::Errc::not_found,
+                           "this host has no interface " + base::quoted(zone)};
+    }
     return Address(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
   }
   return base::Error{base::Errc::invalid, base::quoted(text) + " is not an IP address"};
@@ -71,6 +96,10 @@ bool Address::is_wildcard() const {
   const in6_addr& v6 = as_v6(raw()).sin6_addr;
   if (IN6_IS_ADDR_V4MAPPED(&v6)) return unmap(v6).s_addr == INADDR_ANY;
   return IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
+bool Address::is_link_local() const {
+  return family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&as_v6(raw()).sin6_addr);
 }
 
 std::uint16_t Address::port() const {
@@ -97,6 +126,8 @@ std::string Address::ip() const {
       ::inet_ntop(AF_INET, &v4, text.data(), text.size());
     } else {
       ::inet_ntop(AF_INET6, &v6, text.data(), text.size());
+      if (const std::uint32_t zone = as_v6(raw()).sin6_scope_id; zone != 0 && is_link_local())
+        return std::string(text.data()) + "%" + zone_name(zone);
     }
     return text.data();
   }
@@ -117,6 +148,8 @@ PackedAddress::PackedAddress(const Address& address) : port_(address.port()) {
   } else if (v6 != nullptr) {
     std::memcpy(ip_.data(), v6, sizeof *v6);
     family_ = 6;
+    const std::uint32_t zone = htonl(as_v6(address.raw()).sin6_scope_id);
+    if (address.is_link_local()) std::memcpy(&ip_.at(kZoneAt), &zone, sizeof zone);
   }
 }
 
@@ -133,6 +166,12 @@ Address PackedAddress::address() const {
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(port_);
   std::memcpy(&v6.sin6_addr, ip_.data(), sizeof v6.sin6_addr);
+  if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr)) {
+    std::uint32_t zone = 0;
+    std::memcpy(&zone, &v6.sin6_addr.s6_addr[kZoneAt], sizeof zone);
+    v6.sin6_scope_id = ntohl(zone);
+    std::memset(&v6.sin6_addr.s6_addr[kZoneAt], 0, sizeof zone);
+  }
   return {reinterpret_cast<const sockaddr*>(&v6), sizeof v6};
 }
 

@@ -17,7 +17,8 @@ class Address {
   Address() = default;  // AF_UNSPEC
   Address(const sockaddr* address, socklen_t size);
 
-  // An IP literal without brackets; a zone (`fe80::1%eth0`) is not accepted.
+  // An IP literal without brackets, a link-local one with its zone (`fe80::1%eth0`, RFC 4007
+  // section 11), which has to be an interface of this host now; not_found if it is none.
   static base::Result<Address> parse_ip(std::string_view text, std::uint16_t port);
   static Address any_v4(std::uint16_t port);
   static Address any_v6(std::uint16_t port);
@@ -28,11 +29,14 @@ class Address {
   bool is_loopback() const;
   // 0.0.0.0, ::, or the first mapped into IPv6: dialled, they lead to loopback.
   bool is_wildcard() const;
+  // fe80::/10: without a zone it says not which network it is in.
+  bool is_link_local() const;
   // 0 for what has none.
   std::uint16_t port() const;
   void set_port(std::uint16_t port);
 
-  // Without port; IPv4 mapped into IPv6 is shown as IPv4, a unix address as `unix`.
+  // Without port, a link-local address with its zone; IPv4 mapped into IPv6 is shown as IPv4, a
+  // unix address as `unix`.
   std::string ip() const;
   // `1.2.3.4:80`, `[::1]:80`, `unix`.
   std::string to_string() const;
@@ -47,8 +51,9 @@ class Address {
   socklen_t size_ = 0;
 };
 
-// An IP and a port in 20 bytes, for what is kept of very many; IPv4 mapped into IPv6 becomes IPv4,
-// and a zone is lost. What is neither becomes empty. A value.
+// An IP and a port in 20 bytes, for what is kept of very many; IPv4 mapped into IPv6 becomes IPv4.
+// What is neither becomes empty. A value. The zone of a link-local address lies in its bytes 4 to
+// 7, which are zero in fe80::/64 (RFC 4291 section 2.5.6), as BSD kernels keep it.
 class PackedAddress {
  public:
   PackedAddress() = default;  // empty

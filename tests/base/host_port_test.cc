@@ -99,9 +99,25 @@ TEST_CASE("a label of a name has up to 63 characters") {
 TEST_CASE("an IP literal is a dotted quad or IPv6 without brackets and zone") {
   for (const char* good : {"1.2.3.4", "0.0.0.0", "::", "::1", "2001:DB8::7", "::ffff:1.2.3.4"})
     CHECK(base::is_ip_literal(good));
-  for (const std::string& bad : {""s, "host"s, "1.2.3"s, "1.2.3.4 "s, "01.2.3.4"s, "[::1]"s,
-                                 "fe80::1%lo"s, "1.2.3.4\0"s, "::1\0x"s, "1.2.3.4:80"s})
+  for (const std::string& bad :
+       {""s, "host"s, "1.2.3"s, "1.2.3.4 "s, "01.2.3.4"s, "[::1]"s, "::1%lo"s, "fe80::1%a/b"s,
+        "fe80::1%"s, "fe80::1%0123456789abcdef"s, "1.2.3.4\0"s, "::1\0x"s, "1.2.3.4:80"s})
     CHECK_FALSE(base::is_ip_literal(bad));
+}
+
+TEST_CASE("a link-local IPv6 backend has a zone") {
+  const auto parsed = base::parse_host_port("[fe80::1%eth0]:80");
+  REQUIRE(parsed);
+  CHECK(parsed->host == "fe80::1%eth0");
+  CHECK(base::to_string(*parsed) == "[fe80::1%eth0]:80");
+  CHECK(base::is_ip_literal("fe80::1%eth0"));
+  CHECK(base::lacks_zone("fe80::1"));
+  CHECK(base::lacks_zone("febf::1"));
+  for (const char* fine : {"fe80::1%eth0", "fec0::1", "2001:db8::1", "10.0.0.1", "fe80"})
+    CHECK_FALSE(base::lacks_zone(fine));
+  const auto wrong = base::parse_host_port("[2001:db8::1%eth0]:80");
+  REQUIRE_FALSE(wrong);
+  CHECK_THAT(wrong.error().message, Catch::Contains("a zone is the name of an interface"));
 }
 
 }  // namespace

@@ -101,6 +101,24 @@ TEST_CASE("reconcile closes, changes and opens what differs, and nothing else") 
   for (const Row& row : rows) CHECK(describe(reconcile(row.desired, row.running)) == row.actions);
 }
 
+TEST_CASE("a link-local address without a zone is refused for new streams, not for stored ones") {
+  StreamSpec spec;
+  spec.port = 9000;
+  spec.backend = {"fe80::1", 80};
+  CHECK(validate(spec));
+  const auto refused = check_zones(spec);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().field == "/backend");
+  CHECK(
+      refused.error().message ==
+      "backend \"[fe80::1]:80\" is a link-local address without a zone: name the interface, as in "
+      "[fe80::1%eth0]:80");
+  spec.backend.host = "fe80::1%eth0";
+  CHECK(check_zones(spec));
+  spec.listen_address = "fe80::2";
+  CHECK_FALSE(check_zones(spec));
+}
+
 TEST_CASE(
     "a retry waits twice as long each time, to a minute, and starts anew after it was forgotten") {
   RetrySchedule schedule;
