@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "config/setting_table.h"
 #include "handoff/start_rate.h"
-#include "loop/lookup.h"
 #include "net/socket.h"
 #include "part_options.h"
 #include "systemd/fd_store.h"
@@ -183,6 +182,10 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
                    damage.message + "; streams go on: put a backup back and restart the service",
                    core::Readiness::unready);
   });
+  plane_.set_on_resolver_trouble([this](const std::string& trouble) {
+    trouble.empty() ? health_.clear("resolver")
+                    : health_.report("resolver", trouble, core::Readiness::ready);
+  });
   health_.set_on_change([this] { notifier_.status(status_line()); });
   store_->set_later(later());
   token_book_.set_later(later());
@@ -225,7 +228,7 @@ void Daemon::listen_to_signals() {
 
 Daemon::~Daemon() = default;
 
-bool Daemon::waits_for_resolver() { return loop::Lookup::in_flight() > 0; }
+bool Daemon::waits_for_resolver() { return net::Resolver::is_busy(); }
 
 base::Result<void> Daemon::run() {
   if (auto started = start_streams(); !started) return started.error();

@@ -53,11 +53,6 @@ void make_fd_room(const std::vector<sc::systemd::PassedFd>& passed) {
                          2 * sc::handoff::Keeper::kMostRecords * static_cast<std::size_t>(stored));
 }
 
-// Threads for name look-ups. libuv has 4 by default and lets look-ups use half: two names whose
-// servers are silent would hold up all others. Read at libuv's first use; the operator's own value
-// wins.
-void widen_resolver() { ::setenv("UV_THREADPOOL_SIZE", "32", 0); }
-
 // What the host refuses only when threads and loops are made comes as an exception.
 sc::base::Result<std::unique_ptr<sc::Daemon>> make_daemon(sc::DaemonOptions options,
                                                           const sc::base::Clock& clock) try {
@@ -140,7 +135,6 @@ int serve(sc::config::Serve serve, const sc::config::Program& program, int argc,
           const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a splice to a dead socket raises it
   raise_descriptor_limit();
-  widen_resolver();
   sc::base::log::set_format(serve.configuration.settings.log_format);
   sc::systemd::log_to_journal_if_connected();
   auto passed = sc::systemd::take_passed_fds();

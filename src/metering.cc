@@ -72,10 +72,23 @@ api::ServiceMetrics Metering::read() const {
   out.workers = workers();
   out.store = {store_.commits().times(), store_.commits().failures(), store_.queued(),
                seconds(store_.oldest_job())};
+  out.resolver = resolver();
   out.api = {server_.answers().all(), server_.evicted(),      server_.turned_away(),
              server_.limit_hits(),    server_.slow_readers(), events_.watchers(),
              events_.notes_missed()};
   out.process = process(out.facts.started_at);
+  return out;
+}
+
+api::ResolverMetrics Metering::resolver() const {
+  const net::ResolverCounters& counters = plane_.resolver().counters();
+  api::ResolverMetrics out{counters.queries.load(),
+                           counters.hits.load(),
+                           counters.stale.load(),
+                           counters.failures.load(),
+                           {net::ResolverCounters::kBounds, {}, 0}};
+  for (const auto& count : counters.took) out.look_ups.counts.push_back(count.load());
+  out.look_ups.sum = seconds(std::chrono::microseconds(counters.took_us.load()));
   return out;
 }
 

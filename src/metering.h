@@ -28,6 +28,7 @@ class Metering {
   bool measure();
   api::ServiceMetrics read() const;
   std::vector<api::WorkerMetrics> workers() const;
+  api::ResolverMetrics resolver() const;
   api::ProcessMetrics process(base::WallTime started_at) const;
 
   relay::WorkerPool& plane_;

@@ -14,7 +14,8 @@
 namespace sc {
 namespace {
 
-// Standard streams, log, database, loops, and some sockets for each of the look-up's threads.
+// Standard streams, log, database, loops, and the sockets of the resolver: two for each name
+// server, or some for each thread of RESOLVER=system.
 constexpr std::size_t kOtherDescriptors = 128;
 constexpr std::size_t kWorkerDescriptors =
     8;  // two epoll sets, a pipe, an eventfd, two spare sockets, a capsule
@@ -63,6 +64,11 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
   options.session.durable_after = settings.durable_after;
   options.logged_sessions = settings.log_sessions;
   options.session.connect_timeout = settings.connect_timeout;
+  options.resolver.mode = settings.resolver == config::Resolver::system
+                              ? net::ResolverOptions::Mode::system
+                              : net::ResolverOptions::Mode::dns;
+  options.resolver.timeout = settings.resolve_timeout;
+  options.resolver.stale = settings.resolve_stale;
   options.session.idle_timeout = settings.idle_timeout;
   options.session.lifetime = settings.session_lifetime;
   options.session.keepalive.idle =

@@ -14,9 +14,9 @@ namespace sc::api {
 namespace {
 
 // What a stream tells of itself.
-constexpr std::array<std::string_view, 11> kReadOnly{
+constexpr std::array<std::string_view, 12> kReadOnly{
     "state",           "reason",         "created_at", "updated_at", "created_by", "revision",
-    "sessions_active", "sessions_total", "bytes_in",   "bytes_out",  "ended"};
+    "sessions_active", "sessions_total", "bytes_in",   "bytes_out",  "ended",      "resolution"};
 
 // Nobody reads more of them, and a body may have a fault in every byte.
 constexpr std::size_t kMaxFaults = 20;

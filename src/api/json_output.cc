@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "api/json_session.h"
 #include "api/json_writer.h"
 #include "base/text.h"
 
@@ -68,8 +69,7 @@ void append_ended(JsonWriter& out, const Traffic* traffic) {
   out.end_object();
 }
 
-void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic) {
-  out.begin_object();
+void append_stream_fields(JsonWriter& out, const Stream& stream, const Traffic* traffic) {
   append_spec_fields(out, stream.spec);
   out.key("state").string(core::to_string(stream.state));
   text_or_null(out, "reason", stream.reason);
@@ -86,6 +86,11 @@ void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic
   count("bytes_in", &Traffic::bytes_in);
   count("bytes_out", &Traffic::bytes_out);
   append_ended(out, traffic);
+}
+
+void append_stream(JsonWriter& out, const Stream& stream, const Traffic* traffic) {
+  out.begin_object();
+  append_stream_fields(out, stream, traffic);
   out.end_object();
 }
 
@@ -207,6 +212,16 @@ std::string_view to_string(ServiceFacts::Phase phase) {
 std::string stream_json(const View& view) {
   JsonWriter out;
   append_stream(out, view.stream, &view.traffic);
+  return std::move(out).take();
+}
+
+std::string stream_detail_json(const View& view,
+                               const std::optional<core::Resolution>& resolution) {
+  JsonWriter out;
+  out.begin_object();
+  append_stream_fields(out, view.stream, &view.traffic);
+  append_resolution(out, resolution);
+  out.end_object();
   return std::move(out).take();
 }
 

@@ -12,6 +12,7 @@
 #include "core/conductor.h"
 #include "core/event.h"
 #include "core/port_range.h"
+#include "core/session.h"
 #include "core/stream.h"
 
 // What the API answers, as JSON texts. Where nothing is set stands null.
@@ -20,6 +21,8 @@ namespace sc::api {
 using View = core::StreamView;
 
 std::string stream_json(const View& view);
+// With what is known of the backend's name.
+std::string stream_detail_json(const View& view, const std::optional<core::Resolution>& resolution);
 
 // `cursor`: of the next page; empty: this is the last one.
 std::string stream_list_json(std::span<const View> views, const std::string& cursor);

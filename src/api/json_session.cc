@@ -146,6 +146,29 @@ std::string failures_json(std::uint16_t port, std::span<const core::EndedSession
   return std::move(out.end_object()).take();
 }
 
+void append_resolution(JsonWriter& out, const std::optional<core::Resolution>& resolution) {
+  out.key("resolution");
+  if (!resolution) {
+    out.null();
+    return;
+  }
+  out.begin_object();
+  out.key("name").string(resolution->name);
+  text_or_null(out, "source", resolution->source);
+  out.key("addresses").begin_array();
+  for (const std::string& address : resolution->addresses) out.string(address);
+  out.end_array();
+  milliseconds_or_null(out, "age_ms", resolution->age);
+  out.key("ttl_s");
+  resolution->ttl ? out.integer(resolution->ttl->count()) : out.null();
+  out.key("stale").boolean(resolution->is_stale);
+  text_or_null(out, "failure", resolution->failure);
+  out.key("last_failure_at");
+  resolution->failed_at ? out.string(base::to_iso8601(*resolution->failed_at)) : out.null();
+  text_or_null(out, "last_failure", resolution->last_failure);
+  out.end_object();
+}
+
 std::string check_json(const core::StreamSpec& spec, const core::CheckReport& report) {
   JsonWriter out;
   out.begin_object();
@@ -159,6 +182,7 @@ std::string check_json(const core::StreamSpec& spec, const core::CheckReport& re
   out.key("addresses").begin_array();
   for (const std::string& address : report.addresses) out.string(address);
   out.end_array();
+  append_resolution(out, report.resolution);
   append_attempts(out, report.tried);
   out.key("took_ms").milliseconds(report.took);
   return std::move(out.end_object()).take();

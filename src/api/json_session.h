@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,6 +15,8 @@ namespace sc::api {
 
 void append_session_fields(JsonWriter& out, const core::RunningSession& session);
 void append_session_fields(JsonWriter& out, const core::EndedSession& session);
+// The member `resolution`; null: the backend is an IP literal.
+void append_resolution(JsonWriter& out, const std::optional<core::Resolution>& resolution);
 
 // What the API answers of sessions, as JSON texts.
 

@@ -78,6 +78,7 @@ std::string MetricsPage::finish(const ServiceMetrics& service) {
   append_workers(service.workers);
   append_kept(service.facts.durability);
   append_store(service.store);
+  append_resolver(service.resolver);
   append_api(service.facts, service.api);
   append_process(service.process);
   if (form_ == MetricsForm::open_metrics) text_ += "# EOF\n";
@@ -197,6 +198,21 @@ void MetricsPage::append_store(const StoreMetrics& store) {
            "Age of the oldest job of the database that is not done; 0: it is idle.");
   oldest.add({}, store.oldest_job_seconds);
   append(std::move(oldest));
+}
+
+void MetricsPage::append_resolver(const ResolverMetrics& resolver) {
+  append_total("resolver_queries", "Queries sent to DNS servers, or calls of getaddrinfo.",
+               resolver.queries);
+  append_total("resolver_hits", "Sessions that found a look-up's result in the cache.",
+               resolver.hits);
+  append_total("resolver_stale",
+               "Sessions that used addresses older than their TTL, as no DNS server answered.",
+               resolver.stale);
+  append_total("resolver_failures", "Look-ups of a name that found no address.", resolver.failures);
+  MetricLines look_ups = make(MetricType::histogram, "resolver_seconds",
+                              "Time of look-ups until the first address or the failure.");
+  look_ups.add(resolver.look_ups);
+  append(std::move(look_ups));
 }
 
 void MetricsPage::append_api(const ServiceFacts& facts, const ApiMetrics& api) {

@@ -33,6 +33,14 @@ struct StoreMetrics {
   double oldest_job_seconds = 0;  // the age of the oldest job that is not done
 };
 
+struct ResolverMetrics {
+  std::uint64_t queries = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t stale = 0;
+  std::uint64_t failures = 0;
+  core::Histogram look_ups;
+};
+
 struct ProcessMetrics {
   double cpu_seconds = 0;
   double start_time = 0;  // seconds since 1970
@@ -65,6 +73,7 @@ struct ServiceMetrics {
   core::Histogram duration;
   std::vector<WorkerMetrics> workers;
   StoreMetrics store;
+  ResolverMetrics resolver;
   ApiMetrics api;
   ProcessMetrics process;
 };
@@ -90,6 +99,7 @@ class MetricsPage {
   void append_limits(const ServiceMetrics& service);
   void append_workers(const std::vector<WorkerMetrics>& workers);
   void append_store(const StoreMetrics& store);
+  void append_resolver(const ResolverMetrics& resolver);
   void append_api(const ServiceFacts& facts, const ApiMetrics& api);
   void append_kept(const ServiceFacts::Durability& durability);
   void append_process(const ProcessMetrics& process);

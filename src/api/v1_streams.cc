@@ -128,7 +128,8 @@ std::optional<Problem> get_stream(const V1Services& on, const Call& call, Reply&
   if (!view)
     return Problem{
         ProblemType::not_found, "port " + std::to_string(*port) + " has no stream", {}, {}};
-  reply.send_tagged(*conditions, tag_of(view->stream), stream_json(*view));
+  reply.send_tagged(*conditions, tag_of(view->stream),
+                    stream_detail_json(*view, on.sessions.resolution(view->stream.spec.backend)));
   return std::nullopt;
 }
 

@@ -145,6 +145,15 @@ bool parse_api_auth(std::string_view text, Settings& into) {
   return false;
 }
 
+bool parse_resolver(std::string_view text, Settings& into) {
+  for (const Resolver resolver : {Resolver::dns, Resolver::system}) {
+    if (text != to_string(resolver)) continue;
+    into.resolver = resolver;
+    return true;
+  }
+  return false;
+}
+
 // A name that stands in a Host header, or an address without brackets.
 bool is_host(std::string_view text) {
   return base::is_ip_literal(text) || (text.find(':') == std::string_view::npos &&
@@ -183,7 +192,7 @@ bool parse_insecure(std::string_view text, Settings& into) {
   return true;
 }
 
-constexpr std::array<Setting, 22> kTable{{
+constexpr std::array<Setting, 25> kTable{{
     {"port_range", "PORTS",
      "ports and inclusive ranges from 1 to 65535, separated by commas, as in "
      "9000-9009,10000-10999",
@@ -225,6 +234,19 @@ constexpr std::array<Setting, 22> kTable{{
      "how long a backend may take to answer a connect",
      parse_duration<&Settings::connect_timeout, false, 100, 5 * kMinute>,
      print_duration<&Settings::connect_timeout>},
+    {"resolver", "WHICH",
+     "dns, which is the hosts file and DNS, or system, which is getaddrinfo with the modules of "
+     "nsswitch.conf",
+     "what resolves the names of backends", parse_resolver,
+     [](const Settings& from) { return std::string(to_string(from.resolver)); }},
+    {"resolve_timeout", "DURATION", "a duration from 100ms to 5m, as in 500ms or 5s",
+     "how long the look-up of a backend's name may take",
+     parse_duration<&Settings::resolve_timeout, false, 100, 5 * kMinute>,
+     print_duration<&Settings::resolve_timeout>},
+    {"resolve_stale", "DURATION", "0 for never, or a duration from 1s to 30d, as in 10m or 1h",
+     "how long addresses stay in use after their TTL while no DNS server answers",
+     parse_duration<&Settings::resolve_stale, true, kSecond, 30 * kDay>,
+     print_duration<&Settings::resolve_stale>},
     {"idle_timeout", "DURATION", "0 for none, or a duration from 1s to 30d, as in 90s or 2h",
      "ends sessions that carried nothing for so long",
      parse_duration<&Settings::idle_timeout, true, kSecond, 30 * kDay>,

@@ -14,6 +14,10 @@ std::string_view to_string(ApiAuth auth) {
   return "?";
 }
 
+std::string_view to_string(Resolver resolver) {
+  return resolver == Resolver::dns ? "dns" : "system";
+}
+
 core::PortRanges default_port_range() { return *core::PortRanges::parse("9000-9009"); }
 
 }  // namespace sc::config

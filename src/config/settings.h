@@ -26,6 +26,14 @@ core::PortRanges default_port_range();
 
 // Everything that an operator can set, with its default. A value; what each one takes, in words and
 // in code, stands in setting_table.cc.
+// Who resolves the names of backends.
+enum class Resolver : unsigned char {
+  dns,     // the service itself: the hosts file, then DNS
+  system,  // getaddrinfo(3), with the modules of nsswitch.conf(5)
+};
+
+std::string_view to_string(Resolver resolver);
+
 struct Settings {
   core::PortRanges port_range = default_port_range();
   std::string bind_address = "0.0.0.0";  // of the API; an IP literal
@@ -37,9 +45,12 @@ struct Settings {
   std::uint32_t max_sessions = 0;             // 0: as many as there are descriptors for
   std::uint32_t max_sessions_per_stream = 0;  // 0: no limit of its own
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
-  std::chrono::milliseconds idle_timeout{0};                       // 0: none
-  std::chrono::milliseconds session_lifetime{0};                   // 0: no limit
-  std::chrono::milliseconds keepalive = std::chrono::seconds(60);  // whole seconds; 0: off
+  Resolver resolver = Resolver::dns;
+  std::chrono::milliseconds resolve_timeout = std::chrono::seconds(5);
+  std::chrono::milliseconds resolve_stale = std::chrono::hours(1);  // 0: none
+  std::chrono::milliseconds idle_timeout{0};                        // 0: none
+  std::chrono::milliseconds session_lifetime{0};                    // 0: no limit
+  std::chrono::milliseconds keepalive = std::chrono::seconds(60);   // whole seconds; 0: off
   std::chrono::milliseconds drain_timeout = std::chrono::seconds(10);
   std::chrono::milliseconds durable_after{1000};  // 0: from the start
   base::log::Level log_level = base::log::Level::info;

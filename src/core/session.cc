@@ -81,8 +81,6 @@ std::string refused(const EndedSession& session) {
 
 std::string unanswered(const EndedSession& session) {
   const std::string within = " within " + in_words(session.ended_after);
-  if (session.phase == SessionPhase::resolve)
-    return "the name of " + backend_of(session) + " was not resolved" + within;
   return backend_of(session) + " did not answer" + within +
          others(session.tried, session.tried.size());
 }
@@ -110,7 +108,7 @@ std::string why(const EndedSession& session) {
     case EndReason::backend_timeout:
       return unanswered(session);
     case EndReason::backend_unresolved:
-      return "the name of " + backend_of(session) + " has no address" +
+      return "cannot resolve " + session.backend.host +
              (session.detail.empty() ? "" : ": " + session.detail);
     case EndReason::idle_timeout:
       return "no byte moved for as long as idle_timeout allows; ended after " + age;

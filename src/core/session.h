@@ -134,6 +134,19 @@ struct SessionNews {
   std::uint64_t missed = 0;  // notes that were dropped
 };
 
+// What the resolver knows of a backend's name, at one moment.
+struct Resolution {
+  std::string name;
+  std::string source;                            // `dns`, `hosts`, ...; empty: no answer yet
+  std::vector<std::string> addresses;            // without port, in the order of trying
+  std::optional<std::chrono::milliseconds> age;  // of the addresses; nullopt: there are none
+  std::optional<std::chrono::seconds> ttl;       // nullopt: they have none
+  bool is_stale = false;                         // used past their TTL, as no server answers
+  std::string failure;                           // of the latest look-up; empty: it did not fail
+  std::optional<base::WallTime> failed_at;       // the latest look-up that failed
+  std::string last_failure;                      // its cause
+};
+
 // How a backend was reached, or not.
 struct CheckReport {
   bool is_reachable = false;
@@ -142,6 +155,7 @@ struct CheckReport {
   std::string trouble;                                      // why not, for a person to read
   std::optional<std::chrono::microseconds> resolved_after;  // only where a name was looked up
   std::vector<std::string> addresses;                       // what it was resolved to
+  std::optional<Resolution> resolution;                     // nullopt: the backend is an IP literal
   std::vector<DialAttempt> tried;
   std::chrono::microseconds took{0};
 };

@@ -30,6 +30,9 @@ class SessionBook {
   // first, at most kMostFailures; fewer where very many streams have them. At once.
   virtual std::vector<EndedSession> failures(std::uint16_t port) const = 0;
 
+  // What is known of the backend's name; nullopt: it is an IP literal. At once, and asks no server.
+  virtual std::optional<Resolution> resolution(const Backend& backend) = 0;
+
   // From now on `what` is remembered for take_news(). Asked for by whoever has watchers; costs each
   // session a little.
   enum class Watch : unsigned char { nothing, failures, sessions };

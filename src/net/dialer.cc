@@ -12,6 +12,14 @@
 namespace sc::net {
 namespace {
 
+// A look-up that begins again because resolv.conf has changed may take a second more.
+constexpr std::chrono::milliseconds kResolverSlack{3000};
+
+DialFailure to_failure(const NameAnswer& answer) {
+  return answer.failure == NameAnswer::Failure::exhausted ? DialFailure::exhausted
+                                                          : DialFailure::unresolved;
+}
+
 // May the kernel pick this port as a source? Read once: net.ipv4.ip_local_port_range is set at
 // boot, if ever. Without an answer: yes, which costs a getsockname(2) and no more.
 bool is_ephemeral(std::uint16_t port) {
@@ -78,18 +86,11 @@ Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& optio
       on_done_(std::move(on_done)),
       given_(std::move(socket)),
       attempt_due_(loop, [this] { on_attempt_due(); }),
-      deadline_(loop, [this] {
-        fail(DialFailure::timeout,
-             "no answer within " + base::format_duration(options_.timeout) +
-                 (last_failure_.empty() ? "" : "; " + last_failure_),
-             0);
-      }) {
-  deadline_.start(options_.timeout);
-  if (auto literal = Address::parse_ip(target_.host, target_.port)) {
-    addresses_.push_back(*literal);
-    start_next();
+      deadline_(loop, [this] { on_deadline(); }) {
+  if (base::is_ip_literal(target_.host)) {
+    start_with_literal();
   } else {
-    assert(!given_);
+    assert(!given_ && options_.resolver != nullptr);
     start_lookup();
   }
 }
@@ -99,40 +100,56 @@ Dialer::~Dialer() {
   if (given_) end_connection(given_.get());
 }
 
-void Dialer::start_lookup() {
-  trace_.is_resolving = true;
-  try {
-    lookup_.emplace(loop_, target_.host, [this](base::Result<loop::Lookup::Addresses> found) {
-      on_addresses(std::move(found));
-    });
-  } catch (const std::runtime_error& failure) {  // out of memory, or a name that is none
-    note_failure(DialFailure::exhausted, failure.what(), 0);
-    attempt_due_.start(std::chrono::milliseconds{0});  // told a turn later
+// A zone that is no interface of this host now (RFC 4007 section 11) is all that can be wrong.
+void Dialer::start_with_literal() {
+  deadline_.start(options_.timeout);
+  if (auto literal = Address::parse_ip(target_.host, target_.port)) {
+    addresses_.push_back(*literal);
+    start_next();
+    return;
   }
+  note_failure(DialFailure::refused,
+               "this host has no interface " + target_.host.substr(target_.host.find('%') + 1),
+               ENODEV);
+  attempt_due_.start(std::chrono::milliseconds{0});  // reported a turn later
 }
 
-void Dialer::on_addresses(base::Result<loop::Lookup::Addresses> found) {
+void Dialer::start_lookup() {
+  if (!options_.name) options_.name = options_.resolver->resolver().name(target_.host);
+  trace_.is_resolving = true;
+  if (const auto answer = options_.resolver->find(*options_.name)) {
+    if (answer->failure == NameAnswer::Failure::none) return on_answer(*answer);
+    trace_.resolved_at = std::chrono::steady_clock::now();
+    note_failure(to_failure(*answer), answer->message, 0);
+    attempt_due_.start(std::chrono::milliseconds{0});  // reported a turn later
+    return;
+  }
+  // The resolver keeps to its limit by itself, unless its thread stands still.
+  deadline_.start(options_.resolver->resolver().options().timeout + kResolverSlack);
+  lookup_.emplace(*options_.resolver, options_.name,
+                  [this](const std::shared_ptr<const NameAnswer>& answer) { on_answer(*answer); });
+}
+
+void Dialer::on_answer(const NameAnswer& answer) {
   trace_.resolved_at = std::chrono::steady_clock::now();
-  if (!found) {
-    fail(DialFailure::unresolved, found.error().message, 0);
-    return;
-  }
-  std::vector<Address> addresses;
-  for (const sockaddr_storage& raw : *found) {
-    const bool v6 = raw.ss_family == AF_INET6;
-    if (!v6 && raw.ss_family != AF_INET) continue;
-    Address address(reinterpret_cast<const sockaddr*>(&raw),
-                    v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in));
-    address.set_port(target_.port);
-    addresses.push_back(address);
-  }
-  addresses_ = interleave_families(addresses);
-  if (addresses_.empty()) {
-    fail(DialFailure::unresolved, "the name has no address", 0);
-    return;
-  }
+  if (answer.failure != NameAnswer::Failure::none)
+    return fail(to_failure(answer), answer.message, 0);
+  addresses_ = interleave_families(answer.addresses);
+  for (Address& address : addresses_) address.set_port(target_.port);
   trace_.is_resolving = false;
+  deadline_.start(options_.timeout);
   start_next();
+}
+
+void Dialer::on_deadline() {
+  if (trace_.is_resolving) {
+    fail(DialFailure::exhausted, "the resolver's thread does not answer", 0);
+    return;
+  }
+  fail(DialFailure::timeout,
+       "no answer within " + base::format_duration(options_.timeout) +
+           (last_failure_.empty() ? "" : "; " + last_failure_),
+       0);
 }
 
 // Starts attempts until one is under way; one that fails at once (no route to that family, say)
@@ -281,6 +298,11 @@ DialTrace Dialer::take_trace() {
 }
 
 void Dialer::fail(DialFailure failure, std::string why, int error) {
+  if (trace_.is_resolving) {
+    std::string message = "cannot resolve " + target_.host + ": " + why;
+    finish({std::nullopt, {failure, std::move(message), std::move(why), error}, {}});
+    return;
+  }
   const std::string backend = base::to_string(target_) + ": ";
   // Of an address that is no name, the cause begins with it.
   std::string message = "backend " + (why.starts_with(backend) ? why : backend + why);

@@ -10,7 +10,6 @@
 #include "base/callback.h"
 #include "base/fd.h"
 #include "base/text.h"
-#include "loop/lookup.h"
 #include "loop/loop.h"
 #include "loop/poll.h"
 #include "loop/timer.h"
@@ -18,6 +17,7 @@
 #include "net/attempt_budget.h"
 #include "net/dial_trace.h"
 #include "net/own_paths.h"
+#include "net/resolver/resolver_client.h"
 #include "net/socket.h"
 
 namespace sc::net {
@@ -49,7 +49,7 @@ struct DialError {
 };
 
 struct DialOptions {
-  std::chrono::milliseconds timeout{5000};  // look-up and all attempts together
+  std::chrono::milliseconds timeout{5000};  // all attempts together, from the time of the addresses
   // Ports of this host that are not dialled: of what trusts who asks from there. Without `paths`
   // they are denied at loopback and wildcard addresses alone. What it points to outlives the
   // dialer.
@@ -64,12 +64,17 @@ struct DialOptions {
   // If it refuses a further attempt, the dialer asks again after kAttemptDelay. nullptr: attempts
   // have no limit.
   AttemptBudget* budget = nullptr;
+  // Who looks names up; it outlives the dialer. null: every target is an IP literal.
+  ResolverClient* resolver = nullptr;
+  // The target's host; null: the resolver finds it, which costs a lock and a search.
+  std::shared_ptr<Name> name;
 };
 
-// host:port -> a connected socket. All addresses of a name are tried, IPv6 and IPv4 in turns; the
-// next one starts when one fails, or beside it after kAttemptDelay, and the first that connects
-// wins (RFC 8305, with its recommended delay). Starts when made; on_done comes later, at most once;
-// destruction cancels. Loop's thread only.
+// host:port -> a connected socket. A name whose answer is cached costs no turn of the loop; the
+// look-up has the resolver's time limit, the connection its own. All addresses of a name are tried,
+// IPv6 and IPv4 in turns; the next one starts when one fails, or beside it after kAttemptDelay, and
+// the first that connects wins (RFC 8305, with its recommended delay). Starts when made; on_done
+// comes later, at most once; destruction cancels. Loop's thread only.
 //
 // `socket`: of make_socket(), for a target that is no name, which is then dialled by it alone.
 // Somebody else may have a copy of it or know its number, so where it does not come to a connection
@@ -104,8 +109,10 @@ class Dialer {
   };
   using Use = std::unique_ptr<AttemptBudget, EndUse>;  // of one attempt; null: it needs none
 
+  void start_with_literal();
   void start_lookup();
-  void on_addresses(base::Result<loop::Lookup::Addresses> found);
+  void on_answer(const NameAnswer& answer);
+  void on_deadline();
   void on_attempt_due();
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();
@@ -123,7 +130,7 @@ class Dialer {
   DialOptions options_;
   OnDone on_done_;
   base::Fd given_;  // until it has connected
-  std::optional<loop::Lookup> lookup_;
+  std::optional<Lookup> lookup_;
   std::vector<Address> addresses_;
   std::size_t next_ = 0;
   std::string last_failure_;

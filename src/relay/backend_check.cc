@@ -5,20 +5,31 @@
 #include "relay/session_end.h"
 
 namespace sc::relay {
-namespace {
-
-net::DialOptions tracing(net::DialOptions options) {
-  options.traces_all = true;
-  return options;
+core::Resolution to_resolution(const net::Name& name, const base::Clock& clock) {
+  core::Resolution told;
+  told.name = name.text();
+  if (const auto failure = name.last_failure()) {
+    told.failed_at = failure->at;
+    told.last_failure = failure->message;
+  }
+  const auto answer = name.answer();
+  if (!answer) return told;
+  told.source = to_string(answer->source);
+  told.failure = answer->message;
+  if (answer->addresses.empty()) return told;
+  for (const net::Address& address : answer->addresses) told.addresses.push_back(address.ip());
+  told.age = std::chrono::floor<std::chrono::milliseconds>(clock.steady() - answer->answered_at);
+  if (answer->ttl.count() > 0) told.ttl = answer->ttl;
+  told.is_stale = answer->is_stale;
+  return told;
 }
-
-}  // namespace
 
 BackendCheck::BackendCheck(loop::Loop& loop, const core::Backend& backend, net::DialOptions options,
                            OnDone on_done)
     : started_(std::chrono::steady_clock::now()),
+      name_(options.name),
       on_done_(std::move(on_done)),
-      dialer_(loop, backend, tracing(options),
+      dialer_(loop, backend, options,
               [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }) {}
 
 void BackendCheck::on_outcome(net::Dialer::Outcome outcome) {
@@ -40,6 +51,7 @@ void BackendCheck::on_outcome(net::Dialer::Outcome outcome) {
     for (const net::Address& address : dialer_.addresses())
       report.addresses.push_back(address.to_string());
   }
+  if (name_) report.resolution = to_resolution(*name_, base::SystemClock());
   report.tried = to_told(outcome.trace.tried);
   report.took = after(std::chrono::steady_clock::now());
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after

@@ -132,7 +132,9 @@ void Session::start_dialing(base::Fd socket) {
                        false,
                        options_.paths,
                        {stream_.spec->port, via_},
-                       options_.budget},
+                       options_.budget,
+                       options_.resolver,
+                       stream_.spec->name},
       [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }, std::move(socket));
 }
 

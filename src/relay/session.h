@@ -37,6 +37,8 @@ struct SessionOptions {
   // Set by the pool; they outlive the sessions.
   net::OwnPaths* paths = nullptr;
   net::AttemptBudget* budget = nullptr;
+  // Of the worker's loop. null: every backend is an IP literal.
+  net::ResolverClient* resolver = nullptr;
 };
 
 // One client's way through a stream: dials the backend, then relays until both sides are done.

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/stream.h"
+#include "net/resolver/name.h"
 #include "relay/counters.h"
 
 namespace sc::relay {
@@ -24,6 +25,7 @@ struct SessionSpec {
   sa_family_t backend_family = AF_UNSPEC;             // of the backend's address; a name has none
   std::int64_t created_at = 0;                        // of the stream, ms since 1970
   std::optional<std::chrono::milliseconds> lifetime;  // as idle_timeout
+  std::shared_ptr<net::Name> name;                    // the backend's; null: it is an IP literal
 };
 
 // A stream as the workers see it. The spec is replaced as a whole when the stream changes; sessions

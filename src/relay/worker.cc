@@ -46,6 +46,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
       keeper_(vault != nullptr ? &vault->keeper(index) : nullptr),
       peers_(peers),
       report_(std::move(report)),
+      names_(loop_, common.resolver),
       buffer_(Pump::kBuffer),
       pipes_(&admission_, keeper_),
       listeners_(loop_, admission_, vault != nullptr,
@@ -60,6 +61,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
         std::visit([this](auto&& each) { handle(std::forward<decltype(each)>(each)); },
                    std::move(command));
       }) {
+  options_.resolver = &names_;
   // Whoever changed a stream may have been answered, and a client sent by them, while the change is
   // in the inbox still: it goes first (see net::Acceptor::OnAccept).
   loop_.set_first([this] { inbox_.deliver(); });

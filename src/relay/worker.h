@@ -21,6 +21,7 @@
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
+#include "net/resolver/resolver_client.h"
 #include "relay/admission.h"
 #include "relay/chronicle.h"
 #include "relay/listeners.h"
@@ -140,8 +141,12 @@ struct SessionKilled {
   std::uint64_t number = 0;
   std::optional<core::EndedSession> ended;  // likewise
 };
-using WorkerEvent = std::variant<ListenerClosed, BackendNote, AcceptingStopped, Drained, HandedOver,
-                                 SessionsListed, SessionLookedUp, SessionKilled, Probed>;
+struct ResolverTrouble {  // an empty text: it is over
+  std::string trouble;
+};
+using WorkerEvent =
+    std::variant<ResolverTrouble, ListenerClosed, BackendNote, AcceptingStopped, Drained,
+                 HandedOver, SessionsListed, SessionLookedUp, SessionKilled, Probed>;
 
 // What all workers share, beside their peers. Outlives them; any thread.
 struct Common {
@@ -149,6 +154,7 @@ struct Common {
   std::atomic<std::uint64_t> unkept{0};          // sessions that a vault would have kept; relaxed
   std::atomic<core::SessionId> last_session{0};  // of all, without the worker's part; relaxed
   Records records;
+  net::Resolver& resolver;
 };
 
 // A thread with a loop of its own, its listeners and its sessions. Made, started, joined and
@@ -226,7 +232,7 @@ class Worker {
   void report_if_drained();
 
   const std::size_t index_;
-  const SessionOptions options_;
+  SessionOptions options_;         // set when this is made
   Common& common_;                 // any thread
   Admission& admission_;           // likewise
   handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
@@ -236,6 +242,7 @@ class Worker {
 
   // This worker's thread only, once it runs.
   loop::Loop loop_;
+  net::ResolverClient names_;
   std::vector<std::byte> buffer_;
   PipePool pipes_;
   std::optional<handoff::CopyPlace> copies_;  // of kept sessions

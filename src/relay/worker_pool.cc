@@ -51,6 +51,9 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
                  [this] {
                    for (const auto& worker : workers_) worker->send(LookForRoom{});
                  }),
+      resolver_(options.resolver, clock_,
+                [this](std::string trouble) { inbox_.send(ResolverTrouble{std::move(trouble)}); }),
+      names_(control, resolver_),
       inbox_(control, [this](WorkerEvent event) {
         std::visit(
             [this](auto& each) {
@@ -87,6 +90,7 @@ WorkerPool::~WorkerPool() { shutdown(); }
 void WorkerPool::shutdown() {
   for (const auto& worker : workers_) worker->send(Shutdown{});
   for (const auto& worker : workers_) worker->join();  // all, before one of them is destroyed
+  resolver_.stop();
 }
 
 base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
@@ -159,7 +163,9 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::Wa
   active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
       SessionSpec{spec.port, spec.backend, spec.connect_timeout, spec.idle_timeout, spec.durable,
-                  family_of(spec.backend), created_at.time_since_epoch().count(), spec.lifetime});
+                  family_of(spec.backend), created_at.time_since_epoch().count(), spec.lifetime,
+                  resolver_.name(spec.backend.host)});
+  if (active.spec->name) resolver_.look_ahead(active.spec->name);
 }
 
 void WorkerPool::change(const core::StreamSpec& spec) {
@@ -241,6 +247,12 @@ std::vector<core::EndedSession> WorkerPool::failures(std::uint16_t port) const {
   return past_.failures(port, counters(port).get());
 }
 
+std::optional<core::Resolution> WorkerPool::resolution(const core::Backend& backend) {
+  const auto name = resolver_.name(backend.host);
+  if (!name) return std::nullopt;
+  return to_resolution(*name, clock_);
+}
+
 void WorkerPool::watch(Watch what) { common_.records.feed.watch(what); }
 
 core::SessionNews WorkerPool::take_news() { return common_.records.feed.take(); }
@@ -250,10 +262,12 @@ void WorkerPool::check(const core::StreamSpec& spec,
   const std::uint64_t number = next_check_++;
   net::DialOptions options{spec.connect_timeout.value_or(options_.session.connect_timeout),
                            options_.session.denied_ports,
-                           false,
+                           true,
                            &paths_,
                            {spec.port, nullptr},
-                           &admission_};
+                           &admission_,
+                           &names_,
+                           resolver_.name(spec.backend.host)};
   checks_.emplace(number, std::make_unique<BackendCheck>(control_, spec.backend, options,
                                                          [this, number, done = std::move(on_done)](
                                                              core::CheckReport report) mutable {

@@ -21,6 +21,7 @@
 #include "net/address.h"
 #include "net/local_addresses.h"
 #include "net/own_paths.h"
+#include "net/resolver/resolver_client.h"
 #include "relay/backend_check.h"
 #include "relay/past_traffic.h"
 #include "relay/session_inquiries.h"
@@ -37,6 +38,7 @@ struct WorkerPoolOptions {
   std::optional<net::Address> listen_address;
   AdmissionLimits limits;
   core::LoggedSessions logged_sessions = core::LoggedSessions::none;
+  net::ResolverOptions resolver;
   // What keeps sessions and listeners for the next process, if anything does; outlives the pool,
   // and is for as many workers.
   handoff::Vault* vault = nullptr;
@@ -82,6 +84,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void kill(core::SessionId id,
             base::Callback<void(std::optional<core::EndedSession>)> on_done) override;
   std::vector<core::EndedSession> failures(std::uint16_t port) const override;
+  std::optional<core::Resolution> resolution(const core::Backend& backend) override;
   void watch(Watch what) override;
   core::SessionNews take_news() override;
   void check(const core::StreamSpec& spec,
@@ -107,6 +110,11 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   // Sessions that would have been kept, were there a vault.
   std::uint64_t unkept_sessions() const { return common_.unkept.load(std::memory_order_relaxed); }
   WorkerProbe& probe() { return probe_; }
+  net::Resolver& resolver() { return resolver_; }
+  // What is wrong with name resolution for all streams; an empty text: nothing any more.
+  void set_on_resolver_trouble(std::function<void(const std::string&)> on_trouble) {
+    on_resolver_trouble_ = std::move(on_trouble);
+  }
   const Admission& admission() const { return admission_; }
   net::OwnPaths& paths() { return paths_; }
   void set_logged_sessions(core::LoggedSessions which) {
@@ -137,7 +145,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   };
 
   void on_copies_due();
-  static void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
+  void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
   Active& find_or_add(std::uint16_t port);
   base::Result<base::Fd> listen(const core::StreamSpec& spec);
   std::optional<base::Fd> take_kept_listener(const core::StreamSpec& spec);
@@ -148,6 +156,9 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void handle(const AcceptingStopped& event);
   void handle(const Drained& event);
   void handle(const HandedOver& event);
+  void handle(const ResolverTrouble& event) {
+    if (on_resolver_trouble_) on_resolver_trouble_(event.trouble);
+  }
   void handle(const Probed& event) { probe_.note(event); }
 
   void expect_listeners(const std::map<std::uint16_t, const core::Stream*>& by_port);
@@ -158,6 +169,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   net::OwnPaths paths_{local_};  // outlives the workers and the checks
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
+  std::function<void(const std::string&)> on_resolver_trouble_;
   std::map<std::uint16_t, Active> active_;
   PastTraffic past_;
   std::map<std::uint64_t, Closing> closing_;  // by stream id
@@ -183,8 +195,11 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::vector<std::uint16_t> expected_;  // listeners, from inherit() to settle()
   SessionInquiries inquiries_{workers_};
   std::uint64_t next_check_ = 1;
-  Admission admission_;        // outlives the checks and the workers
-  Common common_{admission_};  // outlives the workers
+  Admission admission_;  // outlives the checks and the workers, as the next four do
+  const base::SystemClock clock_;
+  net::Resolver resolver_;     // stopped before its clients die
+  net::ResolverClient names_;  // of the control thread
+  Common common_{.admission = admission_, .resolver = resolver_};
   std::map<std::uint64_t, std::unique_ptr<BackendCheck>> checks_;  // under way
   loop::Mailbox<WorkerEvent> inbox_;  // outlives the workers, who send to it
   std::vector<std::unique_ptr<Worker>> workers_;

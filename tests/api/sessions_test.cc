@@ -153,7 +153,7 @@ TEST_CASE_METHOD(SessionsFixture,
 TEST_CASE_METHOD(SessionsFixture, "a check tells how the backend was reached, or why it was not") {
   core::CheckReport report;
   report.reason = core::EndReason::backend_unresolved;
-  report.trouble = "the name of backend db:2000 has no address";
+  report.trouble = "cannot resolve db: host not found";
   report.took = 12345us;
   sessions.report = report;
   const Answer answer = ask("POST", "/v1/streams/9000:check");
@@ -174,6 +174,33 @@ TEST_CASE_METHOD(SessionsFixture, "a check tells how the backend was reached, or
   CHECK(ask("POST", "/v1/streams/9000:check", "{}").status == 400);
   caller.role = core::Role::viewer;
   CHECK(ask("POST", "/v1/streams/9000:check").status == 403);
+}
+
+TEST_CASE_METHOD(SessionsFixture, "a stream alone shows what its backend's name was resolved to") {
+  CHECK(get("/v1/streams/9000")["resolution"].is_null());
+  CHECK_FALSE(get("/v1/streams")["streams"][0].contains("resolution"));
+  core::Resolution resolved;
+  resolved.name = "db";
+  resolved.source = "dns";
+  resolved.addresses = {"10.1.0.1", "2001:db8::1"};
+  resolved.age = 1500ms;
+  resolved.ttl = 60s;
+  resolved.is_stale = true;
+  resolved.failed_at = base::WallTime(1ms);
+  resolved.last_failure = "no DNS server answered";
+  sessions.resolved = resolved;
+  const json told = get("/v1/streams/9000")["resolution"];
+  CHECK(told == json{{"name", "db"},
+                     {"source", "dns"},
+                     {"addresses", {"10.1.0.1", "2001:db8::1"}},
+                     {"age_ms", 1500},
+                     {"ttl_s", 60},
+                     {"stale", true},
+                     {"failure", nullptr},
+                     {"last_failure_at", "1970-01-01T00:00:00.001Z"},
+                     {"last_failure", "no DNS server answered"}});
+  sessions.report.resolution = resolved;
+  CHECK(json::parse(ask("POST", "/v1/streams/9000:check").body)["resolution"] == told);
 }
 
 TEST_CASE_METHOD(SessionsFixture, "so many checks are made at a time, more have to wait") {

@@ -38,6 +38,9 @@ const std::vector<Text>& texts() {
       {"connect_timeout",
        {"100ms", "1500ms", "5s", "5m"},
        {"", "0", "99ms", "301s", "6m", "5", "-5s", "5 s"}},
+      {"resolver", {"dns", "system"}, {"", "DNS", "getaddrinfo", "true"}},
+      {"resolve_timeout", {"100ms", "1500ms", "5s", "5m"}, {"", "0", "99ms", "301s", "5", "-5s"}},
+      {"resolve_stale", {"0", "1s", "1h", "30d"}, {"", "999ms", "31d", "60", "never"}},
       {"idle_timeout", {"0", "1s", "90s", "30d"}, {"", "999ms", "31d", "721h", "60", "never"}},
       {"session_lifetime", {"0", "1s", "12h", "365d"}, {"", "999ms", "366d", "60", "never"}},
       {"keepalive",
@@ -110,6 +113,9 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK(defaults.state_directory == "/var/lib/stream-conductor");
   CHECK(defaults.workers == 0);
   CHECK(defaults.connect_timeout == 5s);
+  CHECK(defaults.resolver == Resolver::dns);
+  CHECK(defaults.resolve_timeout == 5s);
+  CHECK(defaults.resolve_stale == 1h);
   CHECK(defaults.idle_timeout == 0s);
   CHECK(defaults.session_lifetime == 0s);
   CHECK(defaults.history_keep == std::chrono::days(400));

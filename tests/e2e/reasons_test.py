@@ -118,7 +118,7 @@ class Provoking(V1Test):
         port = self.stream_to("nosuchhost.invalid:2000")
         self.assert_is_reset(port)
         return Expected(port, "backend_unresolved", "backend", "resolve", None,
-                        "the name of backend nosuchhost.invalid:2000 has no address")
+                        "cannot resolve nosuchhost.invalid: host not found")
 
     def idle_timeout(self):
         port = self.stream_to(self.backend(peers.echo).address, idle_timeout="1s")

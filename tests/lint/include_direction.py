@@ -28,6 +28,7 @@ MAY_INCLUDE = {
 }
 # How a library's header begins: the folders that may name it. main.cc and daemon.cc may not either.
 LIBRARIES = {
+    "ares": ["net"],
     "uv.h": ["loop"],
     "uv/": ["loop"],
     "SQLiteCpp/": ["store"],

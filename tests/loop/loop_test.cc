@@ -8,7 +8,6 @@
 
 #include <memory>
 
-#include "loop/lookup.h"
 #include "loop/mailbox.h"
 #include "loop/poll.h"
 #include "loop/signal.h"
@@ -76,7 +75,6 @@ TEST_CASE("a loop closes clean when all that was made on it is gone") {
     const loop::Signal signal(loop, SIGUSR1, [] {});
     loop::Mailbox<int> inbox(loop, [](int) {});
     inbox.send(1);
-    const loop::Lookup lookup(loop, "localhost", [](auto) {});
   }
   CHECK(fd_count() == before);
 }

@@ -5,6 +5,7 @@
 #include "support/catch.h"
 #include "support/fake_host.h"
 #include "support/loop_until.h"
+#include "support/system_resolver.h"
 #include "support/tcp_peer.h"
 
 namespace sc::test {
@@ -27,6 +28,7 @@ struct BudgetFixture {
     host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
     net::DialOptions options;
     options.budget = &budget;
+    options.resolver = &names.client;
     dialer.emplace(loop, base::HostPort{"two.test", port}, options,
                    [this](net::Dialer::Outcome told) { outcome = std::move(told); });
   }
@@ -37,6 +39,7 @@ struct BudgetFixture {
 
   loop::Loop loop;
   FakeHost host;
+  SystemResolver names{loop};
   FewAttempts budget;
   std::optional<net::Dialer::Outcome> outcome;
   std::optional<net::Dialer> dialer;

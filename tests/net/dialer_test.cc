@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "net/dial_fixture.h"
 #include "support/catch.h"
 #include "support/fake_host.h"
 #include "support/fd_count.h"
 #include "support/full_fd_table.h"
 #include "support/loop_until.h"
+#include "support/system_resolver.h"
 #include "support/tcp_peer.h"
 
 namespace sc::test {
@@ -27,52 +29,6 @@ using net::Address;
 using net::DialFailure;
 using net::DialTry;
 using namespace std::chrono_literals;
-
-// A listener whose backlog is full: the kernel drops further SYNs, so it never answers.
-struct SilentListener {
-  explicit SilentListener(const std::string& ip = "127.0.0.1", std::uint16_t port = 0)
-      : listener(ip, port, 0), only(TcpPeer::connect(listener.port(), ip)) {}
-  std::uint16_t port() const { return listener.port(); }
-
-  TcpListener listener;
-  TcpPeer only;
-};
-
-struct DialFixture {
-  void dial(const std::string& to, std::uint16_t port) {
-    dialer.emplace(loop, base::HostPort{to, port}, options, [this](net::Dialer::Outcome told) {
-      ++calls;
-      outcome = std::move(told);
-    });
-    CHECK(calls == 0);  // never from inside the constructor
-  }
-  bool finishes() {
-    const bool in_time = loop_until(loop, [&] { return calls > 0; });
-    turn(loop);
-    CHECK(calls <= 1);
-    return in_time;
-  }
-  void check_failed(DialFailure failure, const std::string& word) {
-    REQUIRE(finishes());
-    REQUIRE_FALSE(outcome.dialed);
-    CHECK(outcome.error.failure == failure);
-    CAPTURE(outcome.error.message);
-    CHECK(outcome.error.message.find(word) != std::string::npos);
-  }
-  std::string dialed_ip() {
-    REQUIRE(finishes());
-    CAPTURE(outcome.error.message);
-    REQUIRE(outcome.dialed);
-    return outcome.dialed->address.ip();
-  }
-
-  loop::Loop loop;
-  FakeHost host;
-  net::DialOptions options;
-  int calls = 0;
-  net::Dialer::Outcome outcome;
-  std::optional<net::Dialer> dialer;
-};
 
 TEST_CASE_METHOD(DialFixture, "an address is dialed and the socket works") {
   TcpListener listener;
@@ -96,21 +52,6 @@ TEST_CASE_METHOD(DialFixture, "a refused address fails as refused, naming backen
 TEST_CASE_METHOD(DialFixture, "an address that the host refuses at once fails a turn later") {
   dial("255.255.255.255", 9);
   check_failed(DialFailure::refused, "255.255.255.255:9");
-}
-
-TEST_CASE_METHOD(DialFixture, "a name is looked up and dialed") {
-  TcpListener listener;
-  dial("localhost", listener.port());
-  REQUIRE(finishes());
-  REQUIRE(outcome.dialed);
-  CHECK(outcome.dialed->address.is_loopback());
-  CHECK_NOTHROW(listener.accept());
-}
-
-TEST_CASE_METHOD(DialFixture, "a name that does not resolve fails as unresolved, naming it") {
-  host.add_name("nobody.test", {});
-  dial("nobody.test", 80);
-  check_failed(DialFailure::unresolved, "nobody.test:80");
 }
 
 TEST_CASE_METHOD(DialFixture, "when the first address refuses the next one is tried at once") {
@@ -192,14 +133,6 @@ TEST_CASE_METHOD(DialFixture, "a timeout tells what the other addresses said") {
   dial("two.test", silent.port());
   check_failed(DialFailure::timeout, "ECONNREFUSED");
   CHECK(outcome.error.error == 0);  // that was the other one's
-}
-
-TEST_CASE_METHOD(DialFixture, "the time for the look-up counts") {
-  host.hang_name("slow.test");
-  options.timeout = 50ms;
-  dial("slow.test", 80);
-  check_failed(DialFailure::timeout, "slow.test:80");
-  host.answer_names();
 }
 
 TEST_CASE_METHOD(DialFixture, "out of descriptors a dial fails as exhausted") {
@@ -307,8 +240,9 @@ TEST_CASE_METHOD(DialFixture, "what is under way can be asked for, and counts as
   dial("slow.test", 80);
   CHECK(dialer->take_trace().is_resolving);
   dialer.reset();
+  host.forget_name("slow.test");  // no server is asked for it
   host.answer_names();
-  REQUIRE(loop_until(loop, [&] { return loop::Lookup::in_flight() == 0; }));
+  REQUIRE(loop_until_seen(loop, [] { return !net::Resolver::is_busy(); }));
 }
 
 TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it connects says nothing, leaves nothing") {
@@ -403,18 +337,6 @@ TEST_CASE_METHOD(GivenFixture, "a given socket that fails stays open as long as 
   dialer.reset();
   CHECK(::fcntl(given, F_GETFD) < 0);
   CHECK(net::is_closed(copy.get()));
-}
-
-TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it looks up says nothing, leaves nothing") {
-  host.hang_name("slow.test");
-  const std::size_t before = fd_count();
-  dial("slow.test", 80);
-  turn(loop);
-  dialer.reset();
-  CHECK(fd_count() == before);
-  host.answer_names();
-  REQUIRE(loop_until(loop, [&] { return loop::Lookup::in_flight() == 0; }));
-  CHECK(calls == 0);
 }
 
 TEST_CASE_METHOD(DialFixture, "a dialer destroyed right after a failure at once says nothing") {

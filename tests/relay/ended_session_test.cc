@@ -152,17 +152,15 @@ TEST_CASE_METHOD(EndedFixture, "backend_timeout: nobody answered in time") {
                "backend 127.0.0.1:" + std::to_string(silent.port()) + " did not answer within ");
 }
 
-TEST_CASE_METHOD(EndedFixture, "backend_timeout: the name was not resolved in time") {
-  options.connect_timeout = 50ms;
+TEST_CASE_METHOD(EndedFixture, "backend_unresolved: the name was not resolved in time") {
   host.hang_name("slow.test");
   start("slow.test", 1);
   const core::EndedSession& end = ended();
   host.answer_names();
-  CHECK(end.reason == EndReason::backend_timeout);
+  CHECK(end.reason == EndReason::backend_unresolved);
   CHECK(end.phase == SessionPhase::resolve);
-  CHECK_FALSE(end.resolved_after);
   CHECK(end.tried.empty());
-  check_begins(end, "the name of backend slow.test:1 was not resolved within ");
+  check_begins(end, "cannot resolve slow.test: the system's resolver did not answer within 50ms");
 }
 
 TEST_CASE_METHOD(EndedFixture, "backend_unresolved: the name is not known") {
@@ -172,7 +170,7 @@ TEST_CASE_METHOD(EndedFixture, "backend_unresolved: the name is not known") {
   CHECK(end.reason == EndReason::backend_unresolved);
   CHECK(end.phase == SessionPhase::resolve);
   CHECK_FALSE(end.detail.empty());  // the resolver's words
-  check_begins(end, "the name of backend nobody.test:1 has no address: " + end.detail);
+  check_begins(end, "cannot resolve nobody.test: " + end.detail);
 }
 
 TEST_CASE_METHOD(EndedFixture, "idle_timeout: no byte moved for too long") {
@@ -191,7 +189,7 @@ TEST_CASE_METHOD(EndedFixture, "lifetime: a session ends, by a reset, when it is
     options.lifetime = 1h;
     spec.lifetime = 60ms;
   } else {
-    options.lifetime = 60ms;
+    options.lifetime = 30ms;  // before the look-up's limit
   }
   if (is_reached) {
     relay();
@@ -205,7 +203,7 @@ TEST_CASE_METHOD(EndedFixture, "lifetime: a session ends, by a reset, when it is
   host.answer_names();
   CHECK(end.reason == EndReason::lifetime);
   CHECK(end.phase == (is_reached ? SessionPhase::relay : SessionPhase::resolve));
-  CHECK(end.ended_after >= 60ms);
+  CHECK(end.ended_after >= (is_reached ? 60ms : 30ms));
   CHECK(client_is_reset());
   check_begins(end, "it was as old as lifetime allows: ");
 }

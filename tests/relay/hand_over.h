@@ -12,6 +12,7 @@
 #include "relay/worker_pool.h"
 #include "support/catch.h"
 #include "support/fake_fd_store.h"
+#include "support/system_resolver.h"
 
 namespace sc::test {
 
@@ -54,7 +55,10 @@ struct HandOverFixture {
   FakeFdStore manager;
   relay::WorkerPoolOptions options{2,
                                    {std::chrono::seconds(2), {}, {}, std::chrono::milliseconds(0)},
-                                   *net::Address::parse_ip("127.0.0.1", 0)};
+                                   *net::Address::parse_ip("127.0.0.1", 0),
+                                   {},
+                                   core::LoggedSessions::none,
+                                   SystemResolver::options()};
   base::Fd backend = listen_on_loopback();
   StoppedClock clock;
   std::vector<core::Stream> rows;

@@ -9,6 +9,7 @@
 #include "relay/tcp_pair.h"
 #include "relay/worker_pool.h"
 #include "support/catch.h"
+#include "support/system_resolver.h"
 
 namespace sc::test {
 
@@ -33,8 +34,10 @@ struct PoolFixture : LoopFixture {
   std::vector<std::string> notes;
   relay::WorkerPool pool{
       control,
-      relay::WorkerPoolOptions{
-          2, {std::chrono::seconds(2), {}, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
+      relay::WorkerPoolOptions{.workers = 2,
+                               .session = {std::chrono::seconds(2), {}, {}},
+                               .listen_address = *net::Address::parse_ip("127.0.0.1", 0),
+                               .resolver = SystemResolver::options()},
       [this](std::uint16_t port, const std::string& trouble) {
         notes.push_back(std::to_string(port) + ": " + trouble);
       }};

@@ -11,6 +11,7 @@
 #include "support/catch.h"
 #include "support/fake_host.h"
 #include "support/full_fd_table.h"
+#include "support/system_resolver.h"
 
 namespace sc::test {
 
@@ -18,6 +19,7 @@ namespace sc::test {
 // unless `keep` is set.
 struct SessionFixture : LoopFixture {
   FakeHost host;
+  SystemResolver names{loop, std::chrono::milliseconds(50)};
   relay::PipePool pipes;
   std::vector<std::byte> buffer{relay::Pump::kBuffer};
   relay::SessionOptions options;
@@ -41,6 +43,7 @@ struct SessionFixture : LoopFixture {
     relay::StreamContext stream;
     stream.id = 1;
     spec.backend = {host_name, port};
+    options.resolver = &names.client;
     stream.spec = std::make_shared<const relay::SessionSpec>(spec);
     stream.counters = counters;
     std::optional<FullFdTable> full;

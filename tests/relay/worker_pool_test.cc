@@ -457,7 +457,7 @@ TEST_CASE("a host without threads for all workers ends those that run, and says 
   const int allowed = GENERATE(0, 1, 3);
   FakeHost host;
   loop::Loop control;
-  host.refuse_threads_after(allowed);
+  host.refuse_threads_after(1 + allowed);  // the resolver has one
   CHECK_THROWS_WITH(
       relay::WorkerPool(control, relay::WorkerPoolOptions{4, {}, {}}, [](auto, const auto&) {}),
       "the host gives no thread for worker " + std::to_string(allowed) +

@@ -26,11 +26,14 @@ struct Workers {
   ~Workers() {
     for (const auto& worker : all) worker->send(relay::Shutdown{});
     for (const auto& worker : all) worker->join();
+    resolver.stop();
   }
 
   loop::Loop control;
   relay::Admission admission{{}, [] {}};
-  relay::Common common{admission};
+  base::SystemClock clock;
+  net::Resolver resolver{{}, clock};
+  relay::Common common{.admission = admission, .resolver = resolver};
   std::vector<Probed> answers;
   std::vector<std::unique_ptr<relay::Worker>> all;
   relay::WorkerProbe probe{all};

@@ -39,6 +39,9 @@ class FakeSessionBook final : public core::SessionBook {
     on_done(std::move(ended));
   }
   std::vector<core::EndedSession> failures(std::uint16_t /*port*/) const override { return failed; }
+  std::optional<core::Resolution> resolution(const core::Backend& /*backend*/) override {
+    return resolved;
+  }
   void watch(Watch what) override { watched.push_back(what); }
   core::SessionNews take_news() override {
     ++asked;
@@ -55,6 +58,7 @@ class FakeSessionBook final : public core::SessionBook {
   std::optional<core::SocketFacts> client_socket;  // of each
   std::vector<core::DialAttempt> tried;            // likewise
   std::vector<core::EndedSession> failed;          // of any stream
+  std::optional<core::Resolution> resolved;        // any backend's name
   core::CheckReport report;                        // of any backend
   bool holds_checks = false;                       // until the test answers
   std::vector<base::Callback<void(core::CheckReport)>> checks;

@@ -6,6 +6,13 @@ import {triedList} from "./past.js";
 
 const kPatience = 120000;  // ms: as long as the longest connect time-out that is of use
 
+// How old the addresses are, and for how long they are good.
+function ageOf(resolution) {
+  if (resolution?.age_ms === null || resolution?.age_ms === undefined || resolution.ttl_s === null) return "";
+  const stale = resolution.stale ? ", stale because no DNS server answers" : "";
+  return ` (${duration(resolution.age_ms)} old, TTL ${resolution.ttl_s} s${stale})`;
+}
+
 export class CheckPanel {
   constructor(port) {
     this.port = port;
@@ -37,7 +44,7 @@ export class CheckPanel {
     const steps = [];
     if (told.resolved_after_ms !== null && told.resolved_after_ms !== undefined)
       steps.push(el("li", {}, `the name was looked up in ${duration(told.resolved_after_ms)}: `,
-                    el("code", {}, (told.addresses ?? []).join(", ") || "no address")));
+                    el("code", {}, (told.addresses ?? []).join(", ") || "no address"), ageOf(told.resolution)));
     if (told.tried?.length)
       steps.push(el("li", {}, "addresses tried:", triedList(told.tried)));
     return [
