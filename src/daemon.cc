@@ -228,8 +228,6 @@ void Daemon::listen_to_signals() {
 
 Daemon::~Daemon() = default;
 
-bool Daemon::waits_for_resolver() { return net::Resolver::is_busy(); }
-
 base::Result<void> Daemon::run() {
   if (auto started = start_streams(); !started) return started.error();
   loop_.run();

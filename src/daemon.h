@@ -82,7 +82,7 @@ class Daemon {
   bool store_hangs() const { return store_hangs_; }
 
   // Look-ups that cannot be interrupted still run; destroying the Daemon would wait for them.
-  static bool waits_for_resolver();
+  static bool waits_for_resolver() { return net::Resolver::is_busy(); }
 
  private:
   enum class Phase : unsigned char {
