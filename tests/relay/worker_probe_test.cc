@@ -25,7 +25,7 @@ struct Workers {
   }
   ~Workers() {
     for (const auto& worker : all) worker->send(relay::Shutdown{});
-    for (const auto& worker : all) worker->join();
+    for (const auto& worker : all) CHECK(worker->join(10s));
   }
 
   loop::Loop control;
