@@ -21,14 +21,18 @@ struct WorkerFacts {
   std::size_t pipes_at_rest = 0;  // of these
 };
 
-// Asks the workers for a sign of life: each second, and when metrics are read. A worker that is
-// busy is not asked again before it has answered. Control thread only.
+// Asks the workers for a sign of life: twice a second, and when metrics are read. A worker that
+// does not answer has kMostWaiting questions at most. Control thread only.
 class WorkerProbe {
  public:
   // `workers` may be filled later, before the first ask().
   explicit WorkerProbe(const std::vector<std::unique_ptr<Worker>>& workers) : workers_(workers) {}
   WorkerProbe(const WorkerProbe&) = delete;
   WorkerProbe& operator=(const WorkerProbe&) = delete;
+
+  // Two, so that one that is asked when metrics are read is answered after all that the worker did
+  // before, whatever was asked earlier.
+  static constexpr std::size_t kMostWaiting = 2;
 
   void ask();
   void ask(std::size_t worker);
@@ -42,7 +46,7 @@ class WorkerProbe {
 
  private:
   struct State {
-    std::optional<base::Instant> asked_at;  // and it has not answered
+    std::vector<base::Instant> asked_at;  // without an answer, the oldest first
     Probed answer;
     std::optional<std::chrono::nanoseconds> worst;  // of the answers since facts()
   };
