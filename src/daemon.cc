@@ -403,10 +403,6 @@ void Daemon::hand_over() {
   plane_.hand_over([this](const relay::HandOverReport& report) {
     base::log::info("handed over",
                     {{"kept", std::to_string(report.kept)}, {"cut", std::to_string(report.cut)}});
-    for (const std::string& worker : report.silent)
-      base::log::error(
-          "a worker did not hand over, its sessions are left as a kill would leave them",
-          {{"thread", worker}, {"sessions", std::to_string(report.left)}});
     leave();
   });
 }

@@ -1,6 +1,7 @@
 #include "relay/shutdown_sequence.h"
 
 #include <cassert>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
@@ -93,8 +94,10 @@ void ShutdownSequence::tick() {
   }
   if (handing_over_.tick()) {
     for (const std::size_t worker : handing_over_.give_up()) {
-      handed_over_.silent.push_back(Worker::name_of(worker));
-      handed_over_.left += workers_[worker]->load();
+      base::log::error(
+          "a worker did not hand over, its sessions are left as a kill would leave them",
+          {{"thread", Worker::name_of(worker)},
+           {"sessions", std::to_string(workers_[worker]->load())}});
     }
     on_handed_over();
   }

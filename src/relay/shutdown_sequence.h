@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "base/callback.h"
@@ -16,8 +15,6 @@ namespace sc::relay {
 struct HandOverReport {
   std::size_t kept = 0;
   std::size_t cut = 0;
-  std::vector<std::string> silent;  // workers that did not answer
-  std::size_t left = 0;             // their sessions, left as a kill would leave them
 };
 
 // The end of all sessions, by a drain or by a hand-over to the next process, in two steps that each
