@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <thread>
 #include <utility>
 
 #include "api/legacy.h"
@@ -10,10 +9,10 @@
 #include "api/v1.h"
 #include "base/log.h"
 #include "config/setting_table.h"
-#include "handoff/start_rate.h"
 #include "net/socket.h"
+#include "open_vault.h"
 #include "part_options.h"
-#include "systemd/fd_store.h"
+#include "watched_threads.h"
 
 namespace sc {
 namespace {
@@ -28,33 +27,10 @@ constexpr int kAnswerTicks = 100;
 constexpr milliseconds kStoreLimit{2000};
 // How often callers that wait for a change are looked at.
 constexpr milliseconds kOverdueLook{250};
+// A stop waits so long for a manager that does not read, before the hand-over and at the end.
+constexpr milliseconds kManagerTick{10};
+constexpr int kManagerTicks = 200;
 constexpr milliseconds kExpiryLook = std::chrono::minutes(1);
-
-// Without a service manager everything works but ends with the process.
-std::unique_ptr<handoff::Vault> open_vault(const config::Settings& settings,
-                                           std::vector<systemd::PassedFd> passed,
-                                           const base::Clock& clock) {
-  std::vector<handoff::StoredFd> stored;
-  stored.reserve(passed.size());
-  for (systemd::PassedFd& each : passed) stored.push_back({each.name, std::move(each.fd)});
-  if (!systemd::FdStore::is_there()) return nullptr;
-  if (const auto wait = handoff::note_start(stored, clock.steady()); wait.count() > 0) {
-    base::log::warning("it was started too often lately, and waits",
-                       {{"ms", std::to_string(wait.count())}});
-    std::this_thread::sleep_for(wait);
-  }
-  const std::size_t workers = worker_count(settings);
-  const auto store = std::make_shared<const systemd::FdStore>();
-  auto vault = handoff::Vault::open(
-      {[store](const std::string& name, int fd) { return store->put(name, fd); },
-       [store](const std::string& name) { store->remove(name); }},
-      std::move(stored), workers,
-      static_cast<std::uint32_t>(std::min<std::size_t>(descriptors_for_streams(workers) / 2,
-                                                       handoff::Table::kMostSessions)));
-  if (vault) return std::move(*vault);
-  base::log::error("sessions end with the process", {{"reason", vault.error().message}});
-  return nullptr;
-}
 
 // What systemd passed for the API, or else a socket of our own.
 base::Result<std::vector<base::Fd>> open_api(const config::Settings& settings,
@@ -115,9 +91,11 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   auto listeners = open_api(settings, std::move(options.passed));
   if (!listeners)
     return base::Error{listeners.error().code, "the API: " + listeners.error().message};
-  auto vault = open_vault(settings, std::move(stored), clock);
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(*store),
-                                            std::move(*listeners), std::move(vault)));
+  auto notify = std::make_shared<systemd::NotifyQueue>(clock);
+  auto vault = open_vault(settings, std::move(stored), notify, clock);
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(notify),
+                                            std::move(*store), std::move(*listeners),
+                                            std::move(vault)));
   *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
     inbox->send(std::move(answer));
   };
@@ -125,6 +103,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
 }
 
 Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
+               std::shared_ptr<systemd::NotifyQueue> notify,
                std::unique_ptr<store::SqliteStore> store, std::vector<base::Fd> api_listeners,
                std::unique_ptr<handoff::Vault> vault)
     : options_(std::move(options)),
@@ -132,7 +111,9 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       started_at_(clock.wall()),
       started_(clock.steady()),
       health_(clock),
-      notifier_(clock),
+      notify_queue_(std::move(notify)),
+      notify_flusher_(loop_, *notify_queue_),
+      notifier_(clock, *notify_queue_),
       store_answers_(loop_, [](base::Callback<void()> answer) { answer(); }),
       store_(std::move(store)),
       vault_(std::move(vault)),
@@ -152,7 +133,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       token_book_(*store_, clock),
       later_(loop_),
       database_health_(*store_, health_, later()),
-      metering_(plane_, *store_, server_, events_, [this] { return facts(); }),
+      metering_(plane_, *store_, server_, events_, liveness_, [this] { return facts(); }),
       metrics_(metering_.services(conductor_, later_)),
       events_(*store_, plane_, token_book_, clock, later()),
       routes_(server_options().error_body),
@@ -172,7 +153,11 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
             gate_.admit(std::move(request), std::move(responder));
           },
           server_options()),
-      watchdog_(loop_, notifier_),
+      liveness_(loop_,
+                watched_threads(plane_, *store_, *notify_queue_,
+                                [this] { notifier_.status(status_line()); }),
+                health_, clock),
+      watchdog_(loop_, notifier_, [this] { return liveness_.is_alive(); }),
       answer_timer_(loop_, [this] { on_answer_tick(); }),
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
@@ -231,15 +216,22 @@ Daemon::~Daemon() = default;
 base::Result<void> Daemon::run() {
   if (auto started = start_streams(); !started) return started.error();
   loop_.run();
-  plane_.shutdown();
+  for (const std::string& worker : plane_.shutdown())
+    leave_behind(worker, "its sessions are left as a kill would leave them");
   // Nothing moves any more. What was asked of the store before is done when it has come to this.
   if (auto saved = store_->commit_now(traffic_keeper_.unsaved(), kStoreLimit); !saved)
     base::log::error("what streams have carried was not written to the database",
                      {{"reason", saved.error().message}});
-  store_hangs_ = !store_->finish(kStoreLimit);
-  if (store_hangs_)
-    base::log::error("the database's disk hangs, leaving without closing the database");
+  if (!store_->finish(kStoreLimit))
+    leave_behind("database", "its disk hangs, the database is not closed");
+  notify_queue_->finish(kManagerTicks * kManagerTick);
   return {};
+}
+
+void Daemon::leave_behind(const std::string& thread, const std::string& what) {
+  base::log::error("a thread does not end, the process ends without it",
+                   {{"thread", thread}, {"effect", what}});
+  left_behind_.push_back(thread);
 }
 
 base::Result<void> Daemon::start_streams() {
@@ -400,8 +392,16 @@ void Daemon::begin_hand_over() {
   on_answer_tick();
 }
 
+// Sessions go on while the manager does not read: what it does not take is cut.
 void Daemon::hand_over() {
-  plane_.hand_over([this](relay::WorkerPool::HandOverReport report) {
+  if (notify_queue_->flush() && ++manager_ticks_ < kManagerTicks) {
+    answer_timer_.start(kManagerTick);
+    return;
+  }
+  if (notify_queue_->waiting() > 0)
+    base::log::warning("handing over although the service manager does not read its messages",
+                       {{"messages", std::to_string(notify_queue_->waiting())}});
+  plane_.hand_over([this](const relay::HandOverReport& report) {
     base::log::info("handed over",
                     {{"kept", std::to_string(report.kept)}, {"cut", std::to_string(report.cut)}});
     leave();

@@ -25,6 +25,7 @@
 #include "drain.h"
 #include "handoff/vault.h"
 #include "http/server.h"
+#include "liveness.h"
 #include "loop/later.h"
 #include "loop/loop.h"
 #include "loop/mailbox.h"
@@ -37,6 +38,8 @@
 #include "store/sqlite_store.h"
 #include "systemd/listen_fds.h"
 #include "systemd/notifier.h"
+#include "systemd/notify_flusher.h"
+#include "systemd/notify_queue.h"
 #include "systemd/watchdog.h"
 
 namespace sc {
@@ -78,11 +81,11 @@ class Daemon {
 
   store::SqliteStore& store() { return *store_; }
 
-  // After run(): a thread of the database does not end. Destroying the Daemon would wait for it.
-  bool store_hangs() const { return store_hangs_; }
-
   // Look-ups that cannot be interrupted still run; destroying the Daemon would wait for them.
   static bool waits_for_resolver() { return net::Resolver::is_busy(); }
+  // Threads that did not end in time, after run(): destroying the Daemon would wait for them, so
+  // the process must end by _exit(2). What they had open is left as a kill would leave it.
+  const std::vector<std::string>& left_behind() const { return left_behind_; }
 
  private:
   enum class Phase : unsigned char {
@@ -93,7 +96,8 @@ class Daemon {
     stopped,    // the loop is leaving
   };
 
-  Daemon(DaemonOptions options, const base::Clock& clock, std::unique_ptr<store::SqliteStore> store,
+  Daemon(DaemonOptions options, const base::Clock& clock,
+         std::shared_ptr<systemd::NotifyQueue> notify, std::unique_ptr<store::SqliteStore> store,
          std::vector<base::Fd> api_listeners, std::unique_ptr<handoff::Vault> vault);
 
   using Later = std::function<void(std::chrono::milliseconds, base::Callback<void()>)>;
@@ -109,6 +113,7 @@ class Daemon {
   void begin_hand_over();
   void hand_over();
   void leave();
+  void leave_behind(const std::string& thread, const std::string& what);
   void on_drained();
   void on_answer_tick();
   void on_reload();
@@ -134,9 +139,12 @@ class Daemon {
   Phase phase_ = Phase::starting;
   int answer_ticks_ = 0;
   bool hands_over_ = false;
-  bool store_hangs_ = false;
+  int manager_ticks_ = 0;
+  std::vector<std::string> left_behind_;
 
   loop::Loop loop_;
+  const std::shared_ptr<systemd::NotifyQueue> notify_queue_;
+  systemd::NotifyFlusher notify_flusher_;  // outlives the workers
   systemd::Notifier notifier_;
   loop::Mailbox<base::Callback<void()>> store_answers_;
   std::unique_ptr<store::SqliteStore> store_;
@@ -158,6 +166,7 @@ class Daemon {
   api::Routes routes_;
   api::Gate gate_;
   http::Server server_;
+  Liveness liveness_;
   systemd::Watchdog watchdog_;
   loop::Timer answer_timer_;
   loop::Wakeup stop_wakeup_;

@@ -122,9 +122,9 @@ int run_daemon(sc::config::Serve serve, std::vector<sc::systemd::PassedFd> passe
   auto daemon = make_daemon(std::move(options), clock);
   if (!daemon) return fail(daemon.error().message);
   if (auto served = (*daemon)->run(); !served) return fail(served.error().message);
-  // The resolver cannot be interrupted and may take its time; everything that matters is on disk,
-  // or the disk hangs.
-  if (sc::Daemon::waits_for_resolver() || (*daemon)->store_hangs()) {
+  // Neither the resolver nor a thread that stands still or waits for a disk that hangs can be
+  // interrupted; all else is on disk or with the service manager.
+  if (sc::Daemon::waits_for_resolver() || !(*daemon)->left_behind().empty()) {
     log_thread.finish();
     ::_exit(sc::config::kExitDone);
   }

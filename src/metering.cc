@@ -31,8 +31,14 @@ Memory read_memory() {
 }  // namespace
 
 Metering::Metering(relay::WorkerPool& plane, const store::SqliteStore& store,
-                   const http::Server& server, const api::EventHub& events, api::FactsSource facts)
-    : plane_(plane), store_(store), server_(server), events_(events), facts_(std::move(facts)) {}
+                   const http::Server& server, const api::EventHub& events,
+                   const Liveness& liveness, api::FactsSource facts)
+    : plane_(plane),
+      store_(store),
+      server_(server),
+      events_(events),
+      liveness_(liveness),
+      facts_(std::move(facts)) {}
 
 api::MetricsServices Metering::services(core::Conductor& conductor, loop::Later& later) {
   return {conductor,
@@ -70,6 +76,8 @@ api::ServiceMetrics Metering::read() const {
   out.first_byte = std::move(latencies.first_byte);
   out.duration = std::move(latencies.duration);
   out.workers = workers();
+  for (const Silence& each : liveness_.silences())
+    out.silences.emplace_back(each.thread, seconds(each.duration));
   out.store = {store_.commits().times(), store_.commits().failures(), store_.queued(),
                seconds(store_.oldest_job())};
   out.resolver = resolver();

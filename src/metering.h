@@ -6,6 +6,7 @@
 #include "base/callback.h"
 #include "core/conductor.h"
 #include "http/server.h"
+#include "liveness.h"
 #include "loop/later.h"
 #include "open_descriptors.h"
 #include "relay/worker_pool.h"
@@ -17,7 +18,7 @@ namespace sc {
 class Metering {
  public:
   Metering(relay::WorkerPool& plane, const store::SqliteStore& store, const http::Server& server,
-           const api::EventHub& events, api::FactsSource facts);
+           const api::EventHub& events, const Liveness& liveness, api::FactsSource facts);
   Metering(const Metering&) = delete;
   Metering& operator=(const Metering&) = delete;
 
@@ -35,6 +36,7 @@ class Metering {
   const store::SqliteStore& store_;
   const http::Server& server_;
   const api::EventHub& events_;
+  const Liveness& liveness_;
   const api::FactsSource facts_;
   OpenDescriptors descriptors_;
 };

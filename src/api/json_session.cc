@@ -102,7 +102,7 @@ void append_session_fields(JsonWriter& out, const core::EndedSession& session) {
 }
 
 std::string session_list_json(std::span<const core::RunningSession> sessions,
-                              const std::string& cursor) {
+                              const std::string& cursor, std::span<const std::string> silent) {
   JsonWriter out;
   out.begin_object().key("sessions").begin_array();
   for (const core::RunningSession& session : sessions) {
@@ -112,6 +112,9 @@ std::string session_list_json(std::span<const core::RunningSession> sessions,
   }
   out.end_array();
   text_or_null(out, "next_cursor", cursor);
+  out.key("missing_workers").begin_array();
+  for (const std::string& worker : silent) out.string(worker);
+  out.end_array();
   return std::move(out.end_object()).take();
 }
 

@@ -20,9 +20,10 @@ void append_resolution(JsonWriter& out, const std::optional<core::Resolution>& r
 
 // What the API answers of sessions, as JSON texts.
 
-// `cursor`: of the next page; empty: this is the last one.
+// `cursor`: of the next page; empty: this is the last one. `silent`: threads that did not answer,
+// whose sessions are missing.
 std::string session_list_json(std::span<const core::RunningSession> sessions,
-                              const std::string& cursor);
+                              const std::string& cursor, std::span<const std::string> silent);
 std::string session_json(const core::SessionDetails& details);
 std::string ended_session_json(const core::EndedSession& session);
 std::string failures_json(std::uint16_t port, std::span<const core::EndedSession> failures);

@@ -76,6 +76,7 @@ std::string MetricsPage::finish(const ServiceMetrics& service) {
   append_sessions(service);
   append_limits(service);
   append_workers(service.workers);
+  append_threads(service);
   append_kept(service.facts.durability);
   append_store(service.store);
   append_resolver(service.resolver);
@@ -159,8 +160,8 @@ void MetricsPage::append_workers(const std::vector<WorkerMetrics>& workers) {
   MetricLines cpu = make(MetricType::counter, "worker_cpu_seconds", "CPU time of a worker.");
   MetricLines lag = make(
       MetricType::gauge, "worker_loop_lag_seconds",
-      "How long a message of this scrape waited until the worker took it, or, if it has not, so "
-      "far; or the one before, if that came too late for its scrape and waited longer.");
+      "The longest time since the last scrape that a message waited until the worker took it. A "
+      "message is sent twice a second; one that still waits counts with its time so far.");
   MetricLines pipes = make(MetricType::gauge, "worker_pipes",
                            "Pipes of a worker by state: lent to sessions, or at rest.");
   for (std::size_t i = 0; i < workers.size(); ++i) {
@@ -172,6 +173,15 @@ void MetricsPage::append_workers(const std::vector<WorkerMetrics>& workers) {
     pipes.add({{"worker", worker}, {"state", "at_rest"}}, workers[i].pipes_at_rest);
   }
   for (MetricLines* lines : {&sessions, &cpu, &lag, &pipes}) append(std::move(*lines));
+}
+
+void MetricsPage::append_threads(const ServiceMetrics& service) {
+  MetricLines silence = make(MetricType::gauge, "thread_silent_seconds",
+                             "How long a thread has not answered a probe; 0 while it answers in "
+                             "time or a slow disk or log reader holds it up.");
+  for (const auto& [thread, duration] : service.silences)
+    silence.add({{"thread", thread}}, duration);
+  append(std::move(silence));
 }
 
 void MetricsPage::append_kept(const ServiceFacts::Durability& durability) {

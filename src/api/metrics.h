@@ -72,6 +72,7 @@ struct ServiceMetrics {
   core::Histogram first_byte;
   core::Histogram duration;
   std::vector<WorkerMetrics> workers;
+  std::vector<std::pair<std::string, double>> silences;  // by thread, in seconds
   StoreMetrics store;
   ResolverMetrics resolver;
   ApiMetrics api;
@@ -98,6 +99,7 @@ class MetricsPage {
   void append_sessions(const ServiceMetrics& service);
   void append_limits(const ServiceMetrics& service);
   void append_workers(const std::vector<WorkerMetrics>& workers);
+  void append_threads(const ServiceMetrics& service);
   void append_store(const StoreMetrics& store);
   void append_resolver(const ResolverMetrics& resolver);
   void append_api(const ServiceFacts& facts, const ApiMetrics& api);

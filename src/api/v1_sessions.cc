@@ -71,7 +71,7 @@ std::optional<Problem> list_sessions(const V1Services& on, const Call& call, Rep
   on.sessions.sessions(*wanted, [query = std::move(*query),
                                  reply = std::move(reply)](const core::SessionPage& page) mutable {
     const std::string cursor = page.before ? std::to_string(*page.before) : "";
-    reply.send_json(session_list_json(page.sessions, cursor), 200,
+    reply.send_json(session_list_json(page.sessions, cursor, page.silent), 200,
                     next_page(kCollection, query, cursor));
   });
   return std::nullopt;
@@ -82,18 +82,22 @@ std::optional<Problem> get_session(const V1Services& on, const Call& call, Reply
   const std::string& text = call.params["id"];
   const auto id = parse_id(text);
   if (!id) return no_session(text);
-  on.sessions.session(*id, [text, reply = std::move(reply)](
-                               const std::optional<core::SessionDetails>& details) mutable {
-    if (!details) return reply.refuse(no_session(text));
-    reply.send_json(session_json(*details));
-  });
+  on.sessions.session(*id,
+                      [text, reply = std::move(reply)](
+                          const base::Result<std::optional<core::SessionDetails>>& found) mutable {
+                        if (!found) return reply.refuse(found.error());
+                        if (!*found) return reply.refuse(no_session(text));
+                        reply.send_json(session_json(**found));
+                      });
   return std::nullopt;
 }
 
 void kill_session(core::SessionBook& sessions, core::SessionId id, const core::Actor& actor,
                   Reply reply) {
   sessions.kill(id, [id, actor, reply = std::move(reply)](
-                        const std::optional<core::EndedSession>& ended) mutable {
+                        const base::Result<std::optional<core::EndedSession>>& killed) mutable {
+    if (!killed) return reply.refuse(killed.error());
+    const std::optional<core::EndedSession>& ended = *killed;
     if (!ended) return reply.refuse(no_session(std::to_string(id)));
     base::log::info("session killed", {{"port", std::to_string(ended->port)},
                                        {"session", std::to_string(id)},
@@ -113,9 +117,11 @@ std::optional<Problem> delete_session(const V1Services& on, const Call& call, Re
   if (!id) return no_session(text);
   on.sessions.session(
       *id, [&sessions = on.sessions, id = *id, caller = call.caller, actor = call.actor(),
-            reply = std::move(reply)](const std::optional<core::SessionDetails>& details) mutable {
-        if (!details) return reply.refuse(no_session(std::to_string(id)));
-        if (auto may = core::check_may_change(caller, details->session.port); !may)
+            reply = std::move(reply)](
+               const base::Result<std::optional<core::SessionDetails>>& found) mutable {
+        if (!found) return reply.refuse(found.error());
+        if (!*found) return reply.refuse(no_session(std::to_string(id)));
+        if (auto may = core::check_may_change(caller, (*found)->session.port); !may)
           return reply.refuse(may.error());
         kill_session(sessions, id, actor, std::move(reply));
       });

@@ -66,6 +66,8 @@ struct Logger {
   std::size_t dropped = 0;
   bool has_thread = false;
   bool is_finishing = false;
+
+  Pulse pulse;  // of the Thread
 };
 
 // Never destroyed: a thread may log while the process ends.
@@ -114,7 +116,10 @@ void put_what_waits() {
   Logger& log = logger();
   std::unique_lock lock(log.queue);
   for (;;) {
-    log.changed.wait(lock, [&] { return !log.waiting.empty() || log.is_finishing; });
+    log.changed.wait(lock, [&] {
+      log.pulse.beat();
+      return !log.waiting.empty() || log.is_finishing;
+    });
     Line line;
     if (log.dropped > 0 && log.waiting.size() <= Thread::kMostWaiting / 2) {
       line = {SystemClock().wall(),
@@ -128,7 +133,10 @@ void put_what_waits() {
       break;
     }
     lock.unlock();
-    put(line);
+    {
+      const Pulse::Job job(log.pulse);
+      put(line);
+    }
     lock.lock();
   }
   log.has_thread = false;  // under the lock: nothing can be left with it any more
@@ -210,6 +218,16 @@ bool Thread::finish(std::chrono::milliseconds patience) {
     thread_.detach();  // what it uses is never destroyed
   return has_written_all_;
 }
+
+void Thread::probe() {
+  Logger& log = logger();
+  const std::lock_guard lock(log.queue);
+  if (!log.has_thread) return;
+  log.pulse.ask();
+  log.changed.notify_one();
+}
+
+const Pulse& Thread::pulse() { return logger().pulse; }
 
 std::string to_line(std::string_view sentence, std::span<const Field> fields) {
   std::string line;

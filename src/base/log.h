@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/pulse.h"
 
 // The one global thing: the service's log. Any thread.
 //
@@ -93,6 +94,11 @@ class Thread {
   // the thread is left alone with what it writes, later lines wait with it for ever, and the
   // process should leave by _exit(2), as exit(3) may wait for stderr.
   bool finish(std::chrono::milliseconds patience = kPatience);
+
+  // Wakes the Thread, if there is one, to answer a probe; see pulse(). Any thread.
+  static void probe();
+  // Its jobs are lines: one that lasts waits for the reader of stderr, or for journald.
+  static const Pulse& pulse();
 
  private:
   std::thread thread_;

@@ -36,6 +36,11 @@ class DataPlane {
   // From now on clients are accepted and carried. Of a released stream it is the new listener.
   virtual void activate(base::Fd listener, const Stream& stream) = 0;
 
+  // Calls back once clients of the activated stream are accepted, perhaps at once. unavailable: no
+  // worker accepts them by now; one that goes on later does.
+  virtual void when_accepting(std::uint16_t port,
+                              base::Callback<void(base::Result<void>)> on_done) = 0;
+
   // New sessions go by the new spec, running ones stay. Its listen_address is not looked at.
   virtual void change(const StreamSpec& spec) = 0;
 

@@ -65,23 +65,27 @@ base::Result<void> check_ring(const Ledger& ledger, const StreamSpec& spec, cons
       "/backend"};
 }
 
-// Calls its function when the last of those who hold it lets go.
+// Calls its function when all that were expected are done, with the first error, if there was one.
 class WhenAll {
  public:
-  explicit WhenAll(base::Callback<void()> on_all) : on_all_(std::move(on_all)) {}
+  explicit WhenAll(base::Callback<void(std::optional<base::Error>)> on_all)
+      : on_all_(std::move(on_all)) {}
   WhenAll(const WhenAll&) = delete;
   WhenAll& operator=(const WhenAll&) = delete;
 
   void expect() { ++left_; }
-  void one_is_done() {
+  void one_is_done() { one_is_done({}); }
+  void one_is_done(const base::Result<void>& result) {
+    if (!result && !error_) error_ = result.error();
     if (--left_ > 0) return;
     auto on_all = std::move(on_all_);
-    on_all();
+    on_all(std::move(error_));
   }
 
  private:
   std::size_t left_ = 0;
-  base::Callback<void()> on_all_;
+  std::optional<base::Error> error_;
+  base::Callback<void(std::optional<base::Error>)> on_all_;
 };
 
 }  // namespace
@@ -156,7 +160,9 @@ void PlanRunner::release(Held plan) {
       if (moves(step)) ports.push_back(step.before->spec.port);
   if (ports.empty()) return prepare(std::move(plan));
   auto all = std::make_shared<WhenAll>(
-      [this, held = std::move(plan)]() mutable { prepare(std::move(held)); });
+      [this, held = std::move(plan)](const std::optional<base::Error>&) mutable {
+        prepare(std::move(held));
+      });
   for (std::size_t i = 0; i < ports.size(); ++i) all->expect();
   for (const std::uint16_t port : ports) ledger_.plane.release(port, [all] { all->one_is_done(); });
 }
@@ -291,12 +297,14 @@ std::vector<StoreWrite> PlanRunner::writes(const Plan& plan, const PlanStep& ste
 }
 
 void PlanRunner::activate(Held plan) {
-  std::vector<std::pair<std::uint16_t, std::chrono::milliseconds>> closing;
+  std::vector<Closing> closing;
+  std::vector<std::uint16_t> opening;
   for (PlanStep& step : plan->steps) {
     const Stream& named = step.after ? *step.after : *step.before;
     const std::uint16_t port = named.spec.port;
     if (step.listener) {
       ledger_.plane.activate(std::move(step.listener), named);
+      opening.push_back(port);
     } else if ((listened(step) && (!step.after || step.after->state != StreamState::listening)) ||
                leaves_failed(step)) {
       closing.emplace_back(port, step.drain);
@@ -320,12 +328,24 @@ void PlanRunner::activate(Held plan) {
   }
   ledger_.tell_retry_at();
   ledger_.tell_expiry_at();
-  if (closing.empty()) return finish(std::move(plan), std::nullopt);
-  auto freed = std::make_shared<WhenAll>(
-      [this, held = std::move(plan)]() mutable { finish(std::move(held), std::nullopt); });
-  for (std::size_t i = 0; i < closing.size(); ++i) freed->expect();
+  wait(std::move(plan), closing, opening);
+}
+
+// The answer means that the ports accept, or can be bound again. Where no worker accepts, the rows
+// are on disk and stay.
+void PlanRunner::wait(Held plan, const std::vector<Closing>& closing,
+                      const std::vector<std::uint16_t>& opening) {
+  if (closing.empty() && opening.empty()) return finish(std::move(plan), std::nullopt);
+  auto all = std::make_shared<WhenAll>(
+      [this, held = std::move(plan)](std::optional<base::Error> error) mutable {
+        finish(std::move(held), std::move(error));
+      });
+  for (std::size_t i = 0; i < closing.size() + opening.size(); ++i) all->expect();
   for (const auto& [port, drain] : closing)
-    ledger_.plane.close(port, drain, [freed] { freed->one_is_done(); });
+    ledger_.plane.close(port, drain, [all] { all->one_is_done(); });
+  for (const std::uint16_t port : opening)
+    ledger_.plane.when_accepting(
+        port, [all](const base::Result<void>& result) { all->one_is_done(result); });
 }
 
 // Nothing was changed but for what can be taken back.

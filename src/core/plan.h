@@ -1,9 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/callback.h"
@@ -68,6 +70,7 @@ class PlanRunner {
 
  private:
   using Held = std::unique_ptr<Plan>;
+  using Closing = std::pair<std::uint16_t, std::chrono::milliseconds>;  // port, drain
 
   void release(Held plan);
   void prepare(Held plan);
@@ -75,6 +78,8 @@ class PlanRunner {
   void commit(Held plan);
   std::vector<StoreWrite> writes(const Plan& plan, const PlanStep& step) const;
   void activate(Held plan);
+  void wait(Held plan, const std::vector<Closing>& closing,
+            const std::vector<std::uint16_t>& opening);
   void give_up(Held plan, base::Error error);
   void take_back(Held plan);
   void reopen(PlanStep& step, const Actor& actor, std::vector<StoreWrite>& writes);

@@ -125,6 +125,7 @@ constexpr std::size_t kMaxSessionPage = 1000;
 struct SessionPage {
   std::vector<RunningSession> sessions;  // the latest first
   std::optional<SessionId> before;       // of the next page; nothing: this is the last
+  std::vector<std::string> silent{};     // threads that did not answer: their sessions are missing
 };
 
 // Sessions that were accepted (`dialing`) or ended, in that order.

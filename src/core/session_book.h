@@ -17,14 +17,19 @@ class SessionBook {
  public:
   virtual ~SessionBook() = default;
 
+  // Answers in bounded time, if need be without the sessions of a thread that does not answer.
   virtual void sessions(const SessionQuery& query, base::Callback<void(SessionPage)> on_done) = 0;
 
-  // Nothing: there is none such (any more).
-  virtual void session(SessionId id,
-                       base::Callback<void(std::optional<SessionDetails>)> on_done) = 0;
+  // nullopt: no session that runs has this id. unavailable: the thread that would have it does not
+  // answer.
+  virtual void session(
+      SessionId id, base::Callback<void(base::Result<std::optional<SessionDetails>>)> on_done) = 0;
 
-  // Ends it, both sides by a reset, as `killed`; on_done with what it was, or nothing as above.
-  virtual void kill(SessionId id, base::Callback<void(std::optional<EndedSession>)> on_done) = 0;
+  // Ends it, both sides by a reset, as `killed`; on_done with what it was. nullopt: no session that
+  // runs has this id. unavailable: the thread that would have it does not answer, and ends it once
+  // it goes on.
+  virtual void kill(SessionId id,
+                    base::Callback<void(base::Result<std::optional<EndedSession>>)> on_done) = 0;
 
   // Of the sessions of the stream at the port that ended otherwise than `finished`, the latest
   // first, at most kMostFailures; fewer where very many streams have them. At once.

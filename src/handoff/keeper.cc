@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <thread>
 #include <utility>
 
 #include "base/kill_point.h"
@@ -24,6 +25,9 @@ namespace {
 // What moves on may be a quarter of what a capsule takes: else the same few would move again and
 // again, for hardly anybody who ends beside them.
 constexpr std::size_t kMovedPart = 4;
+
+// Between two tries of a stop that waits for the manager.
+constexpr std::chrono::milliseconds kManagerStep{2};
 
 Trouble to_trouble(int error) {
   if (error == ETOOMANYREFS) return Trouble::in_flight;
@@ -118,7 +122,27 @@ bool Keeper::is_full(const Capsule& capsule) const {
   return 2 * capsule.living.size() >= capsule.ended;
 }
 
+void Keeper::set_patience(std::chrono::milliseconds patience) {
+  patience_ = patience;
+  calls_to_skip_ = 0;
+}
+
+// True: the manager may take a message.
+bool Keeper::wait_for_manager() {
+  while (link_.is_busy()) {
+    if (patience_ < kManagerStep) return false;
+    patience_ -= kManagerStep;
+    std::this_thread::sleep_for(kManagerStep);
+  }
+  return true;
+}
+
 Capsule* Keeper::open_capsule() {
+  if (!wait_for_manager()) {
+    trouble_ = Trouble::no_store;
+    has_missed_ = true;
+    return nullptr;
+  }
   auto ends = make_capsule();
   if (!ends) {
     trouble_ = Trouble::host;
@@ -130,9 +154,12 @@ Capsule* Keeper::open_capsule() {
   capsule->inner = std::move(ends->inner);
   // Our own copy of the outer end goes with `ends`: if the manager does not keep it, the inner end
   // hangs up, which tells us.
-  if (!link_.put(capsule->name, ends->outer.get())) {
+  while (!link_.put(capsule->name, ends->outer.get())) {
+    if (link_.is_busy() && wait_for_manager()) continue;
     trouble_ = Trouble::no_store;
-    calls_to_skip_ = kRefusedCalls;
+    // A busy manager is asked again after its back-off, which costs no system call.
+    has_missed_ = link_.is_busy();
+    if (!has_missed_) calls_to_skip_ = kRefusedCalls;
     return nullptr;
   }
   SC_KILL_POINT("capsule");

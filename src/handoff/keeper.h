@@ -2,11 +2,13 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -95,6 +97,10 @@ class Keeper {
   // It becomes this instead; the former copy stays until it succeeded. False: it is as before.
   bool replace(Kept& kept, const Record& record, std::span<const int> fds);
   Trouble trouble() const { return trouble_; }
+  // The manager does not read its messages now. No system call.
+  bool is_busy() const { return link_.is_busy(); }
+  // Whether something was not kept for that reason since the last call.
+  bool take_missed() { return std::exchange(has_missed_, false); }
 
   // A former process's capsule: what of its records lives on. `total`: how many there are.
   struct Found {
@@ -110,6 +116,10 @@ class Keeper {
   // Empties capsules that hold what was let go: all such if eager, else those of which few live.
   void flush();
 
+  // What is kept from now on may wait until the manager reads, for so long in all: for a stop, when
+  // what is not kept is lost. Before, nothing waits for the manager.
+  void set_patience(std::chrono::milliseconds patience);
+
   // From now on nothing is let go any more, so that the next process finds all as it is.
   void leave() { is_leaving_ = true; }
   bool is_leaving() const { return is_leaving_; }
@@ -118,6 +128,7 @@ class Keeper {
   friend class Kept;
 
   Capsule* open_capsule();
+  bool wait_for_manager();
   bool push(Kept& kept, const Record& record, std::span<const int> fds, Capsule** former = nullptr);
   bool is_full(const Capsule& capsule) const;
   static void put_into(Capsule& capsule, Kept& kept);
@@ -137,6 +148,8 @@ class Keeper {
   bool is_leaving_ = false;
   bool is_adopting_ = false;
   Trouble trouble_ = Trouble::none;
+  bool has_missed_ = false;
+  std::chrono::milliseconds patience_{0};
   unsigned calls_to_skip_ = 0;
   std::vector<std::unique_ptr<Capsule>> capsules_;
   Capsule* current_ = nullptr;  // takes records

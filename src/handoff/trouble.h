@@ -8,7 +8,7 @@ namespace sc::handoff {
 // Why something is not kept, though it should be.
 enum class Trouble : unsigned char {
   none,
-  no_store,       // nobody keeps descriptors for us
+  no_store,       // no manager keeps descriptors for us, or it does not read its messages now
   store_refused,  // the manager did not take a capsule: FileDescriptorStoreMax= is reached
   in_flight,      // the kernel lets a user have no more descriptors in capsules than its
                   // RLIMIT_NOFILE (unix(7): ETOOMANYREFS)

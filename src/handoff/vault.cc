@@ -143,7 +143,7 @@ base::Result<std::unique_ptr<Vault>> Vault::open(StoreLink link, std::vector<Sto
     auto made = Table::make(sessions);
     if (!made) return made.error();
     table = std::move(*made);
-    if (!link.put(kTableName, table->fd()))
+    if (!link.put_later(kTableName, table->fd()))
       return base::Error{base::Errc::unavailable, "the service manager takes no descriptors"};
     SC_KILL_POINT("table_stored");
   }
@@ -175,7 +175,7 @@ void Vault::send_probe() {
   if (!ends) return;
   link_.remove(kProbeName);  // the former process's
   SC_KILL_POINT("probing");
-  link_.put(kProbeName, ends->outer.get());
+  link_.put_later(kProbeName, ends->outer.get());
   probe_ = std::move(ends->inner);
 }
 

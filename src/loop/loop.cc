@@ -7,6 +7,7 @@
 
 #include "base/direct_call.h"
 #include "base/result.h"
+#include "loop/due_timers.h"
 #include "loop/handle.h"
 #include "loop/poll.h"
 #include "loop/spare_timers.h"
@@ -14,7 +15,7 @@
 namespace sc::loop {
 namespace {
 
-// Taken from the kernel in one call. More that are ready wait for the next turn.
+// Taken from the kernel in one call. More that are ready wait for the next one.
 constexpr std::size_t kEventsPerTurn = 256;
 
 }  // namespace
@@ -25,11 +26,14 @@ void check(int status, const char* what) {
 
 Loop::Loop()
     : loop_(std::make_unique<uv_loop_t>()),
+      due_timers_(std::make_unique<DueTimers>()),
       spare_timers_(std::make_unique<SpareTimers>()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       events_(kEventsPerTurn) {
   if (!epoll_) throw std::runtime_error(base::describe_errno("epoll_create1", errno));
   check(uv_loop_init(loop_.get()), "uv_loop_init");
+  loop_->data = this;  // for timers
+  now_ = std::chrono::milliseconds(uv_now(loop_.get()));
   epoll_event libuv{};
   libuv.events = EPOLLIN;  // its pointer stays null
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, uv_backend_fd(loop_.get()), &libuv) != 0) {
@@ -64,17 +68,35 @@ void Loop::run_once(bool wait) {
   int timeout = 0;
   if (wait && !stopped_ && is_alive())
     timeout = uv_loop_alive(loop_.get()) != 0 ? uv_backend_timeout(loop_.get()) : -1;
-  const int ready = base::direct::epoll_wait(epoll_.get(), events_.data(),
-                                             static_cast<int>(events_.size()), timeout);
+  const std::size_t ready = take_events(timeout);
   uv_update_time(loop_.get());
-  const bool libuv_is_ready = ready > 0 && dispatch(static_cast<std::size_t>(ready));
+  now_ = std::chrono::milliseconds(uv_now(loop_.get()));
+  const bool libuv_is_ready = ready > 0 && dispatch(ready);
   // A timer may have become due meanwhile, or a handle have been closed.
   const bool is_due = uv_loop_alive(loop_.get()) != 0 && uv_backend_timeout(loop_.get()) == 0;
   if (libuv_is_ready || is_due) uv_run(loop_.get(), UV_RUN_NOWAIT);
+  if (!due_timers_->is_empty()) call_due_timers();
 }
 
-std::chrono::milliseconds Loop::now() const {
-  return std::chrono::milliseconds(uv_now(loop_.get()));
+// An interrupted wait (EINTR: the process was paused, see signal(7)) has no events.
+std::size_t Loop::take_events(int timeout) {
+  const int ready = base::direct::epoll_wait(epoll_.get(), events_.data(),
+                                             static_cast<int>(events_.size()), timeout);
+  return ready > 0 ? static_cast<std::size_t>(ready) : 0;
+}
+
+// The time stands still from before the look until the last timer has been called: a pause in
+// between adds no silence. The kernel reports ready descriptors in turn, so this many batches show
+// each of them, whatever else becomes ready meanwhile.
+void Loop::call_due_timers() {
+  now_ = std::chrono::milliseconds(uv_now(loop_.get()));
+  std::size_t batches = polls_ / events_.size() + 1;
+  while (batches-- > 0) {
+    const std::size_t ready = take_events(0);
+    if (ready > 0) dispatch(ready);
+    if (ready < events_.size()) break;
+  }
+  due_timers_->call_all();
 }
 
 bool Loop::is_alive() const { return polls_ > 0 || uv_loop_alive(loop_.get()) != 0; }

@@ -15,6 +15,7 @@ struct uv_loop_s;
 
 namespace sc::loop {
 
+class DueTimers;
 class Poll;
 struct SpareTimers;
 
@@ -26,6 +27,11 @@ struct SpareTimers;
 // own, with libuv's among them (uv_backend_fd): a uv_poll_t costs an ioctl and two epoll_ctl before
 // it watches anything, and two more with every change of its mask (libuv 1.44); a Poll costs one
 // each.
+//
+// A turn delivers what descriptors are ready for, then mail, signals and look-ups, and calls due
+// timers last. Before it calls them it looks at every descriptor once more, so that a process that
+// was paused, or that has more ready descriptors than one call of epoll_wait(2) returns, takes
+// bytes that have arrived before a timer judges that none have.
 class Loop {
  public:
   Loop();
@@ -43,23 +49,30 @@ class Loop {
   // From this loop's thread. The present turn is finished first.
   void stop() { stopped_ = true; }
 
-  // Monotonic, taken at the start of the present turn: no system call.
-  std::chrono::milliseconds now() const;
+  // Monotonic, taken at the start of the present turn, and again before due timers are called and
+  // descriptors are looked at for them: no system call.
+  std::chrono::milliseconds now() const { return now_; }
 
   // For this folder.
   uv_loop_s* raw() { return loop_.get(); }
   SpareTimers& spare_timers() { return *spare_timers_; }
+  DueTimers& due_timers() { return *due_timers_; }
 
  private:
   friend class Poll;
 
   bool is_alive() const;
+  // The events that are there, at most kEventsPerTurn.
+  std::size_t take_events(int timeout);
+  void call_due_timers();
   // Whether libuv's descriptor was among them.
   bool dispatch(std::size_t count);
   // A Poll is going: what was reported for it in this turn is dropped.
   void forget(const Poll& poll);
 
   std::unique_ptr<uv_loop_s> loop_;
+  std::chrono::milliseconds now_{0};
+  std::unique_ptr<DueTimers> due_timers_;
   std::unique_ptr<SpareTimers> spare_timers_;
   base::Fd epoll_;
   base::Callback<void()> first_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -27,6 +29,18 @@ class Mailbox {
       queue_.push_back(std::move(message));
     }
     if (was_empty) wakeup_.wake();  // otherwise a wake-up is on its way
+  }
+
+  // What was sent and not delivered, as far as `wanted` says so. Any thread.
+  template <class Wanted>
+  std::vector<T> take_back(Wanted wanted) {
+    std::vector<T> taken;
+    const std::lock_guard lock(mutex_);
+    const auto first = std::stable_partition(queue_.begin(), queue_.end(),
+                                             [&](const T& each) { return !wanted(each); });
+    std::move(first, queue_.end(), std::back_inserter(taken));
+    queue_.erase(first, queue_.end());
+    return taken;
   }
 
   // What was sent so far, before the wake-up does. Loop's thread, not from the handler.

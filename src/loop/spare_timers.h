@@ -11,7 +11,8 @@
 namespace sc::loop {
 
 struct TimerHandle : Watcher<uv_timer_t, base::Callback<void()>> {
-  std::uint64_t use = 0;  // counts its Timers
+  std::uint64_t use = 0;      // counts its Timers
+  std::size_t due_place = 0;  // in the loop's DueTimers, from 1 on; 0: not due
 };
 
 // Timers come and go with every session, and a libuv handle that is closed costs the loop a further

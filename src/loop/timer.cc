@@ -1,19 +1,13 @@
 #include "loop/timer.h"
 
-#include <utility>
-
+#include "loop/due_timers.h"
 #include "loop/spare_timers.h"
 
 namespace sc::loop {
 namespace {
 
-// The function runs on the stack: it may destroy its Timer, and make another one from this handle.
 void on_due(uv_timer_t* raw) noexcept {
-  auto* handle = reinterpret_cast<TimerHandle*>(raw);
-  const std::uint64_t use = handle->use;
-  auto function = std::move(handle->function);
-  function();
-  if (handle->use == use) handle->function = std::move(function);
+  static_cast<Loop*>(raw->loop->data)->due_timers().add(*reinterpret_cast<TimerHandle*>(raw));
 }
 
 TimerHandle* take_handle(Loop& loop) {
@@ -44,17 +38,21 @@ Timer::~Timer() {
 }
 
 void Timer::start(std::chrono::milliseconds delay) {
+  loop_.due_timers().remove(*handle_);
   // libuv counts from the start of the turn; after long work in a turn that is in the past.
   uv_update_time(loop_.raw());
-  // And a timer of 0 ms that is started by a timer runs in the same pass over the list (libuv issue
-  // 4245, in 1.44), so that one which starts itself again would leave no turn to anybody else.
   // Its clock is in whole milliseconds, the begun one left out: one more, or it would be early.
   const std::int64_t millis = delay.count() > 0 ? delay.count() + 1 : 1;
   uv_timer_start(&handle_->handle, &loop::on_due, static_cast<std::uint64_t>(millis), 0);
 }
 
-void Timer::stop() { uv_timer_stop(&handle_->handle); }
+void Timer::stop() {
+  loop_.due_timers().remove(*handle_);
+  uv_timer_stop(&handle_->handle);
+}
 
-bool Timer::is_active() const { return uv_is_active(as_handle(handle_)) != 0; }
+bool Timer::is_active() const {
+  return handle_->due_place != 0 || uv_is_active(as_handle(handle_)) != 0;
+}
 
 }  // namespace sc::loop

@@ -38,6 +38,8 @@ struct StreamCounters {
   std::uint64_t sessions_inherited = 0;
   std::uint64_t bytes_in_inherited = 0;
   std::uint64_t bytes_out_inherited = 0;
+  // The worker that accepts its clients. Changed by the control thread.
+  std::atomic<std::size_t> home{0};
   // See Admission.
   std::atomic<std::size_t> max_sessions{0};  // 0: as many as the service is set for each stream
   std::atomic<std::size_t> sessions_admitted{0};

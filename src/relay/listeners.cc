@@ -58,6 +58,12 @@ void Listeners::close(std::uint64_t stream_id) {
   const auto found = listeners_.find(stream_id);
   if (found == listeners_.end()) return;
   if (are_kept_) net::stop_listening(found->second.acceptor->fd());
+  abandon(stream_id);
+}
+
+void Listeners::abandon(std::uint64_t stream_id) {
+  const auto found = listeners_.find(stream_id);
+  if (found == listeners_.end()) return;
   if (found->second.is_in_line) std::erase(waiting_, stream_id);
   listeners_.erase(found);
 }

@@ -35,6 +35,8 @@ class Listeners {
   void resume(std::uint64_t stream_id);
   void change(std::uint64_t stream_id, std::shared_ptr<const SessionSpec> spec);
   void close(std::uint64_t stream_id);
+  // Closes our descriptor alone: the socket is another worker's now, or was closed for us.
+  void abandon(std::uint64_t stream_id);
   void close_all();
   // Closes our copies alone, for the next process: clients wait.
   void leave();

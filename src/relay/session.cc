@@ -210,7 +210,10 @@ void Session::keep_alive() {
 
 bool Session::keep() {
   is_due_ = true;
-  if (keeper_ != nullptr && relay_ && !relay_->is_kept()) relay_->keep(*keeper_, facts());
+  if (keeper_ != nullptr && relay_ && !relay_->is_kept()) {
+    relay_->keep(*keeper_, facts());
+    if (!relay_->is_kept()) is_counted_ = true;
+  }
   return relay_ && relay_->is_kept();
 }
 

@@ -78,6 +78,10 @@ class Session {
   bool keep();
   // The process ends: what can be kept has to be now. False: it ends with the process.
   bool keep_at_last();
+  // Keeps it if it should be kept already and is not.
+  void keep_if_due() {
+    if (is_due_) keep();
+  }
   bool is_kept() const;
 
   // Ends it now, the client by a reset. Calls on_end.

@@ -32,7 +32,6 @@ struct SessionSpec {
 // keep theirs.
 struct StreamContext {
   std::uint64_t id = 0;  // a port that is removed and created again is another stream
-  std::size_t home = 0;  // the worker that accepts its clients
   std::shared_ptr<const SessionSpec> spec;
   std::shared_ptr<StreamCounters> counters;
 };

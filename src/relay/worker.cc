@@ -32,6 +32,9 @@ constexpr std::chrono::milliseconds kPipesIdle{10'000};
 
 constexpr std::chrono::milliseconds kTroubleEvery{1000};
 
+// At a hand-over, for the manager to take capsules; sessions without a place in one are cut.
+constexpr std::chrono::milliseconds kManagerPatience{3000};
+
 // Sessions that become old enough to be kept within so long of each other cost one wake-up.
 constexpr std::chrono::milliseconds kDurableSlack{20};
 
@@ -54,6 +57,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
                    place(stream, std::move(client));
                  }),
       chronicle_(loop_, common.records),
+      keep_again_(loop_, sessions_, keeper_),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
       pipes_due_(loop_, [this] { on_pipes_due(); }),
@@ -71,7 +75,9 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
   if (handoff::CopySlot* slot = keeper_->table().take_copy(index_)) copies_.emplace(*slot);
 }
 
-Worker::~Worker() { join(); }
+Worker::~Worker() {
+  if (thread_.joinable()) thread_.join();
+}
 
 void Worker::start() {
   const base::BlockedSignals blocked;  // in a worker they would only interrupt its splices
@@ -83,8 +89,11 @@ void Worker::start() {
   }
 }
 
-void Worker::join() {
-  if (thread_.joinable()) thread_.join();
+bool Worker::join(std::chrono::milliseconds patience) {
+  if (!thread_.joinable()) return true;
+  if (ended_.get_future().wait_for(patience) != std::future_status::ready) return false;
+  thread_.join();
+  return true;
 }
 
 std::chrono::nanoseconds Worker::cpu_time() {
@@ -97,17 +106,21 @@ std::chrono::nanoseconds Worker::cpu_time() {
 }
 
 void Worker::run() {
-  const std::string name = "worker-" + std::to_string(index_);
-  ::pthread_setname_np(::pthread_self(), name.c_str());
+  ::pthread_setname_np(::pthread_self(), name_of(index_).c_str());
   loop_.run();
+  ended_.set_value();
 }
 
 void Worker::handle(OpenListener command) {
+  auto listener = command.ticket->take();
+  if (!listener) return;  // it took so long that another worker has it
+  const std::uint64_t id = command.stream.id;
   if (accepts_) {
-    listeners_.open(std::move(command.stream), std::move(command.listener));
+    listeners_.open(std::move(command.stream), std::move(*listener));
   } else if (keeper_ != nullptr && !keeper_->is_leaving()) {
-    net::stop_listening(command.listener.get());
+    net::stop_listening(listener->get());
   }
+  report_(ListenerOpened{id, std::move(command.ticket)});
 }
 
 void Worker::handle(const PauseListener& command) { listeners_.pause(command.stream_id); }
@@ -115,9 +128,15 @@ void Worker::handle(const PauseListener& command) { listeners_.pause(command.str
 void Worker::handle(const ResumeListener& command) { listeners_.resume(command.stream_id); }
 
 void Worker::handle(const CloseListener& command) {
-  listeners_.close(command.stream_id);
-  report_(ListenerClosed{command.stream_id});
+  const std::uint64_t id = command.stream_id;
+  if (command.ticket->claim([&] { listeners_.close(id); })) {
+    report_(ListenerClosed{id});
+  } else {
+    listeners_.abandon(id);  // it took so long that the control thread has closed the socket
+  }
 }
+
+void Worker::handle(const AbandonListener& command) { listeners_.abandon(command.stream_id); }
 
 void Worker::handle(ChangeSpec command) {
   listeners_.change(command.stream_id, std::move(command.spec));
@@ -288,7 +307,8 @@ void Worker::on_pipes_due() {
 
 // Who waits for this room may be another worker's listener.
 void Worker::leave(const StreamContext& stream) {
-  if (admission_.leave(*stream.counters)) peers_[stream.home]->send(LookForStreamRoom{stream.id});
+  if (admission_.leave(*stream.counters))
+    peers_[stream.counters->home.load(kRelaxed)]->send(LookForStreamRoom{stream.id});
 }
 
 void Worker::handle(const ListSessions& command) {
@@ -339,7 +359,7 @@ void Worker::handle(const DrainStream& command) {
 void Worker::handle(const StopAccepting& command) {
   command.leaves ? listeners_.leave() : listeners_.close_all();
   accepts_ = false;
-  report_(AcceptingStopped{command.leaves});
+  report_(AcceptingStopped{index_, command.leaves});
 }
 
 void Worker::handle(const DrainAll& command) {
@@ -358,6 +378,8 @@ void Worker::on_drain_limit() {
 // In order: nothing is kept any more after leave(), and nothing is let go.
 void Worker::handle(const HandOver&) {
   HandedOver handed;
+  handed.worker = index_;
+  keeper_->set_patience(kManagerPatience);
   std::vector<core::SessionId> ending;
   for (const auto& [id, session] : sessions_) {
     session->keep_at_last() ? void(++handed.kept) : ending.push_back(id);
@@ -376,6 +398,7 @@ void Worker::handle(const HandOver&) {
 void Worker::handle(const Probe& command) {
   report_(Probed{index_, std::chrono::steady_clock::now() - command.sent_at, pipes_.alive(),
                  pipes_.at_rest()});
+  keep_again_.look();
 }
 
 void Worker::handle(const Shutdown&) {
@@ -391,6 +414,7 @@ void Worker::handle(const Shutdown&) {
   durable_due_.stop();
   keepalive_due_.stop();
   pipes_due_.stop();
+  keep_again_.stop();
   chronicle_.flush();
   loop_.stop();
 }
@@ -413,13 +437,14 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   }
   Worker* target = this;
   for (const auto& peer : peers_)
-    if (peer->load() + kWorthMoving <= load() && peer->load() < target->load()) target = peer.get();
-  target->load_.fetch_add(1, kRelaxed);
+    if (peer->load() + kWorthMoving <= load() && peer->load() < target->load() && !peer->is_still())
+      target = peer.get();
   AdoptSession adopt{stream, std::move(client), std::move(via)};
   if (target == this) {
+    load_.fetch_add(1, kRelaxed);
     handle(std::move(adopt));
   } else {
-    target->send(std::move(adopt));
+    target->adopt(std::move(adopt));
   }
 }
 
@@ -462,7 +487,7 @@ void Worker::report_if_drained() {
   if (!draining_ || load() > 0) return;
   draining_ = false;
   drain_all_.reset();
-  report_(Drained{cut_});
+  report_(Drained{index_, cut_});
 }
 
 }  // namespace sc::relay

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,17 +25,19 @@
 #include "net/resolver/resolver_client.h"
 #include "relay/admission.h"
 #include "relay/chronicle.h"
+#include "relay/keep_again.h"
 #include "relay/listeners.h"
 #include "relay/pipe_pool.h"
 #include "relay/pump.h"
 #include "relay/session.h"
+#include "relay/tickets.h"
 
 namespace sc::relay {
 
 // What the control thread and other workers ask of a worker.
-struct OpenListener {
+struct OpenListener {  // answered by ListenerOpened
   StreamContext stream;
-  base::Fd listener;
+  std::shared_ptr<OpeningTicket> ticket;
 };
 struct PauseListener {
   std::uint64_t stream_id = 0;
@@ -43,6 +46,10 @@ struct ResumeListener {
   std::uint64_t stream_id = 0;
 };
 struct CloseListener {  // answered by ListenerClosed
+  std::uint64_t stream_id = 0;
+  std::shared_ptr<ClosingTicket> ticket;
+};
+struct AbandonListener {  // another worker accepts the stream's clients now
   std::uint64_t stream_id = 0;
 };
 struct ChangeSpec {
@@ -98,12 +105,16 @@ struct Probe {  // answered by Probed
 };
 struct Shutdown {};  // cut everything and leave the thread
 using WorkerCommand =
-    std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, ChangeSpec,
-                 AdoptSession, ResumeSession, EndKeptSession, LookForRoom, LookForStreamRoom,
-                 DrainStream, StopAccepting, DrainAll, ListSessions, LookUpSession, KillSession,
-                 HandOver, Probe, Shutdown>;
+    std::variant<OpenListener, PauseListener, ResumeListener, CloseListener, AbandonListener,
+                 ChangeSpec, AdoptSession, ResumeSession, EndKeptSession, LookForRoom,
+                 LookForStreamRoom, DrainStream, StopAccepting, DrainAll, ListSessions,
+                 LookUpSession, KillSession, HandOver, Probe, Shutdown>;
 
 // What a worker tells the control thread.
+struct ListenerOpened {
+  std::uint64_t stream_id = 0;
+  std::shared_ptr<OpeningTicket> ticket;
+};
 struct ListenerClosed {
   std::uint64_t stream_id = 0;
 };
@@ -112,12 +123,15 @@ struct BackendNote {  // an empty text: sessions reach the backend again
   std::string trouble;
 };
 struct AcceptingStopped {
+  std::size_t worker = 0;
   bool leaves = false;  // as StopAccepting said
 };
 struct Drained {
+  std::size_t worker = 0;
   std::size_t cut = 0;  // sessions that did not end by themselves
 };
 struct HandedOver {
+  std::size_t worker = 0;
   std::size_t kept = 0;
   std::size_t cut = 0;
 };
@@ -145,8 +159,8 @@ struct ResolverTrouble {  // an empty text: it is over
   std::string trouble;
 };
 using WorkerEvent =
-    std::variant<ResolverTrouble, ListenerClosed, BackendNote, AcceptingStopped, Drained,
-                 HandedOver, SessionsListed, SessionLookedUp, SessionKilled, Probed>;
+    std::variant<ResolverTrouble, ListenerOpened, ListenerClosed, BackendNote, AcceptingStopped,
+                 Drained, HandedOver, SessionsListed, SessionLookedUp, SessionKilled, Probed>;
 
 // What all workers share, beside their peers. Outlives them; any thread.
 struct Common {
@@ -178,8 +192,32 @@ class Worker {
 
   void start();
   void send(WorkerCommand command) { inbox_.send(std::move(command)); }
-  // After a Shutdown was sent.
-  void join();
+  // A client that another worker accepted.
+  void adopt(AdoptSession client) {
+    load_.fetch_add(1, std::memory_order_relaxed);
+    send(std::move(client));
+  }
+  // After a Shutdown was sent. False: the thread still runs after `patience`; then the process must
+  // end without destroying what the thread uses.
+  bool join(std::chrono::milliseconds patience);
+
+  // What its thread is called: `worker-0`.
+  static std::string name_of(std::size_t index) { return "worker-" + std::to_string(index); }
+
+  // The thread has not answered for a while (see WorkerProbe): it gets no new work. Set on the
+  // control thread. Any thread.
+  void set_still(bool is_still) { is_still_.store(is_still, std::memory_order_relaxed); }
+  bool is_still() const { return is_still_.load(std::memory_order_relaxed); }
+  // Clients that were sent to it and that it has not taken: they leave its mail, and are no load of
+  // it any more. Any thread.
+  std::vector<AdoptSession> take_back_clients() {
+    std::vector<AdoptSession> clients;
+    for (WorkerCommand& command : inbox_.take_back(
+             [](const WorkerCommand& each) { return std::holds_alternative<AdoptSession>(each); }))
+      clients.push_back(std::get<AdoptSession>(std::move(command)));
+    load_.fetch_sub(clients.size(), std::memory_order_relaxed);
+    return clients;
+  }
 
   // Sessions here and on their way here.
   std::size_t load() const { return load_.load(std::memory_order_relaxed); }
@@ -198,6 +236,7 @@ class Worker {
   void handle(const PauseListener& command);
   void handle(const ResumeListener& command);
   void handle(const CloseListener& command);
+  void handle(const AbandonListener& command);
   void handle(ChangeSpec command);
   void handle(AdoptSession command);
   void handle(ResumeSession command);
@@ -238,7 +277,8 @@ class Worker {
   handoff::Keeper* const keeper_;  // null without a vault; this worker's thread only
   const std::vector<std::unique_ptr<Worker>>& peers_;
   Report report_;
-  std::atomic<std::size_t> load_{0};  // shared, relaxed
+  std::atomic<std::size_t> load_{0};   // shared, relaxed
+  std::atomic<bool> is_still_{false};  // shared, relaxed
 
   // This worker's thread only, once it runs.
   loop::Loop loop_;
@@ -250,7 +290,8 @@ class Worker {
   Listeners listeners_;
   Chronicle chronicle_;
   std::map<core::SessionId, std::unique_ptr<Session>> sessions_;  // in the order of accepting
-  std::optional<core::EndedSession>* killed_ = nullptr;           // where it goes, during a kill
+  KeepAgain keep_again_;
+  std::optional<core::EndedSession>* killed_ = nullptr;  // where it goes, during a kill
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;
   struct Young {
@@ -268,6 +309,7 @@ class Worker {
   std::size_t cut_ = 0;  // by the end of the drain
 
   loop::Mailbox<WorkerCommand> inbox_;
+  std::promise<void> ended_;  // the thread has left its loop
   std::thread thread_;
 };
 

@@ -12,6 +12,8 @@
 namespace sc::relay {
 namespace {
 
+constexpr std::chrono::milliseconds kShutdownPatience{3000};
+
 base::Result<base::Fd> listen_everywhere(std::uint16_t port, const net::ListenOptions& options) {
   auto both = net::listen_tcp(net::Address::any_v6(port), options);
   // A host without IPv6 is unavailable (EAFNOSUPPORT) or invalid (EADDRNOTAVAIL); a port that is
@@ -47,6 +49,9 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
       options_(options),
       on_backend_note_(std::move(on_backend_note)),
       copies_due_(control, [this] { on_copies_due(); }),
+      homes_(workers_, [this](std::uint64_t stream_id, int fd) { on_moved(stream_id, fd); }),
+      shutdown_(workers_, options.vault, kAnswersTick),
+      answers_due_(control, [this] { on_answers_due(); }),
       admission_(options.limits,
                  [this] {
                    for (const auto& worker : workers_) worker->send(LookForRoom{});
@@ -59,6 +64,10 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
             [this](auto& each) {
               if constexpr (requires { inquiries_.handle(std::move(each)); })
                 inquiries_.handle(std::move(each));
+              else if constexpr (requires { shutdown_.handle(each); })
+                shutdown_.handle(each);
+              else if constexpr (requires { homes_.handle(each); })
+                homes_.handle(each);
               else
                 handle(each);
             },
@@ -87,10 +96,18 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
 
 WorkerPool::~WorkerPool() { shutdown(); }
 
-void WorkerPool::shutdown() {
+std::vector<std::string> WorkerPool::shutdown() {
   for (const auto& worker : workers_) worker->send(Shutdown{});
-  for (const auto& worker : workers_) worker->join();  // all, before one of them is destroyed
+  std::vector<std::string> silent;
+  const auto until = std::chrono::steady_clock::now() + kShutdownPatience;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {  // all, before one of them is destroyed
+    const auto rest =
+        std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (!workers_[i]->join(std::max(rest, std::chrono::milliseconds{0})))
+      silent.push_back(Worker::name_of(i));
+  }
   resolver_.stop();
+  return silent;
 }
 
 base::Result<base::Fd> WorkerPool::prepare(const core::StreamSpec& spec) {
@@ -137,7 +154,6 @@ WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
   past_.open(port);
   Active fresh;
   fresh.id = next_id_++;
-  fresh.home = next_home_++ % workers_.size();
   fresh.counters = std::make_shared<StreamCounters>();
   fresh.is_released = true;
   return active_.emplace(port, std::move(fresh)).first->second;
@@ -149,10 +165,17 @@ void WorkerPool::activate(base::Fd listener, const core::Stream& stream) {
   active.is_released = false;
   set_spec(active, stream.spec, stream.created_at);
   if (options_.vault != nullptr && accepts_) active.kept = keep_listener(listener.get());
+  if (options_.vault != nullptr && options_.vault->listener_keeper().take_missed())
+    are_missed_ = true;
   admission_.add_listener();
   paths_.add_listener(net::local_address(listener.get()));
-  StreamContext context{active.id, active.home, active.spec, active.counters};
-  workers_[active.home]->send(OpenListener{std::move(context), std::move(listener)});
+  homes_.open({active.id, active.spec, active.counters}, std::move(listener));
+  wait_for_answers();
+}
+
+void WorkerPool::when_accepting(std::uint16_t port,
+                                base::Callback<void(base::Result<void>)> on_done) {
+  homes_.when_accepting(active_.at(port).id, std::move(on_done));
 }
 
 void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at) {
@@ -171,18 +194,12 @@ void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::Wa
 void WorkerPool::change(const core::StreamSpec& spec) {
   Active& active = active_.at(spec.port);
   set_spec(active, spec, active.created_at);
-  workers_[active.home]->send(ChangeSpec{active.id, active.spec});
+  homes_.change(active.id, active.spec);
 }
 
-void WorkerPool::pause(std::uint16_t port) {
-  const Active& active = active_.at(port);
-  workers_[active.home]->send(PauseListener{active.id});
-}
+void WorkerPool::pause(std::uint16_t port) { homes_.pause(active_.at(port).id); }
 
-void WorkerPool::resume(std::uint16_t port) {
-  const Active& active = active_.at(port);
-  workers_[active.home]->send(ResumeListener{active.id});
-}
+void WorkerPool::resume(std::uint16_t port) { homes_.resume(active_.at(port).id); }
 
 void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
                        base::Callback<void()> on_free) {
@@ -196,7 +213,8 @@ void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
   active.kept.reset();  // before the worker closes what it names
   past_.close(port, active.counters);
   closing_.emplace(active.id, Closing{drain, !active.is_released, std::move(on_free), port});
-  workers_[active.home]->send(CloseListener{active.id});
+  homes_.close(active.id, [this, id = active.id] { on_closed(id); });
+  wait_for_answers();
 }
 
 void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
@@ -205,7 +223,8 @@ void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
   active.is_released = true;
   active.kept.reset();
   closing_.emplace(active.id, Closing{std::nullopt, true, std::move(on_free), port});
-  workers_[active.home]->send(CloseListener{active.id});
+  homes_.close(active.id, [this, id = active.id] { on_closed(id); });
+  wait_for_answers();
 }
 
 void WorkerPool::restore(std::uint16_t port, const core::Traffic& carried) {
@@ -231,16 +250,21 @@ core::Traffic WorkerPool::restored(std::uint16_t port) const {
 void WorkerPool::sessions(const core::SessionQuery& query,
                           base::Callback<void(core::SessionPage)> on_done) {
   inquiries_.list(query, std::move(on_done));
+  wait_for_answers();
 }
 
-void WorkerPool::session(core::SessionId id,
-                         base::Callback<void(std::optional<core::SessionDetails>)> on_done) {
+void WorkerPool::session(
+    core::SessionId id,
+    base::Callback<void(base::Result<std::optional<core::SessionDetails>>)> on_done) {
   inquiries_.look_up(id, std::move(on_done));
+  wait_for_answers();
 }
 
-void WorkerPool::kill(core::SessionId id,
-                      base::Callback<void(std::optional<core::EndedSession>)> on_done) {
+void WorkerPool::kill(
+    core::SessionId id,
+    base::Callback<void(base::Result<std::optional<core::EndedSession>>)> on_done) {
   inquiries_.kill(id, std::move(on_done));
+  wait_for_answers();
 }
 
 std::vector<core::EndedSession> WorkerPool::failures(std::uint16_t port) const {
@@ -283,13 +307,10 @@ SessionLatencies WorkerPool::latencies() const {
 }
 
 void WorkerPool::drain(std::chrono::milliseconds limit, base::Callback<void(std::size_t)> on_done) {
-  assert(!on_drained_);
-  on_drained_ = std::move(on_done);
-  drain_limit_ = limit;
   accepts_ = false;
-  still_accepting_ = still_draining_ = workers_.size();
   for (auto& [port, active] : active_) active.kept.reset();
-  for (const auto& worker : workers_) worker->send(StopAccepting{});
+  shutdown_.drain(limit, std::move(on_done));
+  wait_for_answers();
 }
 
 void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& clock) {
@@ -324,9 +345,8 @@ void WorkerPool::inherit(const core::StoredStreams& stored, const base::Clock& c
     }
     // From now on, so that nobody takes a stream that is closed before for one that has ended.
     admission_.add_session(*active.counters);
-    worker.send(ResumeSession{worker.new_id(),
-                              {active.id, active.home, active.spec, active.counters},
-                              std::move(session)});
+    worker.send(ResumeSession{
+        worker.new_id(), {active.id, active.spec, active.counters}, std::move(session)});
   }
   if (ended > 0)
     base::log::info("sessions end with their streams, which were removed or disabled meanwhile",
@@ -396,12 +416,9 @@ std::unique_ptr<handoff::Kept> WorkerPool::keep_listener(int fd) {
 }
 
 void WorkerPool::hand_over(base::Callback<void(HandOverReport)> on_done) {
-  assert(options_.vault != nullptr && !on_handed_over_);
-  on_handed_over_ = std::move(on_done);
   accepts_ = false;
-  still_leaving_ = still_handing_over_ = workers_.size();
-  options_.vault->listener_keeper().leave();
-  for (const auto& worker : workers_) worker->send(StopAccepting{true});
+  shutdown_.hand_over(std::move(on_done));
+  wait_for_answers();
 }
 
 std::size_t WorkerPool::sessions() const {
@@ -417,8 +434,8 @@ std::shared_ptr<const StreamCounters> WorkerPool::counters(std::uint16_t port) c
 
 // Only now the drain: a session that the home worker gave to another one before it closed is in
 // that one's mailbox ahead of it.
-void WorkerPool::handle(const ListenerClosed& event) {
-  auto closing = closing_.extract(event.stream_id);
+void WorkerPool::on_closed(std::uint64_t stream_id) {
+  auto closing = closing_.extract(stream_id);
   assert(!closing.empty());
   const Closing& closed = closing.mapped();
   if (closed.had_listener) {
@@ -426,7 +443,7 @@ void WorkerPool::handle(const ListenerClosed& event) {
     paths_.remove_listener(closed.port);
   }
   if (closed.drain) {
-    for (const auto& worker : workers_) worker->send(DrainStream{event.stream_id, *closed.drain});
+    for (const auto& worker : workers_) worker->send(DrainStream{stream_id, *closed.drain});
     // Every session that was accepted has its place already.
     past_.sum_up(closed.port);
   }
@@ -451,34 +468,6 @@ void WorkerPool::handle(const BackendNote& event) {
     on_backend_note_(port, event.trouble);
     return;
   }
-}
-
-// Only when none accepts any more: a session that one has given to another is in that one's mailbox
-// ahead of this, and so nobody who is told to drain gets more.
-void WorkerPool::handle(const AcceptingStopped& event) {
-  if (event.leaves) {
-    if (--still_leaving_ > 0) return;
-    for (const auto& worker : workers_) worker->send(HandOver{});
-    return;
-  }
-  if (--still_accepting_ > 0) return;
-  if (options_.vault != nullptr) options_.vault->listener_keeper().flush();
-  for (const auto& worker : workers_) worker->send(DrainAll{drain_limit_});
-}
-
-void WorkerPool::handle(const Drained& event) {
-  cut_ += event.cut;
-  if (--still_draining_ > 0) return;
-  auto done = std::move(on_drained_);
-  done(cut_);
-}
-
-void WorkerPool::handle(const HandedOver& event) {
-  handed_over_.kept += event.kept;
-  handed_over_.cut += event.cut;
-  if (--still_handing_over_ > 0) return;
-  auto done = std::move(on_handed_over_);
-  done(handed_over_);
 }
 
 }  // namespace sc::relay

@@ -23,8 +23,10 @@
 #include "net/own_paths.h"
 #include "net/resolver/resolver_client.h"
 #include "relay/backend_check.h"
+#include "relay/homes.h"
 #include "relay/past_traffic.h"
 #include "relay/session_inquiries.h"
+#include "relay/shutdown_sequence.h"
 #include "relay/worker.h"
 #include "relay/worker_probe.h"
 
@@ -56,15 +58,18 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   WorkerPool& operator=(const WorkerPool&) = delete;
   ~WorkerPool() override;
 
-  // Cuts what still runs and waits for the threads; nothing else may be asked after it. The
-  // destructor does it too.
-  void shutdown();
+  // Cuts what still runs and waits for the threads; nothing else may be asked after it. Returns the
+  // threads that did not end in time: then the process must end without destroying the pool, whose
+  // destructor waits for them.
+  std::vector<std::string> shutdown();
 
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
   bool has_room(std::size_t listeners) const override;
   bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override;
   std::string owner_of(std::uint16_t port) const override;
   void activate(base::Fd listener, const core::Stream& stream) override;
+  void when_accepting(std::uint16_t port,
+                      base::Callback<void(base::Result<void>)> on_done) override;
   void change(const core::StreamSpec& spec) override;
   void pause(std::uint16_t port) override;
   void resume(std::uint16_t port) override;
@@ -79,10 +84,11 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
 
   void sessions(const core::SessionQuery& query,
                 base::Callback<void(core::SessionPage)> on_done) override;
-  void session(core::SessionId id,
-               base::Callback<void(std::optional<core::SessionDetails>)> on_done) override;
+  void session(
+      core::SessionId id,
+      base::Callback<void(base::Result<std::optional<core::SessionDetails>>)> on_done) override;
   void kill(core::SessionId id,
-            base::Callback<void(std::optional<core::EndedSession>)> on_done) override;
+            base::Callback<void(base::Result<std::optional<core::EndedSession>>)> on_done) override;
   std::vector<core::EndedSession> failures(std::uint16_t port) const override;
   std::optional<core::Resolution> resolution(const core::Backend& backend) override;
   void watch(Watch what) override;
@@ -99,10 +105,6 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void settle();
   // Keeps for the next process what can be kept, cuts the rest, moves no byte any more. Only with a
   // vault, and instead of drain(), or after it has begun. Once.
-  struct HandOverReport {
-    std::size_t kept = 0;
-    std::size_t cut = 0;
-  };
   void hand_over(base::Callback<void(HandOverReport)> on_done);
 
   // Of a stream's traffic, what former processes counted.
@@ -115,6 +117,9 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   void set_on_resolver_trouble(std::function<void(const std::string&)> on_trouble) {
     on_resolver_trouble_ = std::move(on_trouble);
   }
+  // The worker does not answer: it gets no new work, its listeners and the clients that it has not
+  // taken yet go to the others. Or it answers again.
+  void set_still(std::size_t worker, bool is_still);
   const Admission& admission() const { return admission_; }
   net::OwnPaths& paths() { return paths_; }
   void set_logged_sessions(core::LoggedSessions which) {
@@ -128,9 +133,11 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::shared_ptr<const StreamCounters> counters(std::uint16_t port) const;
 
  private:
+  // Answers of workers that are waited for are looked after so often.
+  static constexpr std::chrono::milliseconds kAnswersTick{100};
+
   struct Active {
     std::uint64_t id = 0;
-    std::size_t home = 0;
     std::shared_ptr<StreamCounters> counters;
     std::shared_ptr<const SessionSpec> spec;
     bool is_released = false;  // it has no listener, and one will follow
@@ -145,17 +152,18 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   };
 
   void on_copies_due();
+  void on_moved(std::uint64_t stream_id, int listener);
+  void wait_for_answers();
+  void keep_missed_listeners();
+  void on_answers_due();
+  void on_closed(std::uint64_t stream_id);
   void set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at);
   Active& find_or_add(std::uint16_t port);
   base::Result<base::Fd> listen(const core::StreamSpec& spec);
   std::optional<base::Fd> take_kept_listener(const core::StreamSpec& spec);
   bool is_wanted(const core::StreamSpec& spec, const net::Address& address) const;
   std::unique_ptr<handoff::Kept> keep_listener(int fd);
-  void handle(const ListenerClosed& event);
   void handle(const BackendNote& event);
-  void handle(const AcceptingStopped& event);
-  void handle(const Drained& event);
-  void handle(const HandedOver& event);
   void handle(const ResolverTrouble& event) {
     if (on_resolver_trouble_) on_resolver_trouble_(event.trouble);
   }
@@ -178,22 +186,16 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::vector<base::Callback<void()>> freed_;
   loop::Timer copies_due_;
   std::uint64_t next_id_ = 1;
-  std::size_t next_home_ = 0;
-  base::Callback<void(std::size_t)> on_drained_;
-  std::chrono::milliseconds drain_limit_{0};
-  std::size_t still_accepting_ = 0;  // workers, in a drain
-  std::size_t still_draining_ = 0;
-  std::size_t cut_ = 0;
-  base::Callback<void(HandOverReport)> on_handed_over_;
-  HandOverReport handed_over_;
-  std::size_t still_leaving_ = 0;  // workers that accept still, in a hand-over
-  std::size_t still_handing_over_ = 0;
   bool accepts_ = true;
+  bool are_missed_ = false;  // listeners that the manager could not be asked to keep
   // A former process's listener between prepare() and activate(), and its descriptor.
   std::unique_ptr<handoff::Kept> adopted_;
   int adopted_fd_ = -1;
   std::vector<std::uint16_t> expected_;  // listeners, from inherit() to settle()
+  Homes homes_;
   SessionInquiries inquiries_{workers_};
+  ShutdownSequence shutdown_;
+  loop::Timer answers_due_;
   std::uint64_t next_check_ = 1;
   Admission admission_;  // outlives the checks and the workers, as the next four do
   const base::SystemClock clock_;

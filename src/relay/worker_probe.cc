@@ -5,25 +5,31 @@
 namespace sc::relay {
 
 void WorkerProbe::ask() {
+  for (std::size_t i = 0; i < workers_.size(); ++i) ask(i);
+}
+
+void WorkerProbe::ask(std::size_t worker) {
   states_.resize(workers_.size());
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    if (states_[i].asked_at) continue;
-    State& state = states_[i];
-    state.late = state.is_told_early ? state.answer.waited : std::chrono::nanoseconds(0);
-    state.asked_at = std::chrono::steady_clock::now();
-    workers_[i]->send(Probe{*state.asked_at});
-  }
+  State& state = states_[worker];
+  if (state.asked_at.size() == kMostWaiting) return;
+  state.asked_at.push_back(std::chrono::steady_clock::now());
+  workers_[worker]->send(Probe{state.asked_at.back()});
 }
 
 void WorkerProbe::note(const Probed& answer) {
   State& state = states_.at(answer.worker);
-  state.asked_at.reset();
+  state.asked_at.erase(state.asked_at.begin());
   state.answer = answer;
+  state.worst = std::max(state.worst.value_or(answer.waited), answer.waited);
 }
 
 bool WorkerProbe::is_answered() const {
   return std::none_of(states_.begin(), states_.end(),
-                      [](const State& state) { return state.asked_at.has_value(); });
+                      [](const State& state) { return !state.asked_at.empty(); });
+}
+
+bool WorkerProbe::is_answered(std::size_t worker) const {
+  return worker >= states_.size() || states_[worker].asked_at.empty();
 }
 
 std::vector<WorkerFacts> WorkerProbe::facts() {
@@ -32,11 +38,12 @@ std::vector<WorkerFacts> WorkerProbe::facts() {
   states_.resize(workers_.size());
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     State& state = states_[i];
-    state.is_told_early = state.asked_at.has_value();
-    const std::chrono::nanoseconds waited =
-        state.asked_at ? now - *state.asked_at : state.answer.waited;
-    all.push_back({workers_[i]->load(), workers_[i]->cpu_time(), std::max(waited, state.late),
-                   state.answer.pipes, state.answer.pipes_at_rest});
+    std::chrono::nanoseconds lag = state.worst.value_or(state.answer.waited);
+    if (!state.asked_at.empty())
+      lag = std::max<std::chrono::nanoseconds>(lag, now - state.asked_at.front());
+    state.worst.reset();
+    all.push_back({workers_[i]->load(), workers_[i]->cpu_time(), lag, state.answer.pipes,
+                   state.answer.pipes_at_rest});
   }
   return all;
 }

@@ -15,14 +15,14 @@ namespace sc::relay {
 struct WorkerFacts {
   std::size_t sessions = 0;
   std::chrono::nanoseconds cpu{0};       // that its thread has used since its start
-  std::chrono::nanoseconds loop_lag{0};  // how long a message waited until the worker took it
+  std::chrono::nanoseconds loop_lag{0};  // the longest that a message waited for the worker
   // As it said last.
   std::size_t pipes = 0;
   std::size_t pipes_at_rest = 0;  // of these
 };
 
-// Asks the workers how they fare, when somebody wants to know: no worker is woken otherwise. A
-// worker that is busy is not asked again before it has answered. Control thread only.
+// Asks the workers for a sign of life: twice a second, and when metrics are read. A worker that
+// does not answer has kMostWaiting questions at most. Control thread only.
 class WorkerProbe {
  public:
   // `workers` may be filled later, before the first ask().
@@ -30,20 +30,25 @@ class WorkerProbe {
   WorkerProbe(const WorkerProbe&) = delete;
   WorkerProbe& operator=(const WorkerProbe&) = delete;
 
+  // Two, so that one that is asked when metrics are read is answered after all that the worker did
+  // before, whatever was asked earlier.
+  static constexpr std::size_t kMostWaiting = 2;
+
   void ask();
+  void ask(std::size_t worker);
   void note(const Probed& answer);
   // Have all answered?
   bool is_answered() const;
-  // Of one that has not answered, the lag is the time so far; and what it says too late for that is
-  // told the next time that it was asked, unless it has waited longer by then.
+  bool is_answered(std::size_t worker) const;
+  // The lag is the longest since facts() was called last; of a worker that has not answered, at
+  // least the time so far.
   std::vector<WorkerFacts> facts();
 
  private:
   struct State {
-    std::optional<base::Instant> asked_at;  // and it has not answered
+    std::vector<base::Instant> asked_at;  // without an answer, the oldest first
     Probed answer;
-    bool is_told_early = false;        // facts() was asked before the latest answer came
-    std::chrono::nanoseconds late{0};  // the lag that came too late for that
+    std::optional<std::chrono::nanoseconds> worst;  // of the answers since facts()
   };
 
   const std::vector<std::unique_ptr<Worker>>& workers_;

@@ -42,6 +42,11 @@ void JobThread::ask(Job job) {
   asked_.notify_one();
 }
 
+void JobThread::probe() {
+  pulse_.ask();
+  ask([this] { pulse_.beat(); });
+}
+
 JobThread::StepId JobThread::add_step(Step step, milliseconds delay) {
   const std::lock_guard lock(mutex_);
   steps_.push_back({std::move(step), Steady::now() + delay});
@@ -101,6 +106,7 @@ void JobThread::serve() {
       jobs_.pop_front();
       running_ = asked.at;
       lock.unlock();
+      const base::Pulse::Job marked(pulse_);
       asked.job();
     }  // the job is destroyed before the next one runs
     lock.lock();
@@ -121,7 +127,10 @@ bool JobThread::run_step(base::Instant due_by) {
   running_ = Steady::now();
   step.due = base::Instant::max();  // set_due() from inside the step wins over its return value
   mutex_.unlock();
-  const milliseconds delay = step.step();
+  const milliseconds delay = [&] {
+    const base::Pulse::Job marked(pulse_);
+    return step.step();
+  }();
   mutex_.lock();
   running_.reset();
   if (step.due == base::Instant::max()) step.due = Steady::now() + delay;

@@ -12,6 +12,7 @@
 
 #include "base/callback.h"
 #include "base/clock.h"
+#include "base/pulse.h"
 
 namespace sc::store {
 
@@ -42,6 +43,12 @@ class JobThread {
   // now. nullopt: the thread is idle. Any thread.
   std::optional<base::Instant> busy_since() const;
 
+  // Wakes the thread to answer a probe; see pulse(). Any thread.
+  void probe();
+  // Jobs and steps count: one that lasts waits for the disk or for a lock. Any thread.
+  const base::Pulse& pulse() const { return pulse_; }
+  const std::string& name() const { return name_; }
+
   // Does a job wait behind the one that runs now? Any thread.
   bool has_waiting() const;
 
@@ -69,6 +76,7 @@ class JobThread {
   base::Instant next_due() const;
 
   const std::string name_;
+  base::Pulse pulse_;
   std::atomic<bool> finishing_{false};
   std::atomic<base::Instant::rep> ends_at_{0};  // 0: no limit
 

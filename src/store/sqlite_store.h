@@ -88,6 +88,9 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
     reader_->thread().ask(std::move(function));
   }
 
+  // Both threads, to be probed.
+  std::vector<JobThread*> threads() { return {&writer_->thread(), &reader_->thread()}; }
+
   // Gives memory that past work took back to the kernel: SQLite's page cache, and what lies free in
   // the heap. Later, after what was asked for before.
   void release_memory();

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#include <span>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
-#include "base/fd.h"
+#include "systemd/notify_queue.h"
 
 namespace sc::systemd {
 
@@ -17,32 +15,28 @@ constexpr std::string_view kStoredPrefix = "kept-";
 // The service manager's file descriptor store: it holds copies over restarts of the service, also
 // after kill -9, and passes them to the next process among LISTEN_FDS (systemd.service(5):
 // FileDescriptorStoreMax=; sd_pid_notify_with_fds(3)). Any thread.
-//
-// It speaks the protocol of sd_notify(3) itself: libsystemd opens, widens and closes a socket for
-// each message, seven calls to the kernel in place of one, and short sessions cause many.
 class FdStore {
  public:
-  // Whether there is somebody to ask: NOTIFY_SOCKET is set.
-  static bool is_there();
+  // Whether there is a manager to ask: NOTIFY_SOCKET is set.
+  static bool is_there() { return NotifyQueue::is_set(); }
 
-  // For the manager that NOTIFY_SOCKET names, a path or `@` and an abstract name.
-  FdStore();
+  explicit FdStore(std::shared_ptr<NotifyQueue> queue) : queue_(std::move(queue)) {}
 
-  // Asks it to hold a copy. False: the message did not go out. That it was refused, as the store is
-  // full or has no room at all, nobody tells. Waits while the manager has too many messages to
-  // read.
+  // Asks the manager to hold a copy, now or not at all; never waits. False: the message did not go
+  // out. The manager does not report that it refused a descriptor because its store is full.
   //
   // FDPOLL=0: by default the manager drops what shows a hang-up, as a half-closed connection does.
   bool put(const std::string& name, int fd) const;
-  // All of that name.
+  // Asks it in its turn: while the manager does not read, a copy of the descriptor waits here.
+  // False: there is no manager, or the host gives no copy.
+  bool put_later(const std::string& name, int fd) const;
+  // All of that name. While the manager does not read, the message waits.
   void remove(const std::string& name) const;
+  // The manager takes no messages now, so put() would fail. No system call.
+  bool is_busy() const { return queue_->is_busy(); }
 
  private:
-  bool send(const std::string& text, std::span<const int> fds) const;
-
-  base::Fd socket_;  // none: nobody can be asked
-  sockaddr_un manager_{};
-  socklen_t size_ = 0;  // of manager_
+  std::shared_ptr<NotifyQueue> queue_;
 };
 
 }  // namespace sc::systemd

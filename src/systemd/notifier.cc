@@ -1,14 +1,11 @@
 #include "systemd/notifier.h"
 
-#include <systemd/sd-daemon.h>
-
-#include <cstdlib>
-
-#include "base/log.h"
-#include "base/result.h"
+#include <string>
 
 namespace sc::systemd {
 namespace {
+
+using State = NotifyQueue::State;
 
 // For what is left to do once the last session has ended: commit, close, exit.
 constexpr std::chrono::seconds kExitMargin{5};
@@ -26,33 +23,25 @@ std::string status_line(std::string_view sentence) {
 
 }  // namespace
 
-Notifier::Notifier(const base::Clock& clock)
-    : clock_(clock), active_(std::getenv("NOTIFY_SOCKET") != nullptr) {}
-
-void Notifier::ready(std::string_view status) { send("READY=1\n" + status_line(status)); }
+void Notifier::ready(std::string_view status) {
+  queue_.say(State::ready, "READY=1\n" + status_line(status));
+}
 
 void Notifier::reloading() {
   // steady_clock is CLOCK_MONOTONIC, the one that sd_notify(3) asks for.
-  send("RELOADING=1\nMONOTONIC_USEC=" + to_micros(clock_.steady().time_since_epoch()));
+  queue_.say(State::reloading,
+             "RELOADING=1\nMONOTONIC_USEC=" + to_micros(clock_.steady().time_since_epoch()));
 }
 
 void Notifier::stopping(std::chrono::milliseconds drain, std::string_view status) {
-  send("STOPPING=1\nEXTEND_TIMEOUT_USEC=" + to_micros(drain + kExitMargin) + "\n" +
-       status_line(status));
+  queue_.say(State::stopping, "STOPPING=1\nEXTEND_TIMEOUT_USEC=" + to_micros(drain + kExitMargin) +
+                                  "\n" + status_line(status));
 }
 
-void Notifier::status(std::string_view sentence) { send(status_line(sentence)); }
-
-void Notifier::keep_alive() { send("WATCHDOG=1"); }
-
-void Notifier::send(const std::string& state) {
-  if (!active_) return;
-  const int result = ::sd_notify(0, state.c_str());  // 0: NOTIFY_SOCKET stays, for the next call
-  if (result < 0 && !failing_) {
-    base::log::warning("the service manager cannot be notified",
-                       {{"reason", base::describe_errno("sd_notify", -result)}});
-  }
-  failing_ = result < 0;
+void Notifier::status(std::string_view sentence) {
+  queue_.say(State::status, status_line(sentence));
 }
+
+void Notifier::keep_alive() { queue_.say(State::alive, "WATCHDOG=1"); }
 
 }  // namespace sc::systemd

@@ -1,22 +1,20 @@
 #pragma once
 
 #include <chrono>
-#include <string>
 #include <string_view>
 
 #include "base/clock.h"
+#include "systemd/notify_queue.h"
 
 namespace sc::systemd {
 
-// Tells the service manager how the service fares (sd_notify(3)); does nothing when nobody asked
-// for it by NOTIFY_SOCKET. Control thread.
+// Reports the state of the service to the service manager (sd_notify(3)); does nothing without
+// NOTIFY_SOCKET. Never waits: what the manager does not read yet is in the queue. Control thread.
 class Notifier {
  public:
-  explicit Notifier(const base::Clock& clock);
+  Notifier(const base::Clock& clock, NotifyQueue& queue) : clock_(clock), queue_(queue) {}
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
-
-  bool is_active() const { return active_; }
 
   // Started, or done with reloading. The status is a sentence for `systemctl status`.
   void ready(std::string_view status);
@@ -29,11 +27,8 @@ class Notifier {
   void keep_alive();
 
  private:
-  void send(const std::string& state);
-
   const base::Clock& clock_;
-  const bool active_;
-  bool failing_ = false;  // a failure is logged once, not with every keep-alive
+  NotifyQueue& queue_;
 };
 
 }  // namespace sc::systemd

@@ -4,14 +4,21 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "base/log.h"
 #include "base/result.h"
 
 namespace sc::systemd {
 
-Watchdog::Watchdog(loop::Loop& loop, Notifier& notifier)
-    : notifier_(notifier), timer_(loop, [this] { beat(); }) {
+namespace {
+
+constexpr std::chrono::milliseconds kAskAgain{1000};
+
+}  // namespace
+
+Watchdog::Watchdog(loop::Loop& loop, Notifier& notifier, base::Callback<bool()> is_alive)
+    : notifier_(notifier), is_alive_(std::move(is_alive)), timer_(loop, [this] { beat(); }) {
   std::uint64_t micros = 0;
   const int enabled = ::sd_watchdog_enabled(0, &micros);
   if (enabled < 0) {
@@ -26,8 +33,9 @@ Watchdog::Watchdog(loop::Loop& loop, Notifier& notifier)
 }
 
 void Watchdog::beat() {
-  notifier_.keep_alive();
-  timer_.start(period_);
+  const bool is_alive = is_alive_();
+  if (is_alive) notifier_.keep_alive();
+  timer_.start(is_alive ? period_ : std::min(period_, kAskAgain));
 }
 
 }  // namespace sc::systemd

@@ -2,17 +2,20 @@
 
 #include <chrono>
 
+#include "base/callback.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "systemd/notifier.h"
 
 namespace sc::systemd {
 
-// Shows the service manager, twice in each WatchdogSec, that the loop still turns; idle when the
+// Shows the service manager, twice in each WatchdogSec, that the service is alive; idle when the
 // manager did not ask for it (sd_watchdog_enabled(3)). Loop's thread.
 class Watchdog {
  public:
-  Watchdog(loop::Loop& loop, Notifier& notifier);
+  // `is_alive` is asked before each sign of life. While it answers false there is none, and it is
+  // asked again every second, so that a thread that goes on in time costs no restart.
+  Watchdog(loop::Loop& loop, Notifier& notifier, base::Callback<bool()> is_alive);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
@@ -23,6 +26,7 @@ class Watchdog {
   void beat();
 
   Notifier& notifier_;
+  base::Callback<bool()> is_alive_;
   std::chrono::milliseconds period_{0};
   loop::Timer timer_;
 };

@@ -50,6 +50,7 @@ TEST_CASE_METHOD(SessionsFixture, "a query for sessions is what the parameters s
           "18446744073709551615");
   CHECK(list["sessions"].size() == 1);
   CHECK(list["next_cursor"].is_null());
+  CHECK(list["missing_workers"] == json::array());
   const core::SessionQuery& query = sessions.queries.back();
   CHECK(query.port == 9000);
   CHECK(query.client == "::1");
@@ -215,6 +216,20 @@ TEST_CASE_METHOD(SessionsFixture, "so many checks are made at a time, more have 
   sessions.checks.front()({});
   sessions.holds_checks = false;
   CHECK(ask("POST", "/v1/streams/9000:check").status == 200);
+}
+
+TEST_CASE_METHOD(SessionsFixture,
+                 "threads that do not answer are named, and their sessions are 503") {
+  sessions.running = {running(7)};
+  sessions.silent = {"worker-1"};
+  const json list = get("/v1/sessions");
+  CHECK(list["sessions"].size() == 1);
+  CHECK(list["missing_workers"] == json::array({"worker-1"}));
+  for (const char* method : {"GET", "DELETE"}) {
+    const Answer answer = ask(method, "/v1/sessions/7");
+    CHECK(answer.status == 503);
+    CHECK(json::parse(answer.body)["detail"] == "no answer");
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "handoff/session_record.h"
 #include "net/address.h"
@@ -36,14 +38,19 @@ struct Cost {
 };
 
 Cost measure(std::uint32_t sessions) {
-  const sc::systemd::FdStore store;
+  const sc::base::SystemClock clock;
+  const auto queue = std::make_shared<sc::systemd::NotifyQueue>(clock);
+  const sc::systemd::FdStore store(queue);
   const sc::handoff::StoreLink link{
       [&](const std::string& name, int fd) { return store.put(name, fd); },
-      [&](const std::string& name) { store.remove(name); }};
+      [&](const std::string& name) { store.remove(name); },
+      [&](const std::string& name, int fd) { return store.put_later(name, fd); },
+      [&] { return queue->flush() && store.is_busy(); }};
   auto table = sc::handoff::Table::make(2 * kAtATime);
   if (!table) throw std::runtime_error(table.error().message);
   sc::handoff::KeepCounters counters;
   sc::handoff::Keeper keeper(link, **table, counters, "cost");
+  keeper.set_patience(std::chrono::hours(1));  // the stand-in for the manager may be slow
   const sc::test::TcpPair pair = sc::test::make_tcp_pair();
   sc::handoff::SessionFacts facts;
   facts.peer = *sc::net::Address::parse_ip("127.0.0.1", 1);

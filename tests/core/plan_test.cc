@@ -391,5 +391,34 @@ TEST_CASE_METHOD(PlanFixture, "streams are shown in parts, those that leave amon
   CHECK(ports(0, 2) == std::vector<int>{9000, 9002});
 }
 
+TEST_CASE_METHOD(PlanFixture, "a create is answered once a worker accepts the stream's clients") {
+  plane.accepts_late = true;
+  std::optional<base::Result<Conductor::Put>> answer;
+  conductor.put(spec(9000), {"tester", "id-1"}, {},
+                [&](base::Result<Conductor::Put> done) { answer = std::move(done); });
+  store.answer_all();
+  CHECK(store.rows.contains(9000));
+  CHECK_FALSE(answer);
+  plane.answer_accepting({});
+  REQUIRE(answer);
+  CHECK(*answer);
+}
+
+TEST_CASE_METHOD(PlanFixture,
+                 "a stream whose clients no worker accepts stays, and the create fails") {
+  plane.accepts_late = true;
+  std::optional<base::Result<Conductor::Put>> answer;
+  conductor.put(spec(9000), {"tester", "id-1"}, {},
+                [&](base::Result<Conductor::Put> done) { answer = std::move(done); });
+  store.answer_all();
+  plane.answer_accepting(base::Error{Errc::unavailable, "no worker"});
+  REQUIRE(answer);
+  CHECK(answer->error().code == Errc::unavailable);
+  CHECK(store.rows.contains(9000));
+  CHECK(shown(9000).state == StreamState::listening);
+  plane.accepts_late = false;
+  CHECK(put(labelled(9000, "x")));  // the port is not held
+}
+
 }  // namespace
 }  // namespace sc::test

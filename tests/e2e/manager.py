@@ -72,14 +72,35 @@ class Child:
 
 Stored = collections.namedtuple("Stored", "name fd")
 
+QUEUE_LENGTH = "/proc/sys/net/unix/max_dgram_qlen"
+SYSTEMD_QUEUE_LENGTH = 512
+
+
+def notify_socket(messages):
+    """A datagram socket that takes so many messages unread: systemd raises the sysctl when it starts.
+
+    A socket keeps the value that it found, so the host's is put back at once.
+    """
+    with open(QUEUE_LENGTH, "r+", encoding="ascii") as sysctl:
+        fcntl.flock(sysctl, fcntl.LOCK_EX)  # by other tests of this host as well
+        before = sysctl.read().strip()
+        with open(QUEUE_LENGTH, "w", encoding="ascii") as changed:
+            changed.write(str(messages))
+        try:
+            return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        finally:
+            with open(QUEUE_LENGTH, "w", encoding="ascii") as changed:
+                changed.write(before)
+
 
 class Manager:
     """The notify socket, the store, and who is started with them.
 
-    `most` is FileDescriptorStoreMax; `listeners` are (name, socket), given to every process.
+    `most` is FileDescriptorStoreMax; `listeners` are (name, socket), given to every process; so many
+    `messages` wait for a manager that does not read.
     """
 
-    def __init__(self, directory, most=4096, listeners=()):
+    def __init__(self, directory, most=4096, listeners=(), messages=SYSTEMD_QUEUE_LENGTH):
         self.most = most
         self.listeners = list(listeners)
         self.refused = 0  # descriptors for which there was no room
@@ -93,7 +114,10 @@ class Manager:
         self.ready_after = None  # seconds from the end before, or from the start, to READY=1
         self._changed = threading.Condition()
         self.address = os.path.join(directory, "notify")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.beats = 0  # WATCHDOG=1
+        self._reads = threading.Event()  # cleared: it takes no message
+        self._reads.set()
+        self._socket = notify_socket(messages)
         self._socket.bind(self.address)
         os.chmod(self.address, 0o666)
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -103,6 +127,8 @@ class Manager:
 
     def _read(self):
         while True:
+            select.select([self._socket], [], [])
+            self._reads.wait()
             text, rights, _, _ = self._socket.recvmsg(
                 65536, socket.CMSG_SPACE(4 * MOST_IN_A_MESSAGE), socket.MSG_CMSG_CLOEXEC)
             fds = array.array("i")
@@ -124,6 +150,7 @@ class Manager:
         if values.get("FDSTOREREMOVE") == "1" and "FDNAME" in values:
             self._drop(lambda stored: stored.name == values["FDNAME"])
         self.status = values.get("STATUS", self.status)
+        self.beats += values.get("WATCHDOG") == "1"
         self._stopping = self._stopping or values.get("STOPPING") == "1"
         self._marks += "X_MARK" in values
         if values.get("READY") == "1" and not self._ready:
@@ -149,6 +176,12 @@ class Manager:
         for stored in [stored for stored in self._store if condition(stored)]:
             self._store.remove(stored)
             os.close(stored.fd)
+
+    def stop_reading(self):
+        self._reads.clear()
+
+    def read_again(self):
+        self._reads.set()
 
     def _say(self, text):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -220,6 +253,7 @@ class Manager:
 
     def close(self):
         """The process, if there is one, is killed; nothing stays."""
+        self.read_again()
         if self.child:
             if self.child.poll() is None:
                 self.end()

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "handoff/fixture.h"
 #include "support/full_fd_table.h"
@@ -29,6 +32,7 @@ struct KeeperFixture {
   handoff::KeepCounters counters;
   std::unique_ptr<Keeper> keeper = make();
   base::Fd pipe = make_pipe();
+  std::atomic<bool> is_reading{false};
 
   std::unique_ptr<Keeper> make(bool eager = false) {
     return std::make_unique<Keeper>(link, *table, counters, "0", eager);
@@ -352,6 +356,39 @@ TEST_CASE_METHOD(KeeperFixture, "at the kernel's limit of descriptors in flight 
     return std::string("no limit");
   });
   CHECK(answer == "in_flight_limit, the first one is kept");
+}
+
+TEST_CASE_METHOD(KeeperFixture,
+                 "a manager that does not read keeps nothing, and is not waited for") {
+  Held held = keep_many(0, Keeper::kMostRecords);  // the next one needs a capsule
+  const std::size_t before = manager.times_asked();
+  manager.pause(true);
+  CHECK_FALSE(keep(200));
+  CHECK(keeper->trouble() == Trouble::no_store);
+  CHECK(manager.times_asked() == before);  // that it is busy is known without asking
+  CHECK(keeper->take_missed());
+  CHECK_FALSE(keeper->take_missed());
+  held.clear();  // the removal of the capsule waits
+  CHECK(manager.capsules() == 1);
+
+  manager.pause(false);
+  CHECK(manager.capsules() == 0);
+  CHECK(keep(200));
+  CHECK(manager.capsules() == 1);
+}
+
+TEST_CASE_METHOD(KeeperFixture, "at a stop what is kept may wait for a manager, but not for ever") {
+  manager.pause(true);
+  keeper->set_patience(std::chrono::milliseconds{20});
+  CHECK_FALSE(keep(0));
+  std::thread reading([this] {
+    while (!is_reading) std::this_thread::yield();
+    manager.pause(false);
+  });
+  keeper->set_patience(std::chrono::minutes(1));
+  is_reading = true;
+  CHECK(keep(0));
+  reading.join();
 }
 
 }  // namespace

@@ -19,10 +19,14 @@ struct RecordFixture {
   FakeFdStore manager;
   std::unique_ptr<handoff::Table> table = std::move(*handoff::Table::make(16));
   std::function<void()> on_remove = [] {};
-  handoff::StoreLink link{manager.link().put, [this](const std::string& name) {
-                            on_remove();
-                            manager.remove(name);
-                          }};
+  handoff::StoreLink link = [this] {
+    handoff::StoreLink made = manager.link();
+    made.remove = [this](const std::string& name) {
+      on_remove();
+      manager.remove(name);
+    };
+    return made;
+  }();
   handoff::KeepCounters counters;
   handoff::Keeper keeper{link, *table, counters, "0"};
   CarriedSession carried;

@@ -42,8 +42,8 @@ struct Process : LoopFixture {
     pool = std::make_unique<relay::WorkerPool>(control, options, [](auto, const auto&) {});
   }
 
-  relay::WorkerPool::HandOverReport hand_over() {
-    std::optional<relay::WorkerPool::HandOverReport> report;
+  relay::HandOverReport hand_over() {
+    std::optional<relay::HandOverReport> report;
     pool->hand_over([&](const auto& told) { report = told; });
     turn_until([&] { return report.has_value(); });
     return *report;

@@ -209,7 +209,7 @@ TEST_CASE_METHOD(HandOverFixture, "no session has the id that one of a former pr
   REQUIRE(after.size() == 5);
   CHECK(after.back() > before.front());
   std::optional<std::optional<core::EndedSession>> killed;
-  pool().kill(before.front(), [&](auto told) { killed = std::move(told); });
+  pool().kill(before.front(), [&](auto told) { killed = std::move(*told); });
   process->turn_until([&] { return killed.has_value(); });
   CHECK_FALSE(*killed);
   for (const Pair& pair : pairs) talk(pair);

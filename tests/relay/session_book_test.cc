@@ -20,14 +20,18 @@ struct BookFixture : PoolFixture {
 
   std::optional<core::SessionDetails> look_up(core::SessionId id) {
     std::optional<std::optional<core::SessionDetails>> details;
-    pool.session(id, [&](std::optional<core::SessionDetails> told) { details = std::move(told); });
+    pool.session(id, [&](base::Result<std::optional<core::SessionDetails>> told) {
+      details = std::move(*told);
+    });
     CHECK_FALSE(details);
     turn_until([&] { return details.has_value(); });
     return *details;
   }
   std::optional<core::EndedSession> kill(core::SessionId id) {
     std::optional<std::optional<core::EndedSession>> ended;
-    pool.kill(id, [&](std::optional<core::EndedSession> told) { ended = std::move(told); });
+    pool.kill(id, [&](base::Result<std::optional<core::EndedSession>> told) {
+      ended = std::move(*told);
+    });
     CHECK_FALSE(ended);
     turn_until([&] { return ended.has_value(); });
     return *ended;

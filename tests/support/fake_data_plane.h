@@ -52,6 +52,11 @@ class FakeDataPlane final : public core::DataPlane {
     open.emplace(spec.port, spec);
     listeners.emplace(spec.port, std::move(listener));
   }
+  void when_accepting(std::uint16_t port,
+                      base::Callback<void(base::Result<void>)> on_done) override {
+    if (!accepts_late) return on_done({});
+    accepting.emplace_back(port, std::move(on_done));
+  }
   void change(const core::StreamSpec& spec) override {
     calls.push_back("change " + std::to_string(spec.port));
     open.at(spec.port) = spec;
@@ -87,6 +92,13 @@ class FakeDataPlane final : public core::DataPlane {
     }
   }
 
+  // The workers accept clients of what was activated, or do not answer.
+  void answer_accepting(const base::Result<void>& result) {
+    for (auto& [port, on_done] : std::exchange(accepting, {})) on_done(result);
+  }
+
+  bool accepts_late = false;  // answer_accepting() follows
+  std::vector<std::pair<std::uint16_t, base::Callback<void(base::Result<void>)>>> accepting;
   static constexpr const char* kForeignAddress = "192.0.2.1";
   // Of each port that was prepared, the other end of what was given out.
   std::map<std::uint16_t, base::Fd> bound;

@@ -19,7 +19,12 @@ class FakeFdStore {
  public:
   handoff::StoreLink link() {
     return {[this](const std::string& name, int fd) { return put(name, fd); },
-            [this](const std::string& name) { remove(name); }};
+            [this](const std::string& name) { ask_to_remove(name); },
+            [this](const std::string& name, int fd) { return put_later(name, fd); },
+            [this] {
+              const std::lock_guard lock(mutex_);
+              return is_busy_;
+            }};
   }
 
   // What it passes to the next process; it keeps its own copies.
@@ -57,6 +62,14 @@ class FakeFdStore {
     const std::lock_guard lock(mutex_);
     refuses_ = refuses;
   }
+  // It does not read: put() fails, what may wait is taken once it reads again.
+  void pause(bool is_busy) {
+    const std::lock_guard lock(mutex_);
+    is_busy_ = is_busy;
+    if (is_busy) return;
+    for (auto& [name, fd] : waiting_) take(name, std::move(fd));
+    waiting_.clear();
+  }
   // It cannot even be asked.
   void vanish() {
     const std::lock_guard lock(mutex_);
@@ -64,7 +77,7 @@ class FakeFdStore {
   }
   void remove(const std::string& name) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(kept_, [&](const auto& each) { return each.first == name; });
+    take(name, {});
   }
 
   static base::Fd copy_of(int fd) { return base::Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
@@ -73,8 +86,28 @@ class FakeFdStore {
   bool put(const std::string& name, int fd) {
     const std::lock_guard lock(mutex_);
     ++asked_;
+    if (is_busy_) return false;
     if (is_there_ && !refuses_) kept_.emplace_back(name, copy_of(fd));
     return is_there_;
+  }
+  bool put_later(const std::string& name, int fd) {
+    const std::lock_guard lock(mutex_);
+    ++asked_;
+    if (!is_there_) return false;
+    is_busy_ ? void(waiting_.emplace_back(name, copy_of(fd))) : take(name, copy_of(fd));
+    return true;
+  }
+  void ask_to_remove(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    is_busy_ ? void(waiting_.emplace_back(name, base::Fd())) : take(name, {});
+  }
+  // No descriptor: all of that name go.
+  void take(const std::string& name, base::Fd fd) {
+    if (!fd) {
+      std::erase_if(kept_, [&](const auto& each) { return each.first == name; });
+    } else if (is_there_ && !refuses_) {
+      kept_.emplace_back(name, std::move(fd));
+    }
   }
 
   mutable std::mutex mutex_;  // guards the rest
@@ -82,6 +115,8 @@ class FakeFdStore {
   std::size_t asked_ = 0;
   bool refuses_ = false;
   bool is_there_ = true;
+  bool is_busy_ = false;
+  std::vector<std::pair<std::string, base::Fd>> waiting_;  // in order; no descriptor: a removal
 };
 
 }  // namespace sc::test

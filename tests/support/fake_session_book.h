@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,19 +17,23 @@ class FakeSessionBook final : public core::SessionBook {
   void sessions(const core::SessionQuery& query,
                 base::Callback<void(core::SessionPage)> on_done) override {
     queries.push_back(query);
-    on_done({running, next_page});
+    on_done({running, next_page, silent});
   }
-  void session(core::SessionId id,
-               base::Callback<void(std::optional<core::SessionDetails>)> on_done) override {
+  void session(
+      core::SessionId id,
+      base::Callback<void(base::Result<std::optional<core::SessionDetails>>)> on_done) override {
+    if (!silent.empty()) return on_done(base::Error{base::Errc::unavailable, "no answer"});
     for (const core::RunningSession& each : running)
-      if (each.id == id) return on_done(core::SessionDetails{each, client_socket, {}, tried});
-    on_done(std::nullopt);
+      if (each.id == id)
+        return on_done(std::optional(core::SessionDetails{each, client_socket, {}, tried}));
+    on_done(std::optional<core::SessionDetails>());
   }
-  void kill(core::SessionId id,
-            base::Callback<void(std::optional<core::EndedSession>)> on_done) override {
+  void kill(
+      core::SessionId id,
+      base::Callback<void(base::Result<std::optional<core::EndedSession>>)> on_done) override {
     const auto found = std::find_if(running.begin(), running.end(),
                                     [id](const auto& each) { return each.id == id; });
-    if (found == running.end()) return on_done(std::nullopt);
+    if (found == running.end()) return on_done(std::optional<core::EndedSession>());
     core::EndedSession ended;
     ended.id = id;
     ended.port = found->port;
@@ -36,7 +41,7 @@ class FakeSessionBook final : public core::SessionBook {
     ended.backend = found->backend;
     ended.reason = core::EndReason::killed;
     running.erase(found);
-    on_done(std::move(ended));
+    on_done(std::optional(std::move(ended)));
   }
   std::vector<core::EndedSession> failures(std::uint16_t /*port*/) const override { return failed; }
   std::optional<core::Resolution> resolution(const core::Backend& /*backend*/) override {
@@ -55,6 +60,7 @@ class FakeSessionBook final : public core::SessionBook {
 
   std::vector<core::RunningSession> running;
   std::optional<core::SessionId> next_page;        // that is told of any
+  std::vector<std::string> silent;                 // threads that do not answer
   std::optional<core::SocketFacts> client_socket;  // of each
   std::vector<core::DialAttempt> tried;            // likewise
   std::vector<core::EndedSession> failed;          // of any stream

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <memory>
 
+#include "base/clock.h"
 #include "support/catch.h"
 #include "support/temp_dir.h"
 #include "systemd/child.h"
@@ -26,10 +28,15 @@ PipeEnds make_pipe() {
   return {base::Fd(ends[0]), base::Fd(ends[1])};
 }
 
+FdStore test_store() {
+  static const base::SystemClock clock;
+  return FdStore(std::make_shared<NotifyQueue>(clock));
+}
+
 TEST_CASE("without NOTIFY_SOCKET there is no store") {
   CHECK_FALSE(FdStore::is_there());
-  CHECK_FALSE(FdStore().put("table", 0));
-  FdStore().remove("table");
+  CHECK_FALSE(test_store().put("table", 0));
+  test_store().remove("table");
 }
 
 TEST_CASE("what is put goes to the manager by its name, and stays though it hangs up") {
@@ -37,7 +44,7 @@ TEST_CASE("what is put goes to the manager by its name, and stays though it hang
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   CHECK(FdStore::is_there());
   PipeEnds pipe = make_pipe();
-  CHECK(FdStore().put("table", pipe.in.get()));
+  CHECK(test_store().put("table", pipe.in.get()));
   const auto message = manager.received_with_fd();
   CHECK(message.text == "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-table");
   REQUIRE(message.fd);
@@ -50,7 +57,7 @@ TEST_CASE("what is put goes to the manager by its name, and stays though it hang
 TEST_CASE("what is removed is named to the manager") {
   test::NotifySocket manager;
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
-  FdStore().remove("c0-17");
+  test_store().remove("c0-17");
   const auto message = manager.received_with_fd();
   CHECK(message.text == "FDSTOREREMOVE=1\nFDNAME=kept-c0-17");
   CHECK_FALSE(message.fd);
@@ -60,7 +67,7 @@ TEST_CASE("one store tells a manager of many descriptors, by a path as well") {
   const test::TempDir folder;
   test::NotifySocket manager(folder.path() / "notify");
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
-  const FdStore store;
+  const FdStore store = test_store();
   const PipeEnds pipe = make_pipe();
   for (int i = 0; i < 3; ++i) {
     CHECK(store.put("c0-" + std::to_string(i), pipe.in.get()));
@@ -74,7 +81,7 @@ TEST_CASE("one store tells a manager of many descriptors, by a path as well") {
 TEST_CASE("a path that is too long for a socket is nobody to ask") {
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", "/" + std::string(5000, 'x'));
   const PipeEnds pipe = make_pipe();
-  CHECK_FALSE(FdStore().put("table", pipe.in.get()));
+  CHECK_FALSE(test_store().put("table", pipe.in.get()));
 }
 
 TEST_CASE("a manager that has gone takes nothing") {
@@ -85,7 +92,7 @@ TEST_CASE("a manager that has gone takes nothing") {
   }
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", name);
   const PipeEnds pipe = make_pipe();
-  CHECK_FALSE(FdStore().put("table", pipe.in.get()));
+  CHECK_FALSE(test_store().put("table", pipe.in.get()));
 }
 
 std::string describe_taken() {

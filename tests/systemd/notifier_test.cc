@@ -13,8 +13,9 @@ using std::chrono::milliseconds;
 
 TEST_CASE("without NOTIFY_SOCKET the notifier does nothing") {
   test::ManualClock clock;
-  Notifier notifier(clock);
-  CHECK_FALSE(notifier.is_active());
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
+  CHECK_FALSE(NotifyQueue::is_set());
   notifier.ready("up");
   notifier.keep_alive();
 }
@@ -23,8 +24,8 @@ TEST_CASE("the service manager is told what the service does, as often as it cha
   test::NotifySocket manager;
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   test::ManualClock clock;
-  Notifier notifier(clock);
-  CHECK(notifier.is_active());
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
 
   notifier.ready("3 streams, 1 failed");
   CHECK(manager.received() == "READY=1\nSTATUS=3 streams, 1 failed");
@@ -39,7 +40,8 @@ TEST_CASE("a reload says when it began, in microseconds of the monotonic clock")
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   test::ManualClock clock;  // stands at one hour
   clock.advance(milliseconds{7});
-  Notifier notifier(clock);
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
 
   notifier.reloading();
   CHECK(manager.received() == "RELOADING=1\nMONOTONIC_USEC=3600007000");
@@ -49,7 +51,8 @@ TEST_CASE("a stop asks the manager for as long as the drain takes and a little m
   test::NotifySocket manager;
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   test::ManualClock clock;
-  Notifier notifier(clock);
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
 
   notifier.stopping(milliseconds{300'000}, "draining 12 sessions");
   CHECK(manager.received() ==
@@ -60,7 +63,8 @@ TEST_CASE("a newline in a status starts no assignment of its own") {
   test::NotifySocket manager;
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", manager.name());
   test::ManualClock clock;
-  Notifier notifier(clock);
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
 
   notifier.status("one\nSTOPPING=1");
   CHECK(manager.received() == "STATUS=one STOPPING=1");
@@ -69,7 +73,8 @@ TEST_CASE("a newline in a status starts no assignment of its own") {
 TEST_CASE("a manager that cannot be reached is logged once") {
   const test::ScopedEnvironment environment("NOTIFY_SOCKET", "@sc-test-nobody-listens-here");
   test::ManualClock clock;
-  Notifier notifier(clock);
+  NotifyQueue queue(clock);
+  Notifier notifier(clock, queue);
   int lines = 0;
   base::log::set_sink(
       [&](base::log::Level, std::string_view, std::span<const base::log::Field>) { ++lines; });

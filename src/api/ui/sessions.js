@@ -100,6 +100,10 @@ export class SessionsPanel {
   async load(signal) {
     const page = await get(`/v1/sessions${query({port: this.port, limit: kMost})}`, signal);
     this.table.show(page.sessions);
-    setText(this.more, page.next_cursor ? `The latest ${count(kMost)} of more.` : "");
+    const notes = [];
+    if (page.next_cursor) notes.push(`The latest ${count(kMost)} of more.`);
+    const missing = page.missing_workers.join(", ");
+    if (missing) notes.push(`${missing} does not answer, its sessions are missing here.`);
+    setText(this.more, notes.join(" "));
   }
 }
