@@ -19,6 +19,12 @@ std::vector<WatchedThread> watched_threads(relay::WorkerPool& plane, store::Sqli
                        .is_held_up = [] { return false; },
                        .held_up = {},
                        .on_still = [&plane, i](bool is_still) { plane.set_still(i, is_still); }});
+  threads.push_back({.name = net::Resolver::kThreadName,
+                     .ask = [&plane] { plane.resolver().probe(); },
+                     .has_answered = [&plane] { return plane.resolver().pulse().has_answered(); },
+                     .is_held_up = [] { return false; },
+                     .held_up = {},
+                     .on_still = [](bool) {}});
   for (store::JobThread* each : store.threads())
     threads.push_back({.name = each->name(),
                        .ask = [each] { each->probe(); },

@@ -106,7 +106,7 @@ std::vector<std::string> WorkerPool::shutdown() {
     if (!workers_[i]->join(std::max(rest, std::chrono::milliseconds{0})))
       silent.push_back(Worker::name_of(i));
   }
-  resolver_.stop();
+  if (!resolver_.stop(kShutdownPatience)) silent.emplace_back(net::Resolver::kThreadName);
   return silent;
 }
 

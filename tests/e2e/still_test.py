@@ -242,9 +242,14 @@ class Undurable(harness.EndToEnd):
 class PausedProcess(harness.EndToEnd):
     """SIGSTOP and SIGCONT, as a virtual machine or a debugger does."""
 
-    def pause(self, service):
+    @contextlib.contextmanager
+    def paused(self, service):
         service.process.send_signal(signal.SIGSTOP)
-        wait_until(lambda: self.state(service) == "T", 10, "a stopped process")
+        try:
+            wait_until(lambda: self.state(service) == "T", 10, "a stopped process")
+            yield
+        finally:
+            service.process.send_signal(signal.SIGCONT)
 
     @staticmethod
     def state(service):
@@ -260,34 +265,29 @@ class PausedProcess(harness.EndToEnd):
                 sock.sendall(b"a")
                 self.assertEqual(peers.read_exactly(sock, 1), b"a")
             until = time.monotonic() + 1.5 * SLOWNESS
-            self.pause(service)
-            for sock in socks:
-                sock.sendall(b"b")
-            wait_until(lambda: time.monotonic() > until, 10, "an end of the idle time")
-            service.process.send_signal(signal.SIGCONT)
+            with self.paused(service):
+                for sock in socks:
+                    sock.sendall(b"b")
+                wait_until(lambda: time.monotonic() > until, 10, "an end of the idle time")
             for sock in socks:
                 self.assertEqual(peers.read_exactly(sock, 1), b"b")
 
     def test_a_backend_that_was_reached_during_a_pause_is_not_timed_out(self):
         service = self.start_service(flags={"connect-timeout": "1500ms"})
-        # A full backlog: the kernel answers no SYN, and the next try comes a second later.
+        # A backlog of 0 takes one connection. Then the kernel answers no SYN; the next one comes a
+        # second later.
         with self.listener(backlog=0) as backend, contextlib.ExitStack() as stack:
             address = backend.getsockname()
-            fillers = 3
-            for _ in range(fillers):
-                filler = stack.enter_context(socket.socket())
-                filler.setblocking(False)
-                filler.connect_ex(address)
+            stack.enter_context(socket.create_connection(address, timeout=10 * SLOWNESS))
             port = service.create(service.ports[0], f"127.0.0.1:{address[1]}")
             client = stack.enter_context(self.client(port))
             until = time.monotonic() + 2 * SLOWNESS
             wait_until(lambda: service.get("/v1/sessions").json["sessions"], 10, "a dial")
-            self.pause(service)
-            backend.settimeout(10 * SLOWNESS)
-            taken = [stack.enter_context(backend.accept()[0]) for _ in range(fillers + 1)]
-            client.sendall(b"hello")
-            wait_until(lambda: time.monotonic() > until, 10, "an end of the connect time")
-            service.process.send_signal(signal.SIGCONT)
+            with self.paused(service):
+                backend.settimeout(20 * SLOWNESS)
+                taken = [stack.enter_context(backend.accept()[0]) for _ in range(2)]
+                client.sendall(b"hello")
+                wait_until(lambda: time.monotonic() > until, 10, "an end of the connect time")
             wait_until(lambda: self.take_hello(taken), 10, "the client's bytes")
 
     @staticmethod

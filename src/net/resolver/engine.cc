@@ -92,6 +92,8 @@ void Resolver::Engine::run() {
   loop_.run();
 }
 
+void Resolver::Engine::handle(const Probe& command) { command.pulse->beat(); }
+
 void Resolver::Engine::handle(const Stop&) { loop_.stop(); }
 
 void Resolver::Engine::handle(Ask command) {

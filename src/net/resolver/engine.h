@@ -31,8 +31,11 @@ class Resolver::Engine {
     std::shared_ptr<Name> name;
     ResolverClient* client = nullptr;  // null: a look-up ahead
   };
+  struct Probe {
+    base::Pulse* pulse = nullptr;
+  };
   struct Stop {};
-  using Command = std::variant<Ask, SystemLookup::Result, Stop>;
+  using Command = std::variant<Ask, SystemLookup::Result, Probe, Stop>;
 
   explicit Engine(Resolver& resolver);
   Engine(const Engine&) = delete;
@@ -76,6 +79,7 @@ class Resolver::Engine {
 
   void handle(Ask command);
   void handle(SystemLookup::Result result);
+  void handle(const Probe&);
   void handle(const Stop&);
 
   Entry& find_or_add(const std::shared_ptr<Name>& name);

@@ -32,7 +32,10 @@ Resolver::Resolver(ResolverOptions options, const base::Clock& clock, OnTrouble 
       engine_(std::make_unique<Engine>(*this)) {
   const base::BlockedSignals blocked;
   try {
-    thread_ = std::thread([this] { engine_->run(); });
+    thread_ = std::thread([this] {
+      engine_->run();
+      ended_.set_value();
+    });
   } catch (const std::system_error& failure) {
     throw std::runtime_error(
         base::describe_errno("the host gives no thread for the resolver", failure.code().value()));
@@ -41,10 +44,17 @@ Resolver::Resolver(ResolverOptions options, const base::Clock& clock, OnTrouble 
 
 Resolver::~Resolver() { stop(); }
 
-void Resolver::stop() {
-  if (!thread_.joinable()) return;
+bool Resolver::stop(std::chrono::milliseconds patience) {
+  if (!thread_.joinable()) return true;
   engine_->send(Engine::Stop{});
+  if (ended_.get_future().wait_for(patience) != std::future_status::ready) return false;
   thread_.join();
+  return true;
+}
+
+void Resolver::probe() {
+  pulse_.ask();
+  engine_->send(Engine::Probe{&pulse_});
 }
 
 std::shared_ptr<Name> Resolver::name(std::string_view text) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pulse.h"
 #include "net/resolver/name.h"
 #include "net/resolver/resolv_conf.h"
 
@@ -88,8 +90,16 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
   ~Resolver();
 
-  // Ends the thread: no client hears anything any more. The clients may die then.
-  void stop();
+  // What the thread is called.
+  static constexpr const char* kThreadName = "resolver";
+
+  // Ends the thread: no client hears anything any more. The clients may die then. Returns false if
+  // the thread still runs after `patience`; then the process must end without destroying this.
+  bool stop(std::chrono::milliseconds patience = std::chrono::hours(24));
+
+  // Wakes the thread to answer a probe; see pulse(). Any thread, before stop().
+  void probe();
+  const base::Pulse& pulse() const { return pulse_; }
 
   // The name that all threads share; null for an IP literal. Any thread.
   std::shared_ptr<Name> name(std::string_view text);
@@ -120,6 +130,8 @@ class Resolver {
   std::mutex mutex_;  // guards names_
   std::unordered_map<std::string, std::weak_ptr<Name>> names_;
   std::unique_ptr<Engine> engine_;
+  base::Pulse pulse_;
+  std::promise<void> ended_;  // the thread has left its loop
   std::thread thread_;
 };
 
