@@ -175,9 +175,9 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
   store_->set_later(later());
   token_book_.set_later(later());
   // The file that could be opened after all may hold other streams than those that run.
-  store_->set_on_opened([this] {
-    if (phase_ == Phase::serving && drain_.state() == Drain::State::none)
-      follow_database(core::service_actor());
+  store_->set_on_opened([this](bool is_another) {
+    if (phase_ != Phase::serving || drain_.state() != Drain::State::none) return;
+    is_another ? take_up_database(core::service_actor()) : follow_database(core::service_actor());
   });
   conductor_.set_on_first_wait([this] { end_overdue_later(); });
   conductor_.set_on_retry_at([this](std::optional<base::Instant> at) { schedule_retry(at); });
@@ -428,40 +428,6 @@ void Daemon::leave() {
   phase_ = Phase::stopped;
   base::log::info("stopped");
   loop_.stop();
-}
-
-// What of the log can be set, the credential file's tokens, and the streams as the database has
-// them now. Other settings need a restart.
-void Daemon::on_reload() {
-  if (phase_ != Phase::serving) return;
-  notifier_.reloading();
-  base::log::info("reloading");
-  if (const auto settings = options_.reread ? options_.reread() : std::nullopt) {
-    base::log::set_level(settings->log_level);
-    base::log::set_format(settings->log_format);
-    plane_.set_logged_sessions(settings->log_sessions);
-  }
-  if (auto tokens = options_.reread_tokens ? options_.reread_tokens() : std::nullopt)
-    token_book_.set_file_tokens(std::move(*tokens));
-  if (drain_.state() != Drain::State::none) {
-    base::log::info("the streams stay as they are, as the service is draining");
-    return notifier_.ready(status_line());
-  }
-  follow_database({"SIGHUP", {}});
-}
-
-void Daemon::follow_database(const core::Actor& actor) {
-  conductor_.reload(actor, [this](const base::Result<core::ReloadReport>& done) {
-    if (done) {
-      base::log::info("reloaded", {{"opened", std::to_string(done->opened)},
-                                   {"changed", std::to_string(done->changed)},
-                                   {"closed", std::to_string(done->closed)}});
-    } else {
-      base::log::error("reload failed, everything stays as it is",
-                       {{"reason", done.error().message}});
-    }
-    if (phase_ == Phase::serving) notifier_.ready(status_line());
-  });
 }
 
 void Daemon::on_traffic_due() {

@@ -118,6 +118,8 @@ class Daemon {
   void on_answer_tick();
   void on_reload();
   void follow_database(const core::Actor& actor);
+  void take_up_database(const core::Actor& actor);
+  void on_followed(const base::Result<core::ReloadReport>& done);
   void on_traffic_due();
   void end_overdue_later();
   void schedule_retry(std::optional<base::Instant> at);

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{500};
 constexpr const char* kComponent = "database";
+constexpr const char* kLogComponent = "database-log";
 
 std::string stalled(bool is_locked) {
   const std::string since =
@@ -31,6 +32,13 @@ void DatabaseHealth::start() {
     trouble_ = trouble;
     update();
   });
+  store_.set_on_long_log([this](bool is_long) {
+    if (!is_long) return health_.clear(kLogComponent);
+    health_.report(kLogComponent,
+                   "a program that reads the database has not ended its transaction, so the log "
+                   "next to it cannot be emptied and grows: end that program",
+                   core::Readiness::ready);
+  });
   look();
 }
 
@@ -43,6 +51,8 @@ void DatabaseHealth::look() {
 void DatabaseHealth::update() {
   if (is_stalled_) {
     health_.report(kComponent, stalled(store_.is_locked()), core::Readiness::unready);
+  } else if (trouble_ && trouble_->code == base::Errc::replaced) {
+    health_.report(kComponent, trouble_->message, core::Readiness::unready);
   } else if (trouble_) {
     health_.report(kComponent,
                    trouble_->message +

@@ -21,6 +21,7 @@
 #include "config/exposure.h"
 #include "config/token_file.h"
 #include "daemon.h"
+#include "database_command.h"
 #include "handoff/keeper.h"
 #include "handoff/start_rate.h"
 #include "import_command.h"
@@ -173,6 +174,12 @@ int main(int argc, char** argv) try {
     return sc::list_tokens(*list, sc::base::SystemClock{});
   if (const auto* revoke = std::get_if<sc::config::RevokeToken>(&invocation))
     return sc::revoke_token(*revoke, sc::base::SystemClock{});
+  if (const auto* backup = std::get_if<sc::config::BackUpDatabase>(&invocation))
+    return sc::back_up_database(*backup);
+  if (const auto* restore = std::get_if<sc::config::RestoreDatabase>(&invocation))
+    return sc::restore_database(*restore);
+  if (const auto* check = std::get_if<sc::config::CheckDatabase>(&invocation))
+    return sc::check_database(*check);
   return serve(std::get<sc::config::Serve>(std::move(invocation)), program, argc, argv);
 } catch (const std::exception& fault) {
   sc::base::log::error("internal fault", {{"reason", fault.what()}});

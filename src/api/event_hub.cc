@@ -116,14 +116,31 @@ void EventHub::pull() {
     query.port = place.second;
     query.limit = kPage;
     store_.history(query,
-                   [this, held = std::move(ids)](const base::Result<core::HistoryPage>& page) {
-                     on_page(held, page);
-                   });
+                   [this, held = std::move(ids), era = era_](
+                       const base::Result<core::HistoryPage>& page) { on_page(held, era, page); });
   }
 }
 
-void EventHub::on_page(const std::vector<WatcherId>& ids,
+// Behind every id, but not as a newcomer stands there.
+void EventHub::restart_history() {
+  ++era_;
+  newest_ = 0;
+  for (auto& [id, watcher] : watchers_) {
+    watcher.seen = kFromNow - 1;
+    watcher.is_behind = true;
+  }
+  pull();
+}
+
+void EventHub::on_page(const std::vector<WatcherId>& ids, std::uint64_t era,
                        const base::Result<core::HistoryPage>& page) {
+  if (era != era_) {
+    for (const WatcherId id : ids) {
+      const auto found = watchers_.find(id);
+      if (found != watchers_.end()) found->second.is_asked = false;
+    }
+    return pull();
+  }
   if (!page) {
     base::log::error("watchers of events are ended, as history cannot be read",
                      {{"reason", page.error().message}});

@@ -58,6 +58,10 @@ class EventHub {
   // Of sessions, while somebody watched: dropped because too many came at once.
   std::uint64_t notes_missed() const { return notes_missed_; }
 
+  // History is that of another database from now on: watchers are told that they have missed some,
+  // and stand at its end.
+  void restart_history();
+
   // Answers with events until the client goes, its token is not good any more, history cannot be
   // read, or the server leaves. Not when it is full.
   void watch(const Wanted& wanted, const core::Caller& caller, http::Responder responder);
@@ -84,7 +88,8 @@ class EventHub {
 
   void on_recorded();
   void pull();
-  void on_page(const std::vector<WatcherId>& ids, const base::Result<core::HistoryPage>& page);
+  void on_page(const std::vector<WatcherId>& ids, std::uint64_t era,
+               const base::Result<core::HistoryPage>& page);
 
   void wait_for_news();
   void tell_news();
@@ -105,6 +110,7 @@ class EventHub {
   bool waits_for_news_ = false;
   bool waits_to_look_ = false;
   std::int64_t newest_ = 0;  // of history, as it was last told
+  std::uint64_t era_ = 0;    // counts the databases; a page of an earlier one is of no use
   std::map<WatcherId, Watcher> watchers_;
 };
 

@@ -208,6 +208,14 @@ void MetricsPage::append_store(const StoreMetrics& store) {
            "Age of the oldest job of the database that is not done; 0: it is idle.");
   oldest.add({}, store.oldest_job_seconds);
   append(std::move(oldest));
+  append("store_log_bytes", "Size of the write-ahead log beside the database file.",
+         store.log_bytes);
+  append("store_log_waiting_bytes", "Committed bytes that are in the log alone.",
+         store.log_waiting_bytes);
+  append_total("store_checkpoints", "Checkpoints that copied from the log to the database file.",
+               store.checkpoints);
+  append_total("store_checkpoint_failures", "Checkpoints that the disk or the database refused.",
+               store.failed_checkpoints);
 }
 
 void MetricsPage::append_resolver(const ResolverMetrics& resolver) {

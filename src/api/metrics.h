@@ -31,6 +31,11 @@ struct StoreMetrics {
   std::uint64_t failures = 0;
   std::uint64_t queued = 0;
   double oldest_job_seconds = 0;  // the age of the oldest job that is not done
+  // Of the write-ahead log.
+  std::uint64_t log_bytes = 0;
+  std::uint64_t log_waiting_bytes = 0;
+  std::uint64_t checkpoints = 0;
+  std::uint64_t failed_checkpoints = 0;
 };
 
 struct ResolverMetrics {

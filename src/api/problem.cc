@@ -42,6 +42,8 @@ constexpr std::array kRows{
     Row{ProblemType::internal, 500, "internal", "Internal error"},
     Row{ProblemType::not_implemented, 501, "not-implemented", "Not implemented"},
     Row{ProblemType::unavailable, 503, "unavailable", "Unavailable"},
+    Row{ProblemType::database_replaced, 503, "database-replaced",
+        "The database was replaced, reload the service"},
     Row{ProblemType::version_not_supported, 505, "version-not-supported",
         "HTTP version not supported"},
 };
@@ -73,6 +75,8 @@ ProblemType type_of(base::Errc code) {
       return ProblemType::unauthorized;
     case base::Errc::forbidden:
       return ProblemType::forbidden;
+    case base::Errc::replaced:
+      return ProblemType::database_replaced;
     case base::Errc::unavailable:
       return ProblemType::unavailable;
     case base::Errc::internal:

@@ -33,6 +33,7 @@ enum class ProblemType : unsigned char {
   internal,                // 500
   not_implemented,         // 501
   unavailable,             // 503
+  database_replaced,       // 503
   version_not_supported,   // 505
 };
 

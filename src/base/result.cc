@@ -22,6 +22,8 @@ std::string_view to_string(Errc code) {
       return "unauthorized";
     case Errc::forbidden:
       return "forbidden";
+    case Errc::replaced:
+      return "replaced";
     case Errc::unavailable:
       return "unavailable";
     case Errc::internal:

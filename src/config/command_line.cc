@@ -35,6 +35,15 @@ constexpr const char* kTokenFooter =
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
 
+constexpr const char* kDatabaseFooter =
+    "backup and check work beside a running service. restore refuses to, unless --reload is "
+    "given.\n"
+    "The flags for settings and --config go with it as well, state_directory above all; see\n"
+    "stream-conductor --help.\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure; check: 1 if\n"
+    "it found something.";
+
 // What CLI11 found in the arguments, not yet looked at.
 struct Arguments {
   std::string config;
@@ -46,6 +55,9 @@ struct Arguments {
   bool print_config = false;
   bool dry_run = false;
   TokenArguments token;
+  std::string database_file;
+  bool replace = false;
+  bool reload = false;
 };
 
 // One value; of several the last one counts, so that a wrapper's flags can be overruled.
@@ -124,6 +136,7 @@ class Parser {
     add_settings();
     add_import();
     add_token();
+    add_database();
   }
 
   // Nothing, or what to print instead of going on.
@@ -137,8 +150,11 @@ class Parser {
     } catch (const CLI::ParseError& error) {
       return usage_error(error.what());
     }
-    if ((import_->parsed() || token_->parsed()) && (arguments_.check || arguments_.print_config))
-      return usage_error("--check and --print-config do not go with import and token");
+    if ((import_->parsed() || token_->parsed() || database_->parsed()) &&
+        (arguments_.check || arguments_.print_config))
+      return usage_error("--check and --print-config do not go with import, token and database");
+    if (arguments_.database_file == "-")
+      return usage_error("FILE must be a file's name; - is not supported");
     if (token_create_->parsed()) {
       auto asked = read_token_arguments(arguments_.token);
       if (!asked) return usage_error(asked.error().message);
@@ -180,6 +196,12 @@ class Parser {
     if (token_list_->parsed()) return ListTokens{std::move(configuration)};
     if (token_revoke_->parsed())
       return RevokeToken{std::move(configuration), arguments_.token.name};
+    if (backup_->parsed())
+      return BackUpDatabase{std::move(configuration), arguments_.database_file, arguments_.replace};
+    if (restore_->parsed())
+      return RestoreDatabase{std::move(configuration), arguments_.database_file, arguments_.reload};
+    if (database_check_->parsed())
+      return CheckDatabase{std::move(configuration), arguments_.database_file};
     if (!import_->parsed()) return Serve{std::move(configuration)};
     const bool has_directory = import_->count("DIR") > 0;
     const bool has_prefix = import_->count("--prefix") > 0;
@@ -240,6 +262,28 @@ class Parser {
     add_value(*token_revoke_, "NAME", token.name, " ", "of the token")->required();
   }
 
+  void add_database() {
+    std::string& file = arguments_.database_file;
+    database_ = app_.add_subcommand("database", "back up, restore or check the database");
+    database_->fallthrough();
+    database_->require_subcommand(1);
+    database_->footer(kDatabaseFooter);
+    backup_ =
+        database_->add_subcommand("backup", "copy the database to a file, complete and checked");
+    backup_->fallthrough();
+    add_value(*backup_, "FILE", file, " ", "the copy")->required();
+    add_flag(*backup_, "--force", arguments_.replace, "replace FILE if it is there");
+    restore_ = database_->add_subcommand("restore", "replace the database by a copy");
+    restore_->fallthrough();
+    add_value(*restore_, "FILE", file, " ", "the copy, of this or an earlier version")->required();
+    add_flag(*restore_, "--reload", arguments_.reload,
+             "replace it beside a running service, which\nthen takes it up");
+    database_check_ =
+        database_->add_subcommand("check", "look for damage in the database or a copy");
+    database_check_->fallthrough();
+    add_value(*database_check_, "FILE", file, " ", "a copy; the service's database unless given");
+  }
+
   CLI::App app_{"Carries TCP from the ports of this host to backends, as asked over REST."};
   // Owned by app_.
   CLI::App* import_ = nullptr;
@@ -247,6 +291,10 @@ class Parser {
   CLI::App* token_create_ = nullptr;
   CLI::App* token_list_ = nullptr;
   CLI::App* token_revoke_ = nullptr;
+  CLI::App* database_ = nullptr;
+  CLI::App* backup_ = nullptr;
+  CLI::App* restore_ = nullptr;
+  CLI::App* database_check_ = nullptr;
   CreateToken create_;  // without its configuration
   Arguments arguments_;
 };

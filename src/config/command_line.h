@@ -62,6 +62,23 @@ struct RevokeToken {
   std::string name;
 };
 
+// The database is copied while a service may use it.
+struct BackUpDatabase {
+  Configuration configuration;
+  std::string file;
+  bool replace = false;  // a file that is there
+};
+// The database becomes the one of the file. `reload`: a running service takes it up at once.
+struct RestoreDatabase {
+  Configuration configuration;
+  std::string file;
+  bool reload = false;
+};
+struct CheckDatabase {
+  Configuration configuration;
+  std::string file;  // empty: the database of the settings
+};
+
 // There is nothing more to do than to print and exit: an answer, or the errors.
 struct Finished {
   int exit_code = kExitDone;
@@ -69,7 +86,8 @@ struct Finished {
   std::string err;
 };
 
-using Invocation = std::variant<Serve, Import, CreateToken, ListTokens, RevokeToken, Finished>;
+using Invocation = std::variant<Serve, Import, CreateToken, ListTokens, RevokeToken, BackUpDatabase,
+                                RestoreDatabase, CheckDatabase, Finished>;
 
 // What the arguments, the environment and the configuration file ask for. Reads that file, but
 // prints nothing and never exits. Called again it reads anew, as for a reload.

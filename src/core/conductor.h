@@ -87,6 +87,11 @@ class Conductor {
   // are left alone where their stream stays.
   void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
 
+  // The same with what another database holds, see StoreFollower::take_up.
+  ReloadReport take_up(const StoredStreams& stored, const Actor& actor) {
+    return follower_.take_up(stored, actor);
+  }
+
   void history(const HistoryQuery& query, StreamStore::OnHistory on_done);
   void as_of(base::WallTime time, StreamStore::OnStreams on_done);
 

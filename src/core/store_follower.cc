@@ -113,43 +113,75 @@ void StoreFollower::note_unreadable(const std::vector<UnreadableRow>& rows) {
 
 void StoreFollower::reload(const Actor& actor,
                            base::Callback<void(base::Result<ReloadReport>)> on_done) {
-  ledger_.store.load([this, actor,
-                      done = std::move(on_done)](base::Result<StoredStreams> stored) mutable {
-    if (!stored) {
-      done(stored.error());
-      return;
-    }
-    // A row that was spoilt by hand ends nothing: its stream stays as it runs.
-    std::vector<Stream> running;
-    for (const auto& [port, stream] : ledger_.streams()) running.push_back(stream);
-    note_unreadable(stored->unreadable);
-    std::erase_if(running, [&](const Stream& stream) {
-      return ledger_.unreadable.contains(stream.spec.port);
-    });
-    ReloadReport report;
-    for (const ReconcileAction& action : reconcile(stored->streams, running)) {
-      if (const auto* closing = std::get_if<CloseStream>(&action)) {
-        ++report.closed;
-        ledger_.queue.enter(closing->seen.spec.port,
-                            [this, seen = closing->seen, actor] { follow(nullptr, &seen, actor); });
-      } else if (const auto* changing = std::get_if<ChangeStream>(&action)) {
-        ++report.changed;
-        ledger_.queue.enter(changing->stream.spec.port,
-                            [this, wanted = changing->stream, seen = changing->seen, actor] {
-                              follow(&wanted, &seen, actor);
-                            });
-      } else if (const auto* opening = std::get_if<OpenStream>(&action)) {
-        ++report.opened;
-        ledger_.queue.enter(opening->stream.spec.port, [this, wanted = opening->stream, actor] {
-          follow(&wanted, nullptr, actor);
-        });
-      }
-    }
-    done(report);
-  });
+  ledger_.store.load(
+      [this, actor, done = std::move(on_done)](base::Result<StoredStreams> stored) mutable {
+        if (!stored) {
+          done(stored.error());
+          return;
+        }
+        done(follow_all(*stored, actor, false));
+      });
 }
 
-void StoreFollower::follow(const Stream* wanted, const Stream* seen, const Actor& actor) {
+ReloadReport StoreFollower::take_up(const StoredStreams& stored, const Actor& actor) {
+  for (const Stream& stream : stored.streams) {
+    const std::uint16_t port = stream.spec.port;
+    const auto carried = stored.traffic.find(port);
+    const Stream* running = ledger_.find(port);
+    if (running == nullptr && carried != stored.traffic.end())
+      ledger_.plane.restore(port, carried->second.traffic);
+    if (running != nullptr && running->spec == stream.spec)
+      ledger_.queue.enter(port, [this, stream] { adopt(stream); });
+  }
+  return follow_all(stored, actor, true);
+}
+
+void StoreFollower::adopt(const Stream& wanted) {
+  const Stream* running = ledger_.find(wanted.spec.port);
+  if (running != nullptr && running->spec == wanted.spec) {
+    Stream adopted = wanted;
+    adopted.state = running->state;
+    adopted.reason = running->reason;
+    ledger_.keep(adopted);
+    // The row says how the stream was when the copy was made.
+    ledger_.store.record({NoteStream{adopted}});
+  }
+  ledger_.queue.leave(wanted.spec.port);
+}
+
+ReloadReport StoreFollower::follow_all(const StoredStreams& stored, const Actor& actor,
+                                       bool is_restored) {
+  // A row that was spoilt by hand ends nothing: its stream stays as it runs.
+  std::vector<Stream> running;
+  for (const auto& [port, stream] : ledger_.streams()) running.push_back(stream);
+  note_unreadable(stored.unreadable);
+  std::erase_if(
+      running, [&](const Stream& stream) { return ledger_.unreadable.contains(stream.spec.port); });
+  ReloadReport report;
+  const auto follow_later = [&](std::uint16_t port, std::optional<Stream> wanted,
+                                std::optional<Stream> seen) {
+    ledger_.queue.enter(
+        port, [this, wanted = std::move(wanted), seen = std::move(seen), actor, is_restored] {
+          follow(wanted ? &*wanted : nullptr, seen ? &*seen : nullptr, actor, is_restored);
+        });
+  };
+  for (const ReconcileAction& action : reconcile(stored.streams, running)) {
+    if (const auto* closing = std::get_if<CloseStream>(&action)) {
+      ++report.closed;
+      follow_later(closing->seen.spec.port, std::nullopt, closing->seen);
+    } else if (const auto* changing = std::get_if<ChangeStream>(&action)) {
+      ++report.changed;
+      follow_later(changing->stream.spec.port, changing->stream, changing->seen);
+    } else if (const auto* opening = std::get_if<OpenStream>(&action)) {
+      ++report.opened;
+      follow_later(opening->stream.spec.port, opening->stream, std::nullopt);
+    }
+  }
+  return report;
+}
+
+void StoreFollower::follow(const Stream* wanted, const Stream* seen, const Actor& actor,
+                           bool is_restored) {
   const std::uint16_t port = (wanted != nullptr ? wanted : seen)->spec.port;
   const Stream* present = ledger_.find(port);
   const bool is_as_seen =
@@ -166,6 +198,11 @@ void StoreFollower::follow(const Stream* wanted, const Stream* seen, const Actor
   if (wanted != nullptr && present == nullptr) {
     plan.steps.front().after = *wanted;
     plan.steps.front().after->reason.clear();
+  }
+  if (is_restored && wanted != nullptr && present != nullptr) {
+    plan.steps.front().after->created_at = wanted->created_at;
+    plan.steps.front().after->created_by = wanted->created_by;
+    plan.steps.front().after->revision = wanted->revision;
   }
   plan.on_done = [this, port](const base::Result<std::vector<PlanStep>>&) {
     warn_if_in_ring(port);

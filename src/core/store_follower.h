@@ -38,6 +38,10 @@ class StoreFollower {
   // Writes only what is not in the database already. Calls on_done before it returns.
   void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
   void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
+  // The same with the content of another database, as after a restore: streams become its own also
+  // in their times of creation and revisions, and those that are opened go on from the traffic that
+  // it has of them.
+  ReloadReport take_up(const StoredStreams& stored, const Actor& actor);
 
  private:
   // `is_recorded_failed`: the last event of the port is, or will be, `failed`.
@@ -48,7 +52,10 @@ class StoreFollower {
   void note_unreadable(const std::vector<UnreadableRow>& rows);
   // A reload's change, at its port, which it leaves in the end. `seen`: what ran when it was
   // decided.
-  void follow(const Stream* wanted, const Stream* seen, const Actor& actor);
+  void follow(const Stream* wanted, const Stream* seen, const Actor& actor, bool is_restored);
+  // `is_restored`: of another database, whose rows were not made by this process.
+  ReloadReport follow_all(const StoredStreams& stored, const Actor& actor, bool is_restored);
+  void adopt(const Stream& wanted);
 
   Ledger& ledger_;
   PlanRunner& runner_;

@@ -2,6 +2,7 @@
 
 #include <SQLiteCpp/Database.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "store/history_pruning.h"
 #include "store/inspection.h"
 #include "store/integrity_check.h"
+#include "store/restoration.h"
 #include "store/sqlite_error.h"
 #include "store/stream_table.h"
 #include "store/token_table.h"
@@ -29,6 +31,16 @@ constexpr const char* kWhat = "the database did not take it";
 // Statements of a transaction's end and repair: what they fail with is known already.
 void try_exec(SQLite::Database& connection, const char* sql) {
   sqlite3_exec(connection.getHandle(), sql, nullptr, nullptr, nullptr);
+}
+
+// The -wal is there since the journal mode was set.
+void note_files(const std::string& file) {
+  const ClaimRecord record{.pid = ::getpid(),
+                           .database = identify(file).value_or(FileIdentity{}),
+                           .log = identify(file + "-wal").value_or(FileIdentity{})};
+  if (auto written = write_claim_record(folder_of(file), record); !written)
+    base::log::warning("the record of the database's files was not written",
+                       {{"reason", written.error().message}});
 }
 
 }  // namespace
@@ -67,6 +79,10 @@ base::Result<std::unique_ptr<Database>> Database::open(const std::string& file,
 
 base::Result<std::unique_ptr<Database>> Database::open_claimed(const std::string& file,
                                                                std::span<const Migration> known) {
+  auto set_aside = set_foreign_log_aside(file);
+  if (!set_aside) return set_aside.error();
+  if (*set_aside)
+    base::log::warning("log of another database set aside", {{"reason", **set_aside}});
   if (auto writable = check_writable(file); !writable) return writable.error();
   std::shared_ptr<IntegrityCheck> check;
   auto applied =
@@ -79,15 +95,21 @@ base::Result<std::unique_ptr<Database>> Database::open_claimed(const std::string
   if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
     return base::Error{migrated.error().code,
                        "the database " + file + ": " + migrated.error().message};
-  return std::unique_ptr<Database>(new Database(file, std::move(*connection), std::move(check)));
+  sqlite3_wal_autocheckpoint((*connection)->getHandle(), 0);  // see LogKeeper
+  auto watch = FileWatch::start((*connection)->getHandle(), file);
+  if (!watch) return watch.error();
+  note_files(file);
+  return std::unique_ptr<Database>(
+      new Database(file, std::move(*connection), std::move(*watch), std::move(check)));
 }
 
-Database::Database(std::string file, std::unique_ptr<SQLite::Database> connection,
+Database::Database(std::string file, std::unique_ptr<SQLite::Database> connection, FileWatch watch,
                    std::shared_ptr<IntegrityCheck> check)
     : file_(std::move(file)),
       files_(name_files(file_)),
       check_(std::move(check)),
       connection_(std::move(connection)),
+      watch_(std::move(watch)),
       queries_(std::make_unique<Queries>(*connection_)) {
   sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
 }
@@ -95,7 +117,9 @@ Database::Database(std::string file, std::unique_ptr<SQLite::Database> connectio
 // PASSIVE does not wait: a reader must not hold up the service's end. Closing does the rest when no
 // reader is left.
 Database::~Database() {
-  try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)");
+  log_keeper_.reset();
+  const bool is_as_opened = !look_at_files();
+  if (is_as_opened) try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)");
   // Statements go before their connection.
   pruning_.reset();
   queries_.reset();
@@ -103,7 +127,27 @@ Database::~Database() {
   connection_.reset();
   // A database that was not read whole is checked by the next start, and so are files that replaced
   // ours.
-  if (is_same && (!check_ || check_->is_passed())) leave_end_mark(file_);
+  if (is_as_opened && is_same && (!check_ || check_->is_passed())) leave_end_mark(file_);
+}
+
+std::optional<base::Error> Database::look_at_files() {
+  if (!watch_.look()) return std::nullopt;
+  log_keeper_.reset();
+  // Nothing waits for a lock here: what is not settled is tried again at the next look.
+  sqlite3_busy_handler(connection_->getHandle(), nullptr, nullptr);
+  watch_.settle();
+  sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
+  return base::Error{base::Errc::replaced, watch_.describe()};
+}
+
+bool Database::keep_log_short(LogStats& stats) {
+  if (!log_keeper_)
+    log_keeper_ = std::make_unique<LogKeeper>(connection_->getHandle(), watch_, stats);
+  sqlite3_busy_handler(connection_->getHandle(), nullptr, nullptr);
+  log_keeper_->step();
+  watch_.look();  // knows the checkpoint's own changes at once
+  sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
+  return !log_keeper_->is_long();
 }
 
 void Database::release_memory() { try_exec(*connection_, "PRAGMA shrink_memory"); }
@@ -121,6 +165,8 @@ std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch,
   std::vector<base::Result<void>> results;
   results.reserve(batch.size());
   was_locked_ = false;
+  if (auto fault = look_at_files())
+    return std::vector<base::Result<void>>(batch.size(), std::move(*fault));
   try {
     connection_->exec("BEGIN IMMEDIATE");
     base::Result<void> disk{};  // what it refuses first, it refuses to the later ones: order counts
@@ -131,6 +177,10 @@ std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch,
         disk = results.back();
     }
     connection_->exec("COMMIT");
+    watch_.note_commit();
+    // Replaced in this moment: the commit went to a file that has no name any more.
+    if (auto fault = look_at_files())
+      return std::vector<base::Result<void>>(batch.size(), std::move(*fault));
   } catch (const SQLite::Exception& failure) {
     const base::Error error = to_error(kWhat, failure, connection_->getHandle());
     was_locked_ = failure.getErrorCode() == SQLITE_BUSY && results.empty();
@@ -145,10 +195,12 @@ std::vector<base::Result<void>> Database::commit(std::span<const Writes> batch,
 
 // The version is in the file's first page, which is written and synced although it stays the same.
 base::Result<void> Database::probe() try {
+  if (auto fault = look_at_files()) return *fault;
   const auto version = connection_->execAndGet("PRAGMA user_version").getInt64();
   connection_->exec("BEGIN IMMEDIATE");
   connection_->exec("PRAGMA user_version = " + std::to_string(version));
   connection_->exec("COMMIT");
+  watch_.note_commit();
   return {};
 } catch (const SQLite::Exception& failure) {
   base::Error error = to_error(kWhat, failure, connection_->getHandle());
@@ -179,16 +231,21 @@ bool Database::in_transaction() const {
 
 base::Result<core::PruneStep> Database::prune_history(base::WallTime before,
                                                       std::uint16_t from_port) {
+  if (auto fault = look_at_files()) return *fault;
   try {
     if (!pruning_) pruning_ = std::make_unique<HistoryPruning>(*connection_);
-    return pruning_->step(before, from_port);
+    auto step = pruning_->step(before, from_port);
+    watch_.note_commit();
+    return step;
   } catch (const SQLite::Exception& failure) {
     return to_error("old history cannot be deleted", failure, connection_->getHandle());
   }
 }
 
 base::Result<void> Database::note_token_use(const std::string& sha256, base::WallTime at) try {
+  if (auto fault = look_at_files()) return *fault;
   queries_->tokens().note_use(sha256, at);
+  watch_.note_commit();
   return {};
 } catch (const SQLite::Exception& failure) {
   return to_error(kWhat, failure, connection_->getHandle());

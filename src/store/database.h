@@ -11,7 +11,9 @@
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "core/token_store.h"
+#include "store/file_watch.h"
 #include "store/folder.h"
+#include "store/log_keeper.h"
 #include "store/migrations.h"
 #include "store/queries.h"
 
@@ -45,8 +47,16 @@ class Database {
       const std::string& file, std::span<const Migration> known = embedded_migrations());
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
-  // Moves the content of the write-ahead log into the file, if no reader is in the way.
+  // Moves the content of the write-ahead log into the file, if no reader is in the way. Writes to
+  // no file that has taken the place of an opened one.
   ~Database();
+
+  // What has happened to the files since they were opened: `replaced`, with a sentence for
+  // operators. nullopt: nothing. Nothing is committed while there is something.
+  std::optional<base::Error> look_at_files();
+  // Moves what was committed from the log to the file, see LogKeeper::step(). Returns false while
+  // the log is too long, because a reader does not let it begin again.
+  bool keep_log_short(LogStats& stats);
 
   // While another program holds a lock, the function is called every few milliseconds until it
   // returns true: then the statement fails. Without it, statements wait for 5 s.
@@ -88,7 +98,7 @@ class Database {
   SQLite::Database& connection() { return *connection_; }
 
  private:
-  Database(std::string file, std::unique_ptr<SQLite::Database> connection,
+  Database(std::string file, std::unique_ptr<SQLite::Database> connection, FileWatch watch,
            std::shared_ptr<IntegrityCheck> check);
 
   static int on_busy(void* self, int calls);
@@ -102,6 +112,8 @@ class Database {
   bool was_locked_ = false;
   std::shared_ptr<IntegrityCheck> check_;
   std::unique_ptr<SQLite::Database> connection_;
+  FileWatch watch_;
+  std::unique_ptr<LogKeeper> log_keeper_;  // from its first use on
   std::unique_ptr<Queries> queries_;
   std::unique_ptr<HistoryPruning> pruning_;  // from its first use on
 };

@@ -5,8 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
+#include <limits>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/text.h"
 
 namespace sc::store {
 namespace {
@@ -52,6 +59,13 @@ base::Result<void> lock_folder(FolderClaim& claim, const std::string& folder) {
   if (auto locked = lock(opened, folder, folder); !locked) return locked.error();
   claim.folder = std::move(opened);
   return {};
+}
+
+bool is_same_file(const std::string& path, const base::Fd& opened) {
+  struct stat named {};
+  struct stat held {};
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(opened.get(), &held) == 0 &&
+         named.st_dev == held.st_dev && named.st_ino == held.st_ino;
 }
 
 }  // namespace
@@ -107,6 +121,63 @@ base::Result<void> require_database(const std::string& file) {
           ": check STATE_DIRECTORY; the service creates the database when it starts"};
 }
 
+base::Result<FolderClaim> claim_present_folder(const std::string& folder) {
+  if (::access(folder.c_str(), F_OK) != 0 && errno == ENOENT)
+    return base::Error{base::Errc::not_found, "there is no folder " + folder};
+  return claim_folder(folder);
+}
+
+bool is_folder_in_place(const FolderClaim& claim, const std::string& folder) {
+  return is_same_file(folder, claim.folder);
+}
+
+bool is_in_place(const FolderClaim& claim, const std::string& folder) {
+  return is_folder_in_place(claim, folder) && is_same_file(lock_file_of(folder), claim.file);
+}
+
+base::Result<void> write_claim_record(const std::string& folder, const ClaimRecord& record) {
+  const std::string path = lock_file_of(folder);
+  const base::Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
+  const std::string text = "pid=" + std::to_string(record.pid) +
+                           " database=" + to_string(record.database) +
+                           " log=" + to_string(record.log) + "\n";
+  const auto length = static_cast<ssize_t>(text.size());
+  if (!file || ::pwrite(file.get(), text.data(), text.size(), 0) != length ||
+      ::ftruncate(file.get(), length) != 0 || ::fdatasync(file.get()) != 0)
+    return failed("the lock " + path + " cannot be written", errno);
+  return {};
+}
+
+std::optional<ClaimRecord> read_claim_record(const std::string& folder) {
+  const base::Fd file(::open(lock_file_of(folder).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  std::array<char, 512> bytes{};
+  const ssize_t got = file ? ::pread(file.get(), bytes.data(), bytes.size(), 0) : -1;
+  if (got <= 0) return std::nullopt;
+  const std::string_view text(bytes.data(), static_cast<std::size_t>(got));
+  const auto value = [&](std::string_view key) {
+    const std::size_t at = text.find(key);
+    if (at == std::string_view::npos) return std::string_view();
+    const std::size_t from = at + key.size();
+    return text.substr(from, text.find_first_of(" \n", from) - from);
+  };
+  const auto pid = base::parse_unsigned(value("pid="), 1, std::numeric_limits<pid_t>::max());
+  const auto database = parse_file_identity(value(" database="));
+  const auto log = parse_file_identity(value(" log="));
+  if (!pid || !database || !log) return std::nullopt;
+  return ClaimRecord{.pid = static_cast<pid_t>(*pid), .database = *database, .log = *log};
+}
+
+pid_t find_claimant(const std::string& folder) {
+  const auto record = read_claim_record(folder);
+  const auto lock = identify(lock_file_of(folder));
+  if (!record || !lock) return 0;
+  std::error_code failure;
+  const std::string open_files = "/proc/" + std::to_string(record->pid) + "/fd";
+  for (const auto& each : std::filesystem::directory_iterator(open_files, failure))
+    if (identify(each.path().string()) == lock) return record->pid;
+  return 0;
+}
+
 // Closes the file before SQLite opens it: POSIX takes a process' locks on a file away with any of
 // its descriptors.
 base::Result<void> ensure_file(const std::string& file) {
@@ -132,6 +203,13 @@ base::Result<void> check_writable(const std::string& file) {
     const base::Fd opened(::open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!opened) return failed(path + " is not writable", errno);
   }
+  return {};
+}
+
+base::Result<void> sync_folder(const std::string& folder) {
+  const base::Fd opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened || ::fsync(opened.get()) != 0)
+    return failed("the folder " + folder + " cannot be written to disk", errno);
   return {};
 }
 

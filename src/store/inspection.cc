@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "store/integrity_check.h"
 #include "store/sqlite_error.h"
+#include "store/sqlite_uri.h"
 
 namespace sc::store {
 namespace {
@@ -50,21 +51,6 @@ std::uintmax_t size_of(const std::string& file) {  // 0 for what does not exist
   std::error_code missing;
   const auto size = std::filesystem::file_size(file, missing);
   return missing ? 0 : size;
-}
-
-// https://sqlite.org/uri.html
-std::string to_uri(const std::string& file) {
-  static constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string uri = "file:";
-  for (const char c : std::filesystem::absolute(file).string()) {
-    if (c != '?' && c != '#' && c != '%') {
-      uri += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    uri += {'%', kHex.at(byte >> 4U), kHex.at(byte & 15U)};
-  }
-  return uri;
 }
 
 std::int64_t ask_number(SQLite::Database& connection, const std::string& sql) {

@@ -91,9 +91,15 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
                               });
                             },
                         .on_opened =
-                            [&answers, self] {
-                              answers.post([self] {
-                                if (self->on_opened_) self->on_opened_();
+                            [&answers, self](bool is_another) {
+                              answers.post([self, is_another] {
+                                if (self->on_opened_) self->on_opened_(is_another);
+                              });
+                            },
+                        .on_long_log =
+                            [&answers, self](bool is_long) {
+                              answers.post([self, is_long] {
+                                if (self->on_long_log_) self->on_long_log_(is_long);
                               });
                             }},
         std::move(files->claim), std::move(files->database), files->trouble, *store->reader_);
@@ -207,10 +213,10 @@ milliseconds SqliteStore::oldest_job() const {
   return std::chrono::duration_cast<milliseconds>(now - since);
 }
 
-void SqliteStore::reopen(base::Callback<void(base::Result<void>)> on_done) {
-  writer_->reopen(answers_.expect<base::Result<void>>(
-      std::move(on_done),
-      [this]() -> std::optional<base::Error> { return no_answer(answers_.patience()); }));
+// However long it takes: only the thread knows which database is open.
+void SqliteStore::reopen(base::Callback<void(base::Result<bool>)> on_done) {
+  writer_->reopen(answers_.expect<base::Result<bool>>(
+      std::move(on_done), []() -> std::optional<base::Error> { return std::nullopt; }));
 }
 
 void SqliteStore::run(base::Callback<void()> function) {

@@ -65,15 +65,23 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   // again. What is wrong already when this is called is reported at once.
   void set_on_trouble(base::Callback<void(const std::optional<base::Error>&)> on_trouble);
   // Called when a file that could not be opened for writing has been opened after all: it may hold
-  // other streams than those that run.
-  void set_on_opened(base::Callback<void()> on_opened) { on_opened_ = std::move(on_opened); }
+  // other streams than those that run. `is_another`: a file that took the
+  // place of one that was open.
+  void set_on_opened(base::Callback<void(bool is_another)> on_opened) {
+    on_opened_ = std::move(on_opened);
+  }
+  // Called when the write-ahead log has grown long because a reader holds it, and when no longer.
+  void set_on_long_log(base::Callback<void(bool)> on_long_log) {
+    on_long_log_ = std::move(on_long_log);
+  }
   // The age of the oldest job of either thread that is not done. 0: both are idle. Any thread.
   std::chrono::milliseconds oldest_job() const;
   // Does a commit wait for a lock of another program? Any thread.
   bool is_locked() const { return writer_->is_locked(); }
 
-  // Closes the database, opens the file that is there now, and has the reader do the same.
-  void reopen(base::Callback<void(base::Result<void>)> on_done);
+  // Has both threads open the database that is there now, if it is not the opened one any more, see
+  // Writer::reopen(). Answers whether another one was opened.
+  void reopen(base::Callback<void(base::Result<bool>)> on_done);
   // Background work of the writer's thread, see Writer::add_step. Any thread.
   void add_step(base::Callback<std::chrono::milliseconds(Database&)> step,
                 std::chrono::milliseconds delay) {
@@ -107,6 +115,7 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
 
   // Any thread.
   const CommitStats& commits() const { return writer_->commits(); }
+  const LogStats& log() const { return writer_->log(); }
   // Writes that were asked for and are not done yet. Any thread.
   std::size_t queued() const { return writer_->queued(); }
 
@@ -121,7 +130,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   base::Callback<void()> on_recorded_;
   std::atomic<bool> is_told_{false};  // on_recorded_ is set
   base::Callback<void(const std::optional<base::Error>&)> on_trouble_;
-  base::Callback<void()> on_opened_;
+  base::Callback<void(bool)> on_opened_;
+  base::Callback<void(bool)> on_long_log_;
   std::optional<base::Error> trouble_;
 
   std::shared_ptr<IntegrityCheck> check_;  // null: none is needed

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "store/database_copy.h"
 #include "store/folder.h"
 #include "store/reader.h"
 
@@ -26,11 +27,16 @@ constexpr std::size_t kMostBacklog = 100'000;
 // What the disk or the database refuses, as opposed to what contradicts a row.
 bool is_trouble(const base::Result<void>& result) {
   return !result && (result.error().code == base::Errc::unavailable ||
+                     result.error().code == base::Errc::replaced ||
                      result.error().code == base::Errc::internal);
 }
 
+// Before a commit they are looked at as well. A log that is copied once a second stays short.
+constexpr milliseconds kFileLook{1000};
+
 bool may_work_later(const base::Result<void>& result) {
-  return !result && result.error().code == base::Errc::unavailable;
+  return !result && (result.error().code == base::Errc::unavailable ||
+                     result.error().code == base::Errc::replaced);
 }
 
 }  // namespace
@@ -51,9 +57,11 @@ Writer::Writer(Options options, FolderClaim claim, std::unique_ptr<Database> dat
       reader_(reader),
       claim_(std::move(claim)),
       database_(std::move(database)),
+      had_database_(database_ != nullptr),
       trouble_(std::move(trouble)),
       back_off_(kFirstBackOff) {
   recovery_ = thread_.add_step([this] { return recover(); }, trouble_ ? back_off_ : kNotDue);
+  thread_.add_step([this] { return look_at_files(); }, kFileLook);
 }
 
 Writer::~Writer() {
@@ -113,18 +121,77 @@ void Writer::run(base::Callback<void(Database*)> job) {
 void Writer::add_step(base::Callback<milliseconds(Database&)> step, milliseconds delay) {
   thread_.add_step(
       [this, step = std::move(step), delay]() mutable {
-        return database_ ? step(*database_) : std::max(delay, kFirstBackOff);
+        const bool is_usable = database_ && !database_->look_at_files();
+        return is_usable ? step(*database_) : std::max(delay, kFirstBackOff);
       },
       delay);
 }
 
-void Writer::reopen(base::Callback<void(base::Result<void>)> answer) {
-  run([this, answer = std::move(answer)](Database* /*database*/) mutable {
+void Writer::reopen(base::Callback<void(base::Result<bool>)> answer) {
+  run([this, answer = std::move(answer)](Database* database) mutable {
+    const auto fault = database == nullptr ? std::nullopt : database->look_at_files();
+    if (database != nullptr && !fault) return answer(false);
+    if (had_database_)
+      if (auto present = check_present(); !present) return answer(present.error());
     database_.reset();
-    auto opened = open();
-    note(opened ? std::nullopt : std::optional(opened.error()));
-    answer(std::move(opened));
+    if (auto opened = open(); !opened) {
+      note(opened.error());
+      return answer(opened.error());
+    }
+    note(std::nullopt);
+    answer(true);
   });
+}
+
+// Once a second, and more often while the files are not those that were opened.
+milliseconds Writer::look_at_files() {
+  if (!database_) return kFileLook;
+  // Another service cannot start meanwhile, as the folder itself is locked too.
+  if (claim_.file && is_folder_in_place(claim_, folder_of(options_.file)) && drop_lost_claim())
+    if (auto claimed = complete_claim(claim_, folder_of(options_.file)); !claimed)
+      base::log::warning("the lock file is gone and cannot be made again",
+                         {{"reason", claimed.error().message}});
+  if (auto fault = database_->look_at_files()) {
+    note(std::move(fault));
+    return kFileLook / 4;
+  }
+  if (trouble_ && trouble_->code == base::Errc::replaced) note(std::nullopt);
+  const bool is_long = !database_->keep_log_short(log_stats_);
+  if (is_long != has_long_log_) options_.on_long_log(has_long_log_ = is_long);
+  return kFileLook;
+}
+
+// Lets go of what has no name any more. Returns true if the lock file was removed or replaced in
+// the folder that is held.
+bool Writer::drop_lost_claim() {
+  const std::string folder = folder_of(options_.file);
+  if (is_in_place(claim_, folder)) return false;
+  const bool has_folder = is_folder_in_place(claim_, folder);
+  if (has_folder)
+    claim_.file.reset();
+  else
+    claim_ = {};
+  return has_folder;
+}
+
+// Looks at the file that would be opened while the present one is open still: what is refused
+// changes nothing.
+base::Result<void> Writer::check_present() const {
+  auto reader = DatabaseReader::open(options_.file);
+  if (!reader) {
+    if (reader.error().code == base::Errc::not_found)
+      return base::Error{base::Errc::replaced,
+                         "the database " + options_.file +
+                             " is gone: put a copy of it there and reload, or restart the service "
+                             "to begin with an empty one"};
+    return reader.error();
+  }
+  if (auto why = (*reader)->refusal())
+    return base::Error{base::Errc::invalid, "the database " + options_.file + " " + *why};
+  if (auto damage = (*reader)->find_first_damage())
+    return base::Error{base::Errc::invalid,
+                       "the database " + options_.file + " is damaged: " + *damage};
+  return {};
 }
 
 bool Writer::finish(milliseconds limit) {
@@ -238,13 +305,15 @@ void Writer::note(std::optional<base::Error> trouble) {
 // Tries to open the file, or to write to it, while something is wrong.
 milliseconds Writer::recover() {
   if (!trouble_ && backlog_.empty()) return kNotDue;
+  if (database_ && database_->look_at_files()) return kFileLook;  // a reload opens another one
   const milliseconds next = back_off_ = std::min(back_off_ * 2, kLongestBackOff);
   if (!database_) {
+    const bool is_another = had_database_;
     if (auto opened = open(); !opened) {
       note(opened.error());
       return next;
     }
-    options_.on_opened();
+    options_.on_opened(is_another);
   }
   // A job that waits is not held up by a lock of another program.
   database_->set_gives_up([this, until = Steady::now() + kProbe] {
@@ -268,14 +337,25 @@ milliseconds Writer::recover() {
 base::Result<void> Writer::open() {
   base::Result<void> done{};
   reader_.exclusively([this, &done] {
-    done = complete_claim(claim_, folder_of(options_.file));
+    const std::string folder = folder_of(options_.file);
+    if (had_database_) {
+      if (auto present = check_present(); !present) {
+        done = present.error();
+        return false;
+      }
+      drop_lost_claim();
+    }
+    done = complete_claim(claim_, folder);
     if (!done) return false;
     auto opened = Database::open_claimed(options_.file);
     if (!opened) {
       done = opened.error();
       return false;
     }
+    // What is not written yet is about streams of the former database.
+    if (had_database_) take_backlog();
     database_ = std::move(*opened);
+    had_database_ = true;
     return true;
   });
   return done;

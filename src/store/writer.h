@@ -39,7 +39,8 @@ class Writer {
     // opened after all, so that it may hold other streams than those that run.
     std::function<void()> on_recorded;
     std::function<void(std::optional<base::Error>)> on_trouble;
-    std::function<void()> on_opened;
+    std::function<void(bool is_another)> on_opened;
+    std::function<void(bool is_long)> on_long_log;  // because a reader holds it, or no longer
   };
 
   // `database` is null if the file cannot be written now; `trouble` says why. `claim` holds the
@@ -78,9 +79,10 @@ class Writer {
   void add_step(base::Callback<std::chrono::milliseconds(Database&)> step,
                 std::chrono::milliseconds delay);
 
-  // Closes the database and opens the file that is there now. The answer comes on the writer's
-  // thread.
-  void reopen(base::Callback<void(base::Result<void>)> answer);
+  // Opens the database that is there now, if it is not the opened one any more. Refuses a file that
+  // is damaged, of another program, newer or gone: then the opened one stays. The answer, whether
+  // another file was opened, comes on the writer's thread.
+  void reopen(base::Callback<void(base::Result<bool>)> answer);
 
   // Closes the database after what was asked for, see JobThread::finish().
   bool finish(std::chrono::milliseconds limit);
@@ -90,6 +92,8 @@ class Writer {
   const CommitStats& commits() const { return commits_; }
   // Does a commit wait for a lock of another program? Any thread.
   bool is_locked() const { return is_locked_.load(std::memory_order_relaxed); }
+  // Any thread.
+  const LogStats& log() const { return log_stats_; }
   JobThread& thread() { return thread_; }
   const JobThread& thread() const { return thread_; }
 
@@ -115,12 +119,16 @@ class Writer {
   void keep(Writes writes);
   void note(std::optional<base::Error> trouble);
   std::chrono::milliseconds recover();
+  std::chrono::milliseconds look_at_files();
   base::Result<void> open();
   void close();
+  bool drop_lost_claim();
+  base::Result<void> check_present() const;
 
   const Options options_;
   Reader& reader_;
   CommitStats commits_;
+  LogStats log_stats_;
   std::atomic<std::size_t> queued_{0};
   std::atomic<bool> is_locked_{false};
 
@@ -130,6 +138,8 @@ class Writer {
   // The writer's thread only.
   FolderClaim claim_;
   std::unique_ptr<Database> database_;
+  bool had_database_ = false;  // then an empty one is never made in its place
+  bool has_long_log_ = false;
   std::optional<base::Error> trouble_;
   std::vector<Writes> backlog_;
   std::size_t backlog_size_ = 0;

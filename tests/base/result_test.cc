@@ -52,9 +52,9 @@ TEST_CASE("success without a value is a result as well") {
 TEST_CASE("each error code has a word of its own") {
   std::set<std::string_view> words;
   for (const Errc code : {Errc::invalid, Errc::not_found, Errc::conflict, Errc::unauthorized,
-                          Errc::forbidden, Errc::unavailable, Errc::internal})
+                          Errc::forbidden, Errc::replaced, Errc::unavailable, Errc::internal})
     words.insert(to_string(code));
-  CHECK(words.size() == 7);
+  CHECK(words.size() == 8);
   CHECK(words.count("not_found") == 1);
   CHECK(words.count("?") == 0);
 }

@@ -132,5 +132,35 @@ TEST_CASE_METHOD(ReloadFixture, "a row that was added by hand is not overwritten
   CHECK(plane.open.at(9001).backend.host == "hand");
 }
 
+TEST_CASE_METHOD(ReloadFixture,
+                 "the streams of another database take over its creation and counters") {
+  create_now(spec(9000));
+  create_now(spec(9001));
+  core::StoredStreams other;
+  core::Stream kept;
+  kept.spec = spec(9000);
+  kept.created_at = clock.wall() - std::chrono::hours(24);
+  kept.created_by = "backup";
+  kept.revision = 7;
+  core::Stream opened = kept;
+  opened.spec = spec(9002);
+  other.streams = {kept, opened};
+  other.traffic[9002].traffic.sessions_total = 41;
+  store.rows = {{9000, kept}, {9002, opened}};
+  const auto done = conductor.take_up(other, {"SIGHUP", {}});
+  store.answer_all();
+  plane.finish_closing();
+  store.answer_all();
+  CHECK(done.opened == 1);
+  CHECK(done.closed == 1);
+  CHECK(conductor.find(9001) == nullptr);
+  CHECK(conductor.find(9000)->created_at == kept.created_at);
+  CHECK(conductor.find(9000)->created_by == "backup");
+  CHECK(conductor.find(9000)->revision == 7);
+  CHECK(conductor.find(9000)->state == core::StreamState::listening);
+  CHECK(plane.open.contains(9002));
+  CHECK(plane.traffic(9002).sessions_total == 41);
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -56,7 +56,7 @@ TEST_CASE("a database is opened so that a commit survives a loss of power") {
   CHECK(ask(spy.last(), "PRAGMA journal_mode") == "wal");
   CHECK(ask(spy.last(), "PRAGMA synchronous") == "2");  // FULL
   CHECK(ask(spy.last(), "PRAGMA foreign_keys") == "1");
-  CHECK(ask(spy.last(), "PRAGMA wal_autocheckpoint") == "1000");
+  CHECK(ask(spy.last(), "PRAGMA wal_autocheckpoint") == "0");  // see LogKeeper
   CHECK(ask(spy.last(), "PRAGMA journal_size_limit") == "16777216");
   CHECK(ask(spy.last(), "PRAGMA application_id") == std::to_string(store::kApplicationId));
   CHECK(ask(spy.last(), "PRAGMA user_version") ==

@@ -1,0 +1,199 @@
+#include "store/file_watch.h"
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+namespace sc::store {
+namespace {
+
+constexpr std::int64_t kNanoseconds = 1'000'000'000;
+
+const char* suffix_of(FileChange change) {
+  switch (change) {
+    case FileChange::log_lost:
+    case FileChange::log_replaced:
+      return "-wal";
+    case FileChange::index_lost:
+      return "-shm";
+    case FileChange::replaced:
+    case FileChange::rewritten:
+      break;
+  }
+  return "";
+}
+
+const char* words_of(FileChange change, bool is_there) {
+  switch (change) {
+    case FileChange::replaced:
+      return is_there ? " was replaced by another file" : " is gone";
+    case FileChange::rewritten:
+      return " was overwritten by another program";
+    case FileChange::log_lost:
+      return " was removed";
+    case FileChange::log_replaced:
+      return " was replaced or cut";
+    case FileChange::index_lost:
+      return " was removed or replaced";
+  }
+  return "";
+}
+
+}  // namespace
+
+base::Result<FileWatch::Pinned> FileWatch::pin(const std::string& path) {
+  Pinned pinned;
+  pinned.path = path;
+  pinned.fd.reset(::open(path.c_str(), O_PATH | O_CLOEXEC));
+  struct stat found {};
+  if (!pinned.fd || ::fstat(pinned.fd.get(), &found) != 0)
+    return base::Error{base::Errc::unavailable,
+                       base::describe_errno(path + " cannot be watched", errno)};
+  pinned.device = found.st_dev;
+  pinned.inode = found.st_ino;
+  return pinned;
+}
+
+base::Result<FileWatch> FileWatch::start(sqlite3* connection, const std::string& file) {
+  // SQLite opens the log at the first read.
+  sqlite3_exec(connection, "SELECT 1 FROM sqlite_master LIMIT 1", nullptr, nullptr, nullptr);
+  const auto index = LogIndex::of(connection);
+  if (!index)
+    return base::Error{base::Errc::internal, "the database " + file + " has no write-ahead log"};
+  FileWatch watch(connection, *index);
+  watch.file_ = file;
+  // Behind symbolic links; -wal and -shm are beside it.
+  const std::string path = sqlite3_db_filename(connection, "main");
+  for (auto [into, suffix] : {std::pair{&watch.database_, ""}, std::pair{&watch.log_, "-wal"},
+                              std::pair{&watch.shared_, "-shm"}}) {
+    auto pinned = pin(path + suffix);
+    if (!pinned) return pinned.error();
+    *into = std::move(*pinned);
+  }
+  struct stat found {};
+  if (::fstat(watch.database_.fd.get(), &found) == 0)
+    watch.known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};
+  watch.known_log_ = watch.index_.read();
+  return watch;
+}
+
+std::optional<FileChange> FileWatch::look() {
+  if (change_ && *change_ != FileChange::replaced) return change_;
+  const bool was_changed = change_.has_value();
+  change_ = compare();
+  if (was_changed && !change_) {
+    is_settled_ = false;
+    sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  }
+  return change_;
+}
+
+std::optional<FileChange> FileWatch::compare() {
+  struct stat found {};
+  const auto is_there = [&](const std::string& path, const Pinned& pinned) {
+    return ::stat(path.c_str(), &found) == 0 && found.st_dev == pinned.device &&
+           found.st_ino == pinned.inode;
+  };
+  if (!is_there(file_, database_)) return FileChange::replaced;
+  if (file_ != database_.path && !is_there(database_.path, database_)) return FileChange::replaced;
+  if (is_rewritten({found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size}))
+    return FileChange::rewritten;
+  if (!is_there(log_.path, log_)) {
+    struct stat other {};
+    const bool is_used = ::stat(log_.path.c_str(), &other) == 0 && other.st_size > 0;
+    return is_used ? FileChange::log_replaced : FileChange::log_lost;
+  }
+  const LogState log = index_.read();
+  if (!log.is_all_copied() && static_cast<std::uint64_t>(found.st_size) < log.bytes())
+    return FileChange::log_replaced;
+  if (!is_there(shared_.path, shared_)) return FileChange::index_lost;
+  return std::nullopt;
+}
+
+// The state of the log says whether a checkpoint, ours or another program's, explains the change.
+bool FileWatch::is_rewritten(const Content& now) {
+  const LogState log = index_.read();
+  if (now == known_) {
+    known_log_ = log;
+    return false;
+  }
+  if (log.is_being_copied()) return false;
+  if (log.copied == known_log_.copied && log.salt == known_log_.salt) return true;
+  known_ = now;
+  known_log_ = log;
+  return false;
+}
+
+void FileWatch::note_commit() {
+  const LogState log = index_.read();
+  if (log.salt == known_log_.salt) return;
+  // The log has begun again, for which a checkpoint had to be complete.
+  known_log_ = log;
+  struct stat found {};
+  if (::fstat(database_.fd.get(), &found) == 0)
+    known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};
+}
+
+// By the descriptor that SQLite has, as another file may have the name by now.
+bool FileWatch::empty_own_log() {
+  sqlite3_file* log = nullptr;
+  return sqlite3_file_control(connection_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) ==
+             SQLITE_OK &&
+         log != nullptr && log->pMethods != nullptr &&
+         log->pMethods->xTruncate(log, 0) == SQLITE_OK;
+}
+
+bool FileWatch::settle() {
+  if (!change_ || is_settled_) return true;
+  // Closing must not do by name what is right for the opened files only.
+  sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  const auto checkpoint = [this](int mode) {
+    return sqlite3_wal_checkpoint_v2(connection_, "main", mode, nullptr, nullptr) == SQLITE_OK;
+  };
+  switch (*change_) {
+    case FileChange::replaced:
+      // The opened file becomes complete wherever it is now, and its log, which may still have the
+      // name beside the new file, becomes empty.
+      is_settled_ = checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+      break;
+    case FileChange::rewritten:
+      // What the log holds is of the former content. If it was in the file, the log is of no use.
+      is_settled_ = index_.read().is_all_copied()
+                        ? empty_own_log()
+                        : std::rename(log_.path.c_str(), (log_.path + ".former").c_str()) == 0;
+      break;
+    case FileChange::log_lost:
+      // The removed log has what the file lacks.
+      is_settled_ = checkpoint(SQLITE_CHECKPOINT_PASSIVE) && index_.read().is_all_copied();
+      break;
+    case FileChange::log_replaced:
+    case FileChange::index_lost:
+      is_settled_ = true;
+      break;
+  }
+  return is_settled_;
+}
+
+std::uint64_t FileWatch::log_bytes() const {
+  struct stat found {};
+  return ::fstat(log_.fd.get(), &found) == 0 ? static_cast<std::uint64_t>(found.st_size) : 0;
+}
+
+std::string FileWatch::describe() const {
+  if (!change_) return {};
+  struct stat found {};
+  const bool is_there = ::stat(file_.c_str(), &found) == 0;
+  std::string text = file_;
+  text.append(suffix_of(*change_)).append(words_of(*change_, is_there));
+  text += " while the service had it open: no change is accepted; ";
+  const bool is_gone = *change_ == FileChange::replaced && !is_there;
+  text += is_gone ? "put a copy of the database there, then reload the service"
+                  : "reload the service, so that it opens the database that is there now";
+  return text;
+}
+
+}  // namespace sc::store

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "store/log_index.h"
+
+struct sqlite3;
+
+namespace sc::store {
+
+// What has happened to the files that a connection has open.
+enum class FileChange : unsigned char {
+  replaced,      // another file, or none, has the database's name
+  rewritten,     // the database's content was written by a program that is not SQLite
+  log_lost,      // the -wal was removed
+  log_replaced,  // another -wal has its name, or it was cut
+  index_lost,    // the -shm was removed or replaced
+};
+
+// Notices that the files of an open database were replaced, removed or overwritten. SQLite itself
+// goes on with what it has open: commits succeed in a file that has no name any more, and a -wal
+// that stayed is applied to a file that it does not belong to.
+//
+// The opened files are pinned by O_PATH descriptors, so that their inode numbers cannot be used
+// again. (Closing such a descriptor does not take SQLite's POSIX locks away.) An overwritten
+// database is known by its time of change: SQLite writes to the file only in a checkpoint, which
+// shows in the -shm. The connection's thread.
+class FileWatch {
+ public:
+  // Reads once, so that -wal and -shm exist.
+  static base::Result<FileWatch> start(sqlite3* connection, const std::string& file);
+
+  // Looks now: three calls of stat(2), about 2 µs. nullopt: the files are as they were opened, as
+  // far as a change has not been noticed before. A replaced file that is put back is as it was.
+  std::optional<FileChange> look();
+  // To be called after each commit of this connection, which may begin the log again.
+  void note_commit();
+
+  // Does what keeps the files that are there now whole, also after a kill: moves what is in the
+  // open log to the open database where that is safe, and leaves no log that would be applied to a
+  // file of another one. Writes only to files that this connection opened. False: call it again.
+  bool settle();
+
+  // A sentence for operators: what has happened and what to do.
+  std::string describe() const;
+  LogState log() const { return index_.read(); }
+  std::uint64_t log_bytes() const;  // of the opened -wal, on disk
+
+ private:
+  struct Pinned {
+    std::string path;
+    base::Fd fd;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+  };
+  // Of the database file.
+  struct Content {
+    std::int64_t changed_at_ns = 0;
+    std::int64_t size = 0;
+    bool operator==(const Content&) const = default;
+  };
+
+  FileWatch(sqlite3* connection, LogIndex index) : connection_(connection), index_(index) {}
+
+  static base::Result<Pinned> pin(const std::string& path);
+  std::optional<FileChange> compare();
+  bool is_rewritten(const Content& now);
+  bool empty_own_log();
+
+  sqlite3* connection_;
+  LogIndex index_;
+  std::string file_;  // as the settings name it; `database_` is what SQLite made of it
+  Pinned database_;
+  Pinned log_;
+  Pinned shared_;
+  Content known_;
+  LogState known_log_;
+  std::optional<FileChange> change_;
+  bool is_settled_ = false;
+};
+
+}  // namespace sc::store

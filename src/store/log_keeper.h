@@ -1,0 +1,63 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "store/file_watch.h"
+
+struct sqlite3;
+
+namespace sc::store {
+
+// What /metrics reports of the write-ahead log. Any thread.
+struct LogStats {
+  std::atomic<std::uint64_t> bytes{0};          // of the file on disk
+  std::atomic<std::uint64_t> waiting_bytes{0};  // committed, not yet in the database file
+  std::atomic<std::uint64_t> checkpoints{0};    // those that copied something
+  std::atomic<std::uint64_t> failed_checkpoints{0};
+};
+
+// Moves what was committed from the log to the database file, about once a second, so that a copy
+// of that file alone is nearly complete and the log stays short. Never in a commit, and never waits
+// for a reader: a reader's transaction keeps what was committed since its beginning in the log.
+// While nothing is committed the log is emptied, so that none is there that could be applied to
+// another file. The writer's thread.
+class LogKeeper {
+ public:
+  // A log of this size is reported: a reader has not let it begin again.
+  static constexpr std::uint64_t kLong = 64ULL * 1024 * 1024;
+
+  // All outlive this.
+  LogKeeper(sqlite3* connection, FileWatch& watch, LogStats& stats)
+      : connection_(connection), watch_(watch), stats_(stats) {}
+  LogKeeper(const LogKeeper&) = delete;
+  LogKeeper& operator=(const LogKeeper&) = delete;
+  // Interrupts what runs on a thread of its own.
+  ~LogKeeper();
+
+  // A checkpoint, if there is something to copy; commits wait for it.
+  void step();
+  bool is_long() const { return is_long_; }
+
+ private:
+  void note();
+  void copy();
+  void copy_aside();
+  void empty();
+
+  sqlite3* connection_;
+  FileWatch& watch_;
+  LogStats& stats_;
+  std::uint32_t last_frames_ = 0;
+  bool is_long_ = false;
+
+  // Much, as after a reader that lasted: copied beside the commits.
+  std::mutex mutex_;  // guards aside_
+  sqlite3* aside_ = nullptr;
+  std::atomic<bool> runs_aside_{false};
+  std::thread thread_;
+};
+
+}  // namespace sc::store

@@ -1,0 +1,83 @@
+#include "store/restoration.h"
+
+#include <SQLiteCpp/Database.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "store/file_identity.h"
+#include "store/folder.h"
+
+namespace sc::store {
+namespace {
+
+bool has_bytes(const std::string& file) {
+  std::error_code missing;
+  const auto size = std::filesystem::file_size(file, missing);
+  return !missing && size > 0;
+}
+
+// Moves what is in the log into the file, so that the file alone is the whole database. Fails for
+// a database that is damaged, which a restore is often about.
+void complete(const std::string& file) {
+  if (!has_bytes(file) || !(has_bytes(file + "-wal") || has_bytes(file + "-journal"))) return;
+  try {
+    SQLite::Database connection(file, SQLite::OPEN_READWRITE);
+    connection.exec("PRAGMA synchronous = FULL");
+    connection.execAndGet("SELECT count(*) FROM sqlite_master");
+    sqlite3_wal_checkpoint_v2(connection.getHandle(), "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                              nullptr);
+  } catch (const SQLite::Exception&) {
+    return;  // its log stays, and set_foreign_log_aside() knows it by the record
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> find_foreign_log(const std::string& file) {
+  const std::string log = file + "-wal";
+  const auto record = read_claim_record(folder_of(file));
+  const auto database_now = identify(file);
+  if (!record || !database_now || !has_bytes(log)) return std::nullopt;
+  if (identify(log) != record->log || *database_now == record->database) return std::nullopt;
+  return log + " belongs to the former database, not to the file that is at " + file + " now";
+}
+
+base::Result<std::optional<std::string>> set_foreign_log_aside(const std::string& file) {
+  auto found = find_foreign_log(file);
+  if (!found) return std::optional<std::string>();
+  const std::string log = file + "-wal";
+  if (std::rename(log.c_str(), (log + ".former").c_str()) != 0)
+    return base::Error{base::Errc::unavailable,
+                       base::describe_errno(*found + ", and it cannot be renamed", errno)};
+  ::unlink((file + "-shm").c_str());
+  if (auto synced = sync_folder(folder_of(file)); !synced) return synced.error();
+  return std::optional(*found + ": it was renamed to " + log + ".former");
+}
+
+base::Result<void> replace_database(const std::string& file, PartialCopy copy) {
+  if (auto settled = set_foreign_log_aside(file); !settled) return settled.error();
+  complete(file);
+  // From here on a crash leaves the new file beside the former log: by this record the next start
+  // knows whose it is.
+  const std::string folder = folder_of(file);
+  const ClaimRecord former{.pid = ::getpid(),
+                           .database = identify(file).value_or(FileIdentity{}),
+                           .log = identify(file + "-wal").value_or(FileIdentity{})};
+  if (auto recorded = write_claim_record(folder, former); !recorded) return recorded;
+  // An unfinished transaction of the former file would be rolled back into the new one.
+  ::unlink((file + "-journal").c_str());
+  if (auto placed = copy.put_in_place(true); !placed) return placed;
+  for (const char* suffix : {"-wal", "-shm"}) ::unlink((file + suffix).c_str());
+  if (auto synced = sync_folder(folder); !synced) return synced;
+  // Numbers of inodes are used again: a log that is made later is not the former one.
+  return write_claim_record(
+      folder, {.pid = ::getpid(), .database = identify(file).value_or(FileIdentity{})});
+}
+
+}  // namespace sc::store
