@@ -461,6 +461,7 @@ TEST_CASE("the watchers of a token that is not good any more are ended, others a
     all = true;
   }
   v1.look();
+  if (all) v1.look();  // the store is asked about one token after the other while it fails
   CHECK(v1.served.turn_until_end(client));
   CHECK(client.received.ends_with("0\r\n\r\n"));
   CHECK(v1.events.watchers() == (all ? 1 : 2));

@@ -60,10 +60,12 @@ TEST_CASE("a time-out says how long was waited, and for whom") {
   CHECK(core::in_words(session) ==
         "backend db.example:2000 did not answer within 2.5 s; tried 10.1.0.1:2000: no answer "
         "after 2.5 s");
+  session.reason = EndReason::backend_unresolved;
   session.phase = core::SessionPhase::resolve;
   session.tried.clear();
+  session.detail = "no DNS server answered within 5 s";
   CHECK(core::in_words(session) ==
-        "the name of backend db.example:2000 was not resolved within 2.5 s");
+        "cannot resolve db.example: no DNS server answered within 5 s");
 }
 
 TEST_CASE("who broke off a session that ran is told with what went through it") {
