@@ -253,7 +253,7 @@ class CommandLine(harness.EndToEnd):
                            config="bind_port = 4\nworkers = 5\nkeepalive = \"6s\"\n")
         self.assertEqual(done.returncode, 0, done.stderr)
         shown = dict(line.split(" = ", 1) for line in done.stdout.splitlines())
-        self.assertEqual(len(shown), 22)
+        self.assertEqual(len(shown), 25)
         self.assertEqual(shown["bind_port"], "1  # flag --bind-port")
         self.assertEqual(shown["workers"], "3  # environment WORKERS")
         self.assertEqual(shown["keepalive"], f'"6s"  # file {self.dir}/some.toml')
