@@ -64,8 +64,7 @@ TEST_CASE("a time-out says how long was waited, and for whom") {
   session.phase = core::SessionPhase::resolve;
   session.tried.clear();
   session.detail = "no DNS server answered within 5 s";
-  CHECK(core::in_words(session) ==
-        "cannot resolve db.example: no DNS server answered within 5 s");
+  CHECK(core::in_words(session) == "cannot resolve db.example: no DNS server answered within 5 s");
 }
 
 TEST_CASE("who broke off a session that ran is told with what went through it") {
