@@ -20,8 +20,8 @@ std::string to_string(const Ring& ring);
 using FindSpec = std::function<const StreamSpec*(std::uint16_t port)>;
 
 // Returns the ring that a stream of this spec closes with the streams that `find` returns. Empty:
-// none. Only enabled streams and backends that are IP addresses count: what a name resolves to is
-// known when a session dials.
+// none. Only enabled streams and backends that are IP addresses or `localhost` count: what another
+// name resolves to is known when a session dials.
 Ring ring_of(const StreamSpec& spec, const FindSpec& find, const DataPlane& plane);
 
 // Returns each ring of these streams once.

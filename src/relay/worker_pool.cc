@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "net/port_owner.h"
+#include "net/resolver/hosts_file.h"
 #include "net/socket.h"
 
 namespace sc::relay {
@@ -141,9 +142,14 @@ bool WorkerPool::has_room(std::size_t listeners) const {
 }
 
 bool WorkerPool::takes(const core::StreamSpec& stream, const core::Backend& backend) const {
+  if (backend.port != stream.port) return false;
+  const net::Address listens = wanted_address(stream);
+  // Never resolves to other addresses than these two, of which one may be another program's.
+  if (net::is_localhost(backend.host))
+    return net::takes(listens, *net::Address::parse_ip("127.0.0.1", backend.port)) &&
+           net::takes(listens, *net::Address::parse_ip("::1", backend.port));
   const auto to = net::Address::parse_ip(backend.host, backend.port);
-  return to && backend.port == stream.port && local_.contains(*to) &&
-         net::takes(wanted_address(stream), *to);
+  return to && local_.contains(*to) && net::takes(listens, *to);
 }
 
 std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }

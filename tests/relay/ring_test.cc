@@ -80,6 +80,8 @@ TEST_CASE_METHOD(RingFixture, "a stream's listener takes what it is bound to") {
   stream.listen_address = "::";
   CHECK(pool.takes(stream, {"127.0.0.2", 9000}));
   CHECK(pool.takes(stream, {"::1", 9000}));
+  CHECK(pool.takes(stream, {"localhost", 9000}));
+  CHECK_FALSE(pool.takes(stream, {"localhost", 9001}));
   CHECK_FALSE(pool.takes(stream, {"192.0.2.1", 9000}));
 }
 
