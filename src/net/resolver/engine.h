@@ -79,7 +79,7 @@ class Resolver::Engine {
 
   void handle(Ask command);
   void handle(SystemLookup::Result result);
-  void handle(const Probe&);
+  static void handle(const Probe& command);
   void handle(const Stop&);
 
   Entry& find_or_add(const std::shared_ptr<Name>& name);
@@ -88,11 +88,11 @@ class Resolver::Engine {
   void start_inquiry(Entry& entry);
   void on_inquiry(Entry& entry, Inquiry::Families asked, Inquiry::Result result);
   void update(Family& family, DnsReply& reply, base::Instant now) const;
-  void set_found(Entry& entry, NameSource source, base::Instant now);
+  static void set_found(Entry& entry, NameSource source, base::Instant now);
   void wait_patiently(Entry& entry);
   void on_impatience(Entry& entry);
   void on_failure(Entry& entry, NameAnswer::Failure kind, std::string message);
-  void publish_found(Entry& entry, base::Instant until);
+  static void publish_found(Entry& entry, base::Instant until);
   void publish_stale(Entry& entry);
   void publish_failure(Entry& entry, NameAnswer::Failure kind, std::string message);
   bool may_be_stale(const Entry& entry, base::Instant now) const;
