@@ -153,7 +153,7 @@ base::Result<void> have_it_reloaded(const Holder& holder, const std::string& fol
   return {};
 }
 
-// The copy beside the database, from which it goes to its place.
+// Makes the copy in the database's folder, from where it is renamed to its place.
 base::Result<store::PartialCopy> copy_beside(const std::string& database,
                                              store::DatabaseReader& from) {
   auto copy = store::PartialCopy::start(database);

@@ -10,7 +10,7 @@
 namespace sc {
 namespace {
 
-// Is it somebody else's, so that root has to act as that user?
+// Returns whether root runs this and the folder belongs to another user.
 bool has_other_owner(const std::string& folder, struct stat& found) {
   return ::geteuid() == 0 && ::stat(folder.c_str(), &found) == 0 && found.st_uid != 0;
 }
@@ -35,7 +35,7 @@ ActingAsOwner::ActingAsOwner(const std::string& folder) : former_group_(::getegi
       ::setgroups(0, nullptr) == 0 && ::setegid(found.st_gid) == 0 && ::seteuid(found.st_uid) == 0;
 }
 
-// What root may do it could do before; half-way between two users nothing may go on.
+// Ends the process if root cannot be restored: it must not go on half-way between two users.
 ActingAsOwner::~ActingAsOwner() {
   if (!is_acting_) return;
   if (::seteuid(0) != 0 || ::setegid(former_group_) != 0 ||

@@ -7,14 +7,15 @@
 
 #include "base/result.h"
 
-// Commands that root runs act as the owner of the state folder: what they make there belongs to the
-// service, and no link that another user of the folder has put there leads root elsewhere.
+// Commands that root runs act as the owner of the state folder. So the files that they make there
+// belong to the service, and root follows no link that another user has put there.
 namespace sc {
 
-// For good. Does nothing unless root runs it, and for a folder that is missing or root's.
+// Gives up root for good. Does nothing if another user runs it, or if the folder is missing or
+// root's.
 base::Result<void> become_owner_of(const std::string& folder);
 
-// The same until the object dies; one at a time, in a process of one thread.
+// Acts as the owner until the object dies. One at a time, in a process of one thread.
 class ActingAsOwner {
  public:
   explicit ActingAsOwner(const std::string& folder);

@@ -47,8 +47,8 @@ class Liveness {
   Liveness(const Liveness&) = delete;
   Liveness& operator=(const Liveness&) = delete;
 
-  // Called every kEvery. A longer time between two looks counts as twice that at most: after
-  // a pause of the whole process no thread has had time to answer.
+  // Called every kEvery. A longer time between two looks counts as two kEvery at most:
+  // after a pause of the whole process no thread has had time to answer.
   void look();
 
   // No thread stands still.

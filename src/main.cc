@@ -123,8 +123,8 @@ int run_daemon(sc::config::Serve serve, std::vector<sc::systemd::PassedFd> passe
   auto daemon = make_daemon(std::move(options), clock);
   if (!daemon) return fail(daemon.error().message);
   if (auto served = (*daemon)->run(); !served) return fail(served.error().message);
-  // Neither the resolver nor a thread that stands still or waits for a disk that hangs can be
-  // interrupted; all else is on disk or with the service manager.
+  // The resolver, a thread that stands still and a thread that waits for a hanging disk cannot be
+  // interrupted. All else is on disk or with the service manager.
   if (sc::Daemon::waits_for_resolver() || !(*daemon)->left_behind().empty()) {
     log_thread.finish();
     ::_exit(sc::config::kExitDone);

@@ -10,9 +10,9 @@
 
 namespace sc {
 
-// The threads that have to answer: the workers, the resolver's, the database's and the log's; and the service
-// manager, which may be slow. `say_status` sends it a message, which shows that it reads again. All
-// outlive the result.
+// The threads that have to answer: the workers, the resolver's, the database's and the log's; and
+// the service manager, which may be slow. `say_status` sends it a message, which shows that it
+// reads again. All outlive the result.
 std::vector<WatchedThread> watched_threads(relay::WorkerPool& plane, store::SqliteStore& store,
                                            const systemd::NotifyQueue& manager,
                                            std::function<void()> say_status);

@@ -58,8 +58,8 @@ class EventHub {
   // Of sessions, while somebody watched: dropped because too many came at once.
   std::uint64_t notes_missed() const { return notes_missed_; }
 
-  // History is that of another database from now on: watchers are told that they have missed some,
-  // and stand at its end.
+  // History is that of another database from now on. Each watcher gets a `missed` event and goes on
+  // from the end of the new history.
   void restart_history();
 
   // Answers with events until the client goes, its token is not good any more, history cannot be

@@ -21,16 +21,17 @@
 namespace sc::api {
 
 // The tokens that are good now, in memory: those of the store and those of the credential file.
-// What the store said is trusted for kTrusted. After that, and for any unknown secret, it is asked
-// again, so a new token counts at once and a revoked one for kTrusted at most. While the store does
-// not answer within kAnswer, or with an error, known tokens count as they were for kMostStale; then
-// none of the store's does. Outlives no answer of the store that reaches it. Control thread only.
+// An answer of the store is trusted for kTrusted. After that, and for any unknown secret, the store
+// is asked again. So a new token counts at once and a revoked one for kTrusted at most. If the
+// store does not answer within kAnswer, or answers with an error, known tokens count for kMostStale
+// more; then none of the store's tokens counts. Outlives no answer of the store that reaches it.
+// Control thread only.
 class TokenBook {
  public:
   static constexpr std::chrono::milliseconds kTrusted{1000};
   static constexpr std::chrono::milliseconds kAnswer{300};
   static constexpr std::chrono::milliseconds kMostStale{60'000};
-  // So many unknown secrets wait while the store does not answer; more are refused.
+  // How many unknown secrets wait while the store does not answer; more are refused.
   static constexpr std::size_t kMostWaiting = 64;
   // Between two notes of the same token's use: each is a transaction with an fsync.
   static constexpr std::chrono::minutes kNoted{1};
@@ -53,8 +54,8 @@ class TokenBook {
   // from inside when it is known from memory, else later; not at all when this dies first.
   using OnFound = base::Callback<void(base::Result<std::optional<core::Caller>>)>;
   void find(std::string_view secret, OnFound on_found);
-  // Is the token with this digest, which was good before, so still? The store is asked again,
-  // whatever it said before. As find() otherwise.
+  // Returns whether a token that was good before is still good. Asks the store again, whatever its
+  // last answer was. As find() otherwise.
   void find_again(const std::string& sha256, OnFound on_found);
 
  private:

@@ -10,9 +10,8 @@
 namespace sc::base {
 
 // Shows other threads whether a thread that carries out jobs is alive. The thread marks its jobs
-// and answers probes between them, so that a job that the host holds up, such as a write to a slow
-// disk, is told from a thread that does not go on at all. Waking the thread for a probe is up to
-// its owner.
+// and answers probes between them. So a job that the host holds up, such as a write to a slow disk,
+// differs from a thread that does not go on at all. The owner wakes the thread for a probe.
 class Pulse {
  public:
   // A job, for as long as this lives. The thread itself.

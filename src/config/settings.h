@@ -26,7 +26,7 @@ core::PortRanges default_port_range();
 
 // Everything that an operator can set, with its default. A value; what each one takes, in words and
 // in code, stands in setting_table.cc.
-// Who resolves the names of backends.
+// The way in which names of backends are resolved.
 enum class Resolver : unsigned char {
   dns,     // the service itself: the hosts file, then DNS
   system,  // getaddrinfo(3), with the modules of nsswitch.conf(5)

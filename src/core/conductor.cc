@@ -227,7 +227,7 @@ void Conductor::apply(ApplyRequest request, const Actor& actor, OnApplied on_don
   applier_.apply(begun_with(wait, std::move(request)), actor, std::move(done));
 }
 
-// The request's check is asked when all its ports are entered.
+// Runs the request's check when all its ports are entered.
 ApplyRequest Conductor::begun_with(const std::shared_ptr<Waits::Wait>& wait, ApplyRequest request) {
   request.check = [wait, check = std::move(request.check)]() -> base::Result<void> {
     if (!wait->begin()) return base::Error{base::Errc::unavailable, "its caller waits no longer"};

@@ -117,8 +117,8 @@ class Conductor {
   // Why sessions of the stream do not reach the backend; empty: they do again.
   void note_backend(std::uint16_t port, const std::string& trouble);
 
-  // Callers that wait for a change: on_first is called when there is one and there was none, and
-  // end_overdue() is to be called every now and then until none waits. See Waits.
+  // Callers that wait for a change. on_first is called when the first caller begins to wait. From
+  // then on end_overdue() has to be called now and then until no caller waits. See Waits.
   void set_on_first_wait(base::Callback<void()> on_first) {
     waits_.set_on_first(std::move(on_first));
   }

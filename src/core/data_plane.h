@@ -37,7 +37,7 @@ class DataPlane {
   virtual void activate(base::Fd listener, const Stream& stream) = 0;
 
   // Calls back once clients of the activated stream are accepted, perhaps at once. unavailable: no
-  // worker accepts them by now; one that goes on later does.
+  // worker accepts them yet; a worker that goes on later does.
   virtual void when_accepting(std::uint16_t port,
                               base::Callback<void(base::Result<void>)> on_done) = 0;
 

@@ -27,7 +27,7 @@ struct Condition {
 };
 
 // The service's present conditions, by component. Each part of the service reports its own and
-// clears it when it is over; /v1/status, /readyz, the metrics and the status line for systemd read
+// clears it when it is over. /v1/status, /readyz, the metrics and the status line for systemd read
 // them here. A condition that begins, changes or ends is logged. Control thread only.
 class Health {
  public:

@@ -12,9 +12,8 @@
 
 namespace sc::core {
 
-// Deletes history that is older than it is to be kept: in passes over all ports, each of many short
-// steps with pauses, so that other work of the store's thread goes between them. Control thread
-// only.
+// Deletes history that is older than the time to keep it, in passes over all ports. A pass has many
+// short steps with pauses, in which the store's thread does other work. Control thread only.
 class HistoryPruner {
  public:
   // Calls the function once, after the delay; not at all if its owner is destroyed first.

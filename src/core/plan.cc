@@ -50,7 +50,7 @@ std::string what_was_lost(const PlanStep& step) {
   return "the removal was not saved, the stream goes on: ";
 }
 
-// A stream that is in a ring already, as somebody wrote the row by hand, may change otherwise.
+// A stream whose row was written by hand may be in a ring already; its other fields may change.
 base::Result<void> check_ring(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                               const FindSpec& others) {
   if (present != nullptr && present->spec.backend == spec.backend &&

@@ -42,7 +42,7 @@ FindSpec specs_of(const Ledger& ledger);
 
 // May the stream become so? invalid: see validate(); a new one has to be in range, and a new
 // expires_at ahead. loop: its backend, listen_address or enabled is new and closes a ring with the
-// streams that `others` returns; without `others`, with those of the ledger.
+// streams that `others` returns. Without `others`: with the streams of the ledger.
 base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                                 const FindSpec& others = {});
 

@@ -135,7 +135,7 @@ struct SessionNews {
   std::uint64_t missed = 0;  // notes that were dropped
 };
 
-// What the resolver knows of a backend's name, at one moment.
+// The resolver's result for a backend's name, at one moment.
 struct Resolution {
   std::string name;
   std::string source;                            // `dns`, `hosts`, ...; empty: no answer yet

@@ -25,9 +25,9 @@ class SessionBook {
   virtual void session(
       SessionId id, base::Callback<void(base::Result<std::optional<SessionDetails>>)> on_done) = 0;
 
-  // Ends it, both sides by a reset, as `killed`; on_done with what it was. nullopt: no session that
-  // runs has this id. unavailable: the thread that would have it does not answer, and ends it once
-  // it goes on.
+  // Ends the session as `killed`, both sides by a reset, and calls on_done with its end. nullopt:
+  // no running session has this id. unavailable: the thread of the session does not answer; it ends
+  // the session once it goes on.
   virtual void kill(SessionId id,
                     base::Callback<void(base::Result<std::optional<EndedSession>>)> on_done) = 0;
 

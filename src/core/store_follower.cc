@@ -91,7 +91,7 @@ void StoreFollower::boot_one(const Stream& stored, const Traffic* carried, bool 
   ledger_.keep(stream);
 }
 
-// Of rows that somebody wrote by hand. The streams open; their sessions end as `loop`.
+// Of rows that were written by hand. The streams open; their sessions end as `loop`.
 void StoreFollower::warn_of_rings() const {
   for (const Ring& ring : rings_of(ledger_.streams(), ledger_.plane)) warn_of_ring(ring);
 }

@@ -38,9 +38,8 @@ class StoreFollower {
   // Writes only what is not in the database already. Calls on_done before it returns.
   void boot(const StoredStreams& stored, base::Callback<void(BootReport)> on_done);
   void reload(const Actor& actor, base::Callback<void(base::Result<ReloadReport>)> on_done);
-  // The same with the content of another database, as after a restore: streams become its own also
-  // in their times of creation and revisions, and those that are opened go on from the traffic that
-  // it has of them.
+  // Reloads from the content of another database, as after a restore. Streams also get its times of
+  // creation and revisions. The counters of streams that are opened begin with its traffic.
   ReloadReport take_up(const StoredStreams& stored, const Actor& actor);
 
  private:

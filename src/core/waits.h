@@ -13,9 +13,9 @@
 namespace sc::core {
 
 // The callers that wait for the outcome of a change. Each gets one answer: the outcome, or after
-// kPatience an error. A change that has not begun by then never begins. One that has begun goes on,
-// as only the database knows whether it is written: the error says so, and the stream becomes what
-// the database says. Control thread only.
+// kPatience an error. A change that has not begun by then never begins. A change that has begun
+// goes on, because only the database knows whether it is written. The error says so, and the stream
+// later becomes what the database has. Control thread only.
 class Waits {
  public:
   // Longer than the store waits for its database, so that the store's reason comes first.
@@ -27,7 +27,8 @@ class Waits {
 
   class Wait {
    public:
-    // The change begins now. Returns false if its caller has been told that it does not.
+    // The change begins now. Returns false if its caller has already got the error; then it must
+    // not.
     bool begin();
 
    private:

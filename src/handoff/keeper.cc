@@ -157,7 +157,7 @@ Capsule* Keeper::open_capsule() {
   while (!link_.put(capsule->name, ends->outer.get())) {
     if (link_.is_busy() && wait_for_manager()) continue;
     trouble_ = Trouble::no_store;
-    // A busy manager is asked again after its back-off, which costs no system call.
+    // A busy manager gets the next try after its back-off; until then a try costs no system call.
     has_missed_ = link_.is_busy();
     if (!has_missed_) calls_to_skip_ = kRefusedCalls;
     return nullptr;

@@ -116,8 +116,8 @@ class Keeper {
   // Empties capsules that hold what was let go: all such if eager, else those of which few live.
   void flush();
 
-  // What is kept from now on may wait until the manager reads, for so long in all: for a stop, when
-  // what is not kept is lost. Before, nothing waits for the manager.
+  // From now on a call may wait until the manager reads, for `patience` in all. For a stop, when a
+  // session that is not kept is lost. Before this call nothing waits for the manager.
   void set_patience(std::chrono::milliseconds patience);
 
   // From now on nothing is let go any more, so that the next process finds all as it is.

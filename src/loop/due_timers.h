@@ -8,8 +8,8 @@ namespace sc::loop {
 struct TimerHandle;
 
 // Timers that are due and have not called back yet. The loop collects them first, then delivers
-// what its descriptors are ready for, and only then calls them: a timer that judges silence must
-// not run ahead of bytes that have arrived. A timer that is stopped or started meanwhile leaves.
+// what its descriptors are ready for, and calls them last: a timer that judges silence must not run
+// ahead of bytes that have arrived. A timer that is stopped or started meanwhile leaves.
 class DueTimers {
  public:
   DueTimers() = default;

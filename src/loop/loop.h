@@ -23,15 +23,15 @@ struct SpareTimers;
 // runs the loop once more for the closing handles and asserts that none is left, so a leak fails
 // the test that made it.
 //
-// Timers, signals, look-ups and mail are libuv's. Descriptors are in an epoll set of the loop's
+// Timers, signals and mail are libuv's. Descriptors are in an epoll set of the loop's
 // own, with libuv's among them (uv_backend_fd): a uv_poll_t costs an ioctl and two epoll_ctl before
 // it watches anything, and two more with every change of its mask (libuv 1.44); a Poll costs one
 // each.
 //
-// A turn delivers what descriptors are ready for, then mail, signals and look-ups, and calls due
-// timers last. Before it calls them it looks at every descriptor once more, so that a process that
-// was paused, or that has more ready descriptors than one call of epoll_wait(2) returns, takes
-// bytes that have arrived before a timer judges that none have.
+// A turn delivers what descriptors are ready for, then mail and signals, and calls due timers last.
+// Before it calls them it looks at every descriptor once more. So a timer does not judge silence
+// before bytes that have arrived are read, even if the process was paused or has more ready
+// descriptors than one call of epoll_wait(2) returns.
 class Loop {
  public:
   Loop();
@@ -49,8 +49,8 @@ class Loop {
   // From this loop's thread. The present turn is finished first.
   void stop() { stopped_ = true; }
 
-  // Monotonic, taken at the start of the present turn, and again before due timers are called and
-  // descriptors are looked at for them: no system call.
+  // Monotonic. Taken at the start of the present turn, and again before due timers are collected
+  // and descriptors are looked at for them. No system call.
   std::chrono::milliseconds now() const { return now_; }
 
   // For this folder.

@@ -17,8 +17,8 @@ class Address {
   Address() = default;  // AF_UNSPEC
   Address(const sockaddr* address, socklen_t size);
 
-  // An IP literal without brackets, a link-local one with its zone (`fe80::1%eth0`, RFC 4007
-  // section 11), which has to be an interface of this host now; not_found if it is none.
+  // Parses an IP literal without brackets. A link-local one has its zone (`fe80::1%eth0`, RFC 4007
+  // section 11). not_found: the zone is no interface of this host now.
   static base::Result<Address> parse_ip(std::string_view text, std::uint16_t port);
   static Address any_v4(std::uint16_t port);
   static Address any_v6(std::uint16_t port);
@@ -29,7 +29,7 @@ class Address {
   bool is_loopback() const;
   // 0.0.0.0, ::, or the first mapped into IPv6: dialled, they lead to loopback.
   bool is_wildcard() const;
-  // fe80::/10: without a zone it says not which network it is in.
+  // fe80::/10. Without a zone such an address does not show its network.
   bool is_link_local() const;
   // 0 for what has none.
   std::uint16_t port() const;
@@ -53,7 +53,7 @@ class Address {
 
 // An IP and a port in 20 bytes, for what is kept of very many; IPv4 mapped into IPv6 becomes IPv4.
 // What is neither becomes empty. A value. The zone of a link-local address lies in its bytes 4 to
-// 7, which are zero in fe80::/64 (RFC 4291 section 2.5.6), as BSD kernels keep it.
+// 7, as in BSD kernels: they are zero in fe80::/64 (RFC 4291 section 2.5.6).
 class PackedAddress {
  public:
   PackedAddress() = default;  // empty

@@ -2,7 +2,7 @@
 
 namespace sc::net {
 
-// Allows descriptors for attempts that run beside another one of the same dial. Any thread.
+// Allows descriptors for attempts that run while another one of the same dial runs. Any thread.
 class AttemptBudget {
  public:
   virtual ~AttemptBudget() = default;

@@ -64,7 +64,7 @@ struct DialOptions {
   // If it refuses a further attempt, the dialer asks again after kAttemptDelay. nullptr: attempts
   // have no limit.
   AttemptBudget* budget = nullptr;
-  // Who looks names up; it outlives the dialer. null: every target is an IP literal.
+  // Looks names up and outlives the dialer. null: every target is an IP literal.
   ResolverClient* resolver = nullptr;
   // The target's host; null: the resolver finds it, which costs a lock and a search.
   std::shared_ptr<Name> name;
@@ -72,8 +72,8 @@ struct DialOptions {
 
 // host:port -> a connected socket. A name whose answer is cached costs no turn of the loop; the
 // look-up has the resolver's time limit, the connection its own. All addresses of a name are tried,
-// IPv6 and IPv4 in turns; the next one starts when one fails, or beside it after kAttemptDelay, and
-// the first that connects wins (RFC 8305, with its recommended delay). Starts when made; on_done
+// IPv6 and IPv4 in turns. The next attempt starts when one fails, or kAttemptDelay after it began.
+// The first that connects wins (RFC 8305, with its recommended delay). Starts when made; on_done
 // comes later, at most once; destruction cancels. Loop's thread only.
 //
 // `socket`: of make_socket(), for a target that is no name, which is then dialled by it alone.

@@ -36,8 +36,9 @@ base::Fd open_netlink(std::uint32_t groups, int flags) {
   return fd;
 }
 
-// Drops what is no change of an address or of a route of type `local`: a router may have a million
-// other routes that change all the time. The kernel sends one message in each datagram here.
+// Drops all messages but changes of addresses and of routes of type `local`. A router may have a
+// million other routes that change all the time. The kernel sends one message in each datagram
+// here.
 void take_local_routes_alone(int fd) {
   constexpr std::uint32_t kTypeOffset = offsetof(nlmsghdr, nlmsg_type);
   constexpr std::uint32_t kRouteTypeOffset = NLMSG_HDRLEN + offsetof(rtmsg, rtm_type);

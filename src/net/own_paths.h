@@ -51,8 +51,8 @@ class OwnDial {
   bool closes_ring_at(std::uint16_t stream) const;
   const PackedAddress& to() const { return to_; }  // as it was dialled
   const PackedAddress& from() const { return from_; }
-  // The accepting end found a ring. It is set here and on all connections before this one, and
-  // before that end is reset, so that each dialling end can name the ring as the cause of its
+  // The accepting end found a ring. It sets the ring here and on all connections before this one,
+  // and resets its end afterwards. So each dialling end can name the ring as the cause of its
   // reset.
   void set_ring(const std::string& ring);
   std::string ring() const;  // empty: none was found
@@ -68,11 +68,11 @@ class OwnDial {
 
 // Finds connections of this service to itself, so that a ring of streams ends where it closes and
 // a row of streams works. A stream that forwards to a listener of this service announces its
-// connection here before the listener's worker can accept it; that worker looks the peer up. So
+// connection here before the listener's worker can accept it. That worker looks the peer up. So
 // each session knows which streams its client has passed.
 //
-// A session that dials another port than those of this service's listeners, and an accepted
-// session while no such connection is open, pay one relaxed load. Any thread, but for construction.
+// The check costs one relaxed load if a session dials a port without a listener of this service, or
+// is accepted while no such connection is open. Any thread, but for construction.
 class OwnPaths {
  public:
   static constexpr std::size_t kMostStreams = 64;  // in a row
@@ -121,8 +121,8 @@ class OwnPaths {
 
   // Returns whether a connection to the address may arrive at one of the listeners.
   bool may_be_own(const Address& to) const;
-  // Returns a sentence if a stream of that origin must not dial the address: a listener that the
-  // connection has passed already takes it, or the path is too long.
+  // Returns a sentence if a stream of that origin must not dial the address. Either the connection
+  // has passed the listener of that address already, or the path is too long.
   std::optional<std::string> ring(const DialOrigin& origin, const Address& to) const;
   bool is_local(const Address& address) const { return local_.contains(address); }
 

@@ -85,8 +85,8 @@ Room Admission::try_enter(StreamCounters& stream) {
   const std::size_t limit = own_limit > 0 ? own_limit : limits_.sessions_per_stream;
   const std::size_t admitted = stream.sessions_admitted.load();
   if (admitted >= limit) return Room::stream_full;
-  // Every leave() makes those ask again who were refused here, also a stream that has few sessions
-  // only since that leave().
+  // Every leave() makes refused streams ask again, also a stream that has few sessions only since
+  // that leave().
   const Room room =
       take(1, kSessionDescriptors, admitted < few_ ? most_with_few_ : most_with_many_);
   if (room == Room::granted) stream.sessions_admitted.fetch_add(1);

@@ -40,8 +40,8 @@ std::string_view to_string(Room room);
 // close. Whoever was refused is told when there may be room. Any thread; of one stream only its
 // home worker asks.
 //
-// An eighth of the places, and the descriptors for them, is reserved for streams with few sessions,
-// so that one stream cannot take every place and starve the others. A stream with kFew sessions or
+// An eighth of the places, and of their descriptors, is reserved for streams with few sessions. So
+// one stream cannot take every place and starve the others. A stream with kFew sessions or
 // more is refused when only reserved places are left. Where an eighth is less than kFew places,
 // "few" is that eighth; a service with fewer than 8 places reserves none.
 class Admission final : public net::AttemptBudget {
@@ -80,8 +80,8 @@ class Admission final : public net::AttemptBudget {
   void remove_listener() { give(1); }
   // For a pipe; without one a session goes on, more slowly (see Pump).
   bool take_pipe();
-  // For a second address of a backend that is dialled beside the first; as for a pipe. Without one
-  // the addresses are dialled one after the other.
+  // For a second address of a backend that is dialled while the first still is. As for a pipe. If
+  // it is refused, the addresses are dialled one after the other.
   bool take_attempt() override { return take_pipe(); }
   void give_attempt() override { give_pipe(); }
   void add_pipe() { used_.fetch_add(kPipeDescriptors); }

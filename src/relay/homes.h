@@ -16,9 +16,9 @@
 
 namespace sc::relay {
 
-// Which worker accepts the clients of which stream: its home. A worker that does not take what it
-// was sent has its work done by others: a listener that it did not take goes to the next worker,
-// one that it does not close is closed for it, and the listeners of one that stands still move.
+// Decides which worker accepts the clients of which stream: its home. If a worker does not take a
+// listener, the next worker gets it. If it does not close a listener, this closes it. The listeners
+// of a worker that stands still move to other workers.
 // Control thread only.
 class Homes {
  public:
@@ -41,7 +41,7 @@ class Homes {
   // A new stream gets a home, a known one a new listener.
   void open(StreamContext stream, base::Fd listener);
   // Calls back once a worker accepts the stream's clients, perhaps at once; with an error when no
-  // worker has taken the listener in time. One that goes on later takes it even so.
+  // worker has taken the listener in time. A worker that goes on later still takes it.
   void when_accepting(std::uint64_t stream_id, OnAccepting on_accepting);
 
   // The descriptor of the stream's listener, which is its worker's; -1: there is none.

@@ -25,8 +25,8 @@ void ShutdownSequence::hand_over(base::Callback<void(HandOverReport)> on_done) {
   for (const auto& worker : workers_) worker->send(StopAccepting{.leaves = true});
 }
 
-// Only when none accepts any more: a session that one has given to another is in that one's mailbox
-// ahead of this, so that no worker that was asked to drain gets more.
+// The next step begins when no worker accepts any more. A session that one worker has given to
+// another is in the mailbox ahead of that step, so a draining worker gets no more sessions.
 void ShutdownSequence::handle(const AcceptingStopped& event) {
   if (event.leaves) {
     if (leaving_.note(event.worker)) on_left();

@@ -17,9 +17,9 @@ struct HandOverReport {
   std::size_t cut = 0;
 };
 
-// The end of all sessions, by a drain or by a hand-over to the next process, in two steps that each
-// wait for all workers: none accepts, then none has sessions of its own. A worker that does not
-// answer in time is left out. Control thread only.
+// The end of all sessions, by a drain or by a hand-over to the next process. Each of its two steps
+// waits for all workers: to stop accepting, then to have no sessions of their own. A worker that
+// does not answer in time is left out. Control thread only.
 class ShutdownSequence {
  public:
   // Ticks in which a worker answers what costs it no more than a turn.

@@ -51,8 +51,8 @@ void WorkerPool::keep_missed_listeners() {
   are_missed_ = keeper.take_missed();
 }
 
-// Counted in ticks, not by the clock: a pause of the whole process is one tick, in which the
-// workers had no more time than this thread.
+// Counts ticks, not time. A pause of the whole process is one tick, in which the workers had no
+// more time than this thread.
 void WorkerPool::on_answers_due() {
   keep_missed_listeners();
   homes_.tick();

@@ -30,8 +30,8 @@ class WorkerProbe {
   WorkerProbe(const WorkerProbe&) = delete;
   WorkerProbe& operator=(const WorkerProbe&) = delete;
 
-  // Two, so that one that is asked when metrics are read is answered after all that the worker did
-  // before, whatever was asked earlier.
+  // Two probes. So the answer to a probe sent for a scrape covers all that the worker did before
+  // the scrape, even if an earlier probe still waits.
   static constexpr std::size_t kMostWaiting = 2;
 
   void ask();

@@ -38,8 +38,8 @@ class Answers {
   void set_later(Later later) { later_ = std::move(later); }
 
   // Registers a call. Returns the function that answers it, for the thread. At the end of the
-  // patience `withdraw` decides: an error answers the call, and nothing else does; nullopt means
-  // that only the thread knows the outcome, so that the call goes on waiting.
+  // patience `withdraw` decides. An error: it is the call's answer. nullopt: only the thread knows
+  // the outcome, and the call goes on waiting.
   template <class R>
   base::Callback<void(R)> expect(base::Callback<void(R)> on_done,
                                  base::Callback<std::optional<base::Error>()> withdraw) {

@@ -62,11 +62,11 @@ class Database {
   // returns true: then the statement fails. Without it, statements wait for 5 s.
   void set_gives_up(std::function<bool()> gives_up) { gives_up_ = std::move(gives_up); }
 
-  // One durable transaction for all elements; each succeeds or fails alone, as a savepoint, unless
-  // the transaction as a whole fails (disk full, I/O error): then all do. What the disk refuses to
-  // one element is refused to those after it. Returns one result for
-  // each, in order. `takes`, if given, is called for each element once the database can be written:
-  // an element for which it returns false is left out.
+  // Commits one durable transaction for all elements. Each element succeeds or fails alone, as a
+  // savepoint. If the transaction as a whole fails (disk full, I/O error), all elements fail. If
+  // the disk refuses one element, those after it fail too. Returns one result for each, in order.
+  // `takes`, if given, is called for each element once the database can be written: an element for
+  // which it returns false is left out.
   std::vector<base::Result<void>> commit(std::span<const Writes> batch,
                                          const std::function<bool(std::size_t)>& takes = {});
   // Did the last commit() fail because another program holds a lock? It wrote nothing then.

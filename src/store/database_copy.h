@@ -14,8 +14,8 @@ namespace SQLite {
 class Database;
 }
 
-// Copies of the database and what is wrong with one: for the command line, beside a service that
-// runs or not. Nothing here creates, repairs or migrates a database. One thread at a time.
+// Copies and checks of the database for the command line, whether a service runs or not. Nothing
+// here creates, repairs or migrates a database. One thread at a time.
 namespace sc::store {
 
 // The pages that are done, and all pages. Returning false ends the operation.
@@ -31,11 +31,11 @@ struct DatabaseSummary {
   std::int64_t tokens = 0;
 };
 
-// A database that is open for reading, in one transaction that lasts until the object dies: what
-// others commit meanwhile is not seen. A service's commits do not wait for it.
+// A database that is open for reading, in one transaction that lasts until the object dies. It
+// does not see commits of that time. A service's commits do not wait for it.
 class DatabaseReader {
  public:
-  // Sees what is in a `-wal` beside the file. Leaves nothing beside a file that has none.
+  // Reads the file with its `-wal`. Creates no `-wal` or `-shm` for a file without one.
   // not_found: there is no such file.
   static base::Result<std::unique_ptr<DatabaseReader>> open(const std::string& file);
   DatabaseReader(const DatabaseReader&) = delete;

@@ -2,12 +2,12 @@
 
 #include <string>
 
-// The file `stream-conductor.closed` beside the database: how its last process left it. A start
-// after a clean end may trust the files without reading all of them. The mark is the identity of
-// the database, its -wal and its -journal: inode, size and time of the last modification. Files
-// that were replaced, restored or written to since do not fit it. Not the time of the last change:
-// SQLite sets the owner of a -wal, and with it that time, when root opens a database only to read
-// it.
+// The file `stream-conductor.closed` in the database's folder: how its last process left it. A
+// start after a clean end may trust the files without reading all of them. The mark is the identity
+// of the database, its -wal and its -journal: inode, size and time of the last modification. Files
+// that were replaced, restored or written to since do not match it. Not the time of the last
+// change: SQLite sets the owner of a -wal, and with it that time, when root opens a database only
+// to read it.
 namespace sc::store {
 
 // Names the database and the -wal at these paths, to see later whether they are still the same

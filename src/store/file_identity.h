@@ -8,7 +8,7 @@
 namespace sc::store {
 
 // The file that a path names at one moment: device, inode and time of birth. Inode numbers are used
-// again after a removal; the time of birth tells such files apart where the file system records it
+// again after a removal. The time of birth distinguishes such files if the file system records it
 // (ext4, XFS, Btrfs; tmpfs since Linux 6.6).
 struct FileIdentity {
   std::uint64_t device = 0;

@@ -66,7 +66,7 @@ base::Result<FileWatch> FileWatch::start(sqlite3* connection, const std::string&
     return base::Error{base::Errc::internal, "the database " + file + " has no write-ahead log"};
   FileWatch watch(connection, *index);
   watch.file_ = file;
-  // Behind symbolic links; -wal and -shm are beside it.
+  // Without symbolic links; -wal and -shm are in the same folder.
   const std::string path = sqlite3_db_filename(connection, "main");
   for (auto [into, suffix] : {std::pair{&watch.database_, ""}, std::pair{&watch.log_, "-wal"},
                               std::pair{&watch.shared_, "-shm"}}) {
@@ -156,12 +156,12 @@ bool FileWatch::settle() {
   };
   switch (*change_) {
     case FileChange::replaced:
-      // The opened file becomes complete wherever it is now, and its log, which may still have the
-      // name beside the new file, becomes empty.
+      // The opened file becomes complete wherever it is now. Its log becomes empty: it may still
+      // have the name that belongs to the new file.
       is_settled_ = checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
       break;
     case FileChange::rewritten:
-      // What the log holds is of the former content. If it was in the file, the log is of no use.
+      // The log holds changes of the previous content. If they were in the file, it is of no use.
       is_settled_ = index_.read().is_all_copied()
                         ? empty_own_log()
                         : std::rename(log_.path.c_str(), (log_.path + ".former").c_str()) == 0;

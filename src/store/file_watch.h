@@ -22,27 +22,27 @@ enum class FileChange : unsigned char {
 };
 
 // Notices that the files of an open database were replaced, removed or overwritten. SQLite itself
-// goes on with what it has open: commits succeed in a file that has no name any more, and a -wal
-// that stayed is applied to a file that it does not belong to.
+// goes on with the open files. Commits succeed in a file that has no name any more, and a -wal that
+// stayed is applied to a file that it does not belong to.
 //
 // The opened files are pinned by O_PATH descriptors, so that their inode numbers cannot be used
-// again. (Closing such a descriptor does not take SQLite's POSIX locks away.) An overwritten
-// database is known by its time of change: SQLite writes to the file only in a checkpoint, which
+// again. (Closing such a descriptor does not take SQLite's POSIX locks away.) The time of
+// change reveals an overwritten database: SQLite writes to the file only in a checkpoint, which
 // shows in the -shm. The connection's thread.
 class FileWatch {
  public:
   // Reads once, so that -wal and -shm exist.
   static base::Result<FileWatch> start(sqlite3* connection, const std::string& file);
 
-  // Looks now: three calls of stat(2), about 2 µs. nullopt: the files are as they were opened, as
-  // far as a change has not been noticed before. A replaced file that is put back is as it was.
+  // Looks now: three calls of stat(2), about 2 µs. nullopt: the files are as they were opened, and
+  // no change was noticed before. A replaced file that is put back counts as unchanged.
   std::optional<FileChange> look();
   // To be called after each commit of this connection, which may begin the log again.
   void note_commit();
 
-  // Does what keeps the files that are there now whole, also after a kill: moves what is in the
-  // open log to the open database where that is safe, and leaves no log that would be applied to a
-  // file of another one. Writes only to files that this connection opened. False: call it again.
+  // Keeps the files that are there now whole, also after a kill. Moves the content of the open log
+  // to the open database where that is safe. Leaves no log that would be applied to another
+  // database. Writes only to files that this connection opened. False: call it again.
   bool settle();
 
   // A sentence for operators: what has happened and what to do.

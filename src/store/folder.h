@@ -54,8 +54,8 @@ struct ClaimRecord {
 base::Result<void> write_claim_record(const std::string& folder, const ClaimRecord& record);
 // nullopt: there is no lock file, or an earlier version wrote it.
 std::optional<ClaimRecord> read_claim_record(const std::string& folder);
-// The process that holds the folder, as far as it can be proved: it is the one of the record and
-// has the lock file open. 0: unknown, as in another namespace of processes.
+// Returns the process that holds the folder: it is in the record and has the lock file open. 0:
+// that cannot be proved, for example in another namespace of processes.
 pid_t find_claimant(const std::string& folder);
 
 // Makes the file if it is missing, 0640 whatever the umask; SQLite's -wal and -shm take its mode.

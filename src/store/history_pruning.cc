@@ -13,8 +13,8 @@ namespace sc::store {
 namespace {
 
 constexpr int kLastPort = 65535;
-// Fewer rows than this are left to the next step: a port whose kept events, up to four, fill what
-// is read would never be finished.
+// A step does not read fewer rows than this. Otherwise a port whose kept events, up to four, fill
+// the read rows would never be finished.
 constexpr std::size_t kWorthReading = 8;
 
 // The events of a port that are needed so far. 0: none.

@@ -28,9 +28,9 @@ struct PastEvent {
 };
 
 // Returns the ids of the events that are not needed to know the state of a port after the last of
-// them. `events` are of one port, in the order of their ids. Kept are the last event, the event
-// that created the stream and the one that gave it its present backend (with the one before, if it
-// came back to its first backend); nothing is kept of a stream that is gone. `events` may be a
+// them. `events` are of one port, in the order of their ids. The last event stays, the event
+// that created the stream, and the one that set its present backend. If that is its first backend
+// again, the event before stays too. No event of a removed stream stays. `events` may be a
 // part: what is kept of it and the events that follow are the input of the next call. Pure.
 std::vector<std::int64_t> superseded(std::span<const PastEvent> events);
 
@@ -39,8 +39,8 @@ std::vector<std::int64_t> superseded(std::span<const PastEvent> events);
 class HistoryPruning {
  public:
   // What one step reads and deletes at most, so that a commit that waits for it does not wait long.
-  // How much it is, within these limits, follows from how long the last step took: rows of one port
-  // lie on pages of their own, so that 500 of them change up to 2,000 pages.
+  // The amount within these limits follows from the time of the last step. Rows of one port lie on
+  // pages of their own, so 500 of them may change 2,000 pages.
   static constexpr std::size_t kMostRows = 500;
   static constexpr std::size_t kFewestRows = 50;
   static constexpr std::chrono::milliseconds kLongStep{10};

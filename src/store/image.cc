@@ -179,7 +179,7 @@ base::Result<std::unique_ptr<SQLite::Database>> open_image(const std::string& fi
     auto readable = is_readable_in_place(file, known);
     if (readable && *readable) return std::unique_ptr<SQLite::Database>();
     if (!readable && readable.error().code != base::Errc::unavailable) return readable.error();
-  } catch (const SQLite::Exception&) {  // SQLite cannot create what it needs beside the file
+  } catch (const SQLite::Exception&) {  // SQLite cannot create -wal or -shm
   }
   auto pages = read_pages(file);
   if (!pages) return pages.error();

@@ -14,11 +14,11 @@ class Database;
 
 namespace sc::store {
 
-// For a database whose disk cannot be written now: a copy in memory, to be read in place of the
-// file, or null if SQLite can read the file where it is. It cannot where the schema is an earlier
-// one, or where it would have to create the -shm file. The copy has the committed content of the
-// -wal and the present schema, and takes at most a quarter of the host's memory. Fails as
-// inspect() does, and with `unavailable` if the file cannot be read, is missing or empty.
+// For a database whose disk cannot be written now. Returns a copy in memory to read instead of the
+// file, or null if SQLite can read the file itself. It cannot if the schema is an earlier one, or
+// if it would have to create the -shm file. The copy has the committed content of the -wal and the
+// present schema, and takes at most a quarter of the host's memory. Fails as inspect() does, and
+// with `unavailable` if the file cannot be read, is missing or empty.
 base::Result<std::unique_ptr<SQLite::Database>> open_image(
     const std::string& file, std::span<const Migration> known = embedded_migrations());
 

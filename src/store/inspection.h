@@ -25,8 +25,8 @@ class IntegrityCheck;
 // in the `-journal` of ours: SQLite rolls it back, as for everybody who opens it.
 base::Result<std::size_t> inspect(const std::string& file, std::span<const Migration> known);
 
-// The same without reading all of the database: for a database that was closed cleanly, and beside
-// a service that uses it.
+// As inspect(), but does not read the whole database. For a database that was closed cleanly, or
+// that a service uses.
 base::Result<std::size_t> inspect_schema(const std::string& file, std::span<const Migration> known);
 
 // The longest wait for the check of a database that is larger than kSmallDatabase bytes.

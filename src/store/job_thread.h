@@ -16,8 +16,8 @@
 
 namespace sc::store {
 
-// A thread that runs jobs one at a time, in the order in which they were asked for, and steps of
-// background work while no job waits. A step that has been due for a second runs between two jobs.
+// A thread that runs jobs one at a time, in the order of ask(). It runs steps of background work
+// while no job waits. A step that has been due for a second runs between two jobs.
 class JobThread {
  public:
   using Job = base::Callback<void()>;

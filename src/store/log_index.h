@@ -8,8 +8,8 @@ struct sqlite3;
 
 namespace sc::store {
 
-// The state of the write-ahead log, as all processes that have the database open share it in the
-// first page of its `-shm` (sqlite.org/walformat.html section 2.2).
+// The state of the write-ahead log. All processes that have the database open share it in the first
+// page of its `-shm` (sqlite.org/walformat.html section 2.2).
 struct LogState {
   std::uint32_t page_size = 0;
   std::uint32_t frames = 0;             // in the log, committed

@@ -19,11 +19,10 @@ struct LogStats {
   std::atomic<std::uint64_t> failed_checkpoints{0};
 };
 
-// Moves what was committed from the log to the database file, about once a second, so that a copy
-// of that file alone is nearly complete and the log stays short. Never in a commit, and never waits
-// for a reader: a reader's transaction keeps what was committed since its beginning in the log.
-// While nothing is committed the log is emptied, so that none is there that could be applied to
-// another file. The writer's thread.
+// Moves committed changes from the log to the database file, about once a second. So a copy of that
+// file alone is nearly complete, and the log stays short. Never runs in a commit and never waits
+// for a reader: a reader's transaction keeps later commits in the log. Empties the log while
+// nothing is committed, so that it cannot be applied to another file. The writer's thread.
 class LogKeeper {
  public:
   // A log of this size is reported: a reader has not let it begin again.
@@ -53,7 +52,7 @@ class LogKeeper {
   std::uint32_t last_frames_ = 0;
   bool is_long_ = false;
 
-  // Much, as after a reader that lasted: copied beside the commits.
+  // Copies a long log, as after a long reader, on a thread of its own while commits go on.
   std::mutex mutex_;  // guards aside_
   sqlite3* aside_ = nullptr;
   std::atomic<bool> runs_aside_{false};

@@ -47,8 +47,8 @@ class Reader {
   // Reads from this connection instead of the file until exclusively() drops it.
   void use(std::unique_ptr<SQLite::Database> image);
 
-  // Closes the connection to the file, runs the function and lets the next query open it again: for
-  // what must not happen while this process has the file open by SQLite, see folder.cc. An image
+  // Closes the connection to the file, runs the function and lets the next query open it again. For
+  // work during which SQLite must not have the file open in this process, see folder.cc. An image
   // is dropped only if the function returns true. Any thread but the reader's.
   void exclusively(base::Callback<bool()> function);
 

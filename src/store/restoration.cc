@@ -63,19 +63,19 @@ base::Result<std::optional<std::string>> set_foreign_log_aside(const std::string
 base::Result<void> replace_database(const std::string& file, PartialCopy copy) {
   if (auto settled = set_foreign_log_aside(file); !settled) return settled.error();
   complete(file);
-  // From here on a crash leaves the new file beside the former log: by this record the next start
-  // knows whose it is.
+  // From here on a crash may leave the old log with the new file. By this record the next start
+  // knows that it is the old one.
   const std::string folder = folder_of(file);
   const ClaimRecord former{.pid = ::getpid(),
                            .database = identify(file).value_or(FileIdentity{}),
                            .log = identify(file + "-wal").value_or(FileIdentity{})};
   if (auto recorded = write_claim_record(folder, former); !recorded) return recorded;
-  // An unfinished transaction of the former file would be rolled back into the new one.
+  // An unfinished transaction of the old file would be rolled back into the new one.
   ::unlink((file + "-journal").c_str());
   if (auto placed = copy.put_in_place(true); !placed) return placed;
   for (const char* suffix : {"-wal", "-shm"}) ::unlink((file + suffix).c_str());
   if (auto synced = sync_folder(folder); !synced) return synced;
-  // Numbers of inodes are used again: a log that is made later is not the former one.
+  // Inode numbers are used again: a log that is made later is not the old one.
   return write_claim_record(
       folder, {.pid = ::getpid(), .database = identify(file).value_or(FileIdentity{})});
 }

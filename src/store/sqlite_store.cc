@@ -147,8 +147,8 @@ void SqliteStore::ask_reader(base::Callback<base::Result<T>(Queries&)> query,
                                         }));
 }
 
-// By the writer, in its turn: a reload compares the streams with what runs, and must not find a row
-// missing whose commit is about to be answered.
+// The writer reads them, after the commits before. A reload compares them with the running streams,
+// so a row whose commit is about to be answered must not be missing.
 void SqliteStore::load(OnLoaded on_done) {
   auto answer = answers_.expect<base::Result<core::StoredStreams>>(
       std::move(on_done),

@@ -33,8 +33,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   // of a query for its answer.
   static constexpr std::chrono::milliseconds kPatience{5000};
 
-  // On the caller's thread; Database::open says what is refused. A database that can be read, and
-  // that the disk does not let us write now, is opened all the same: see trouble().
+  // On the caller's thread; Database::open says what is refused. A database that can be read
+  // but not written now is opened too: see trouble().
   static base::Result<std::unique_ptr<SqliteStore>> open(
       const std::string& file, Post post, std::chrono::milliseconds patience = kPatience);
   SqliteStore(const SqliteStore&) = delete;

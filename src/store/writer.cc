@@ -352,7 +352,7 @@ base::Result<void> Writer::open() {
       done = opened.error();
       return false;
     }
-    // What is not written yet is about streams of the former database.
+    // Changes that are not written yet belong to streams of the previous database.
     if (had_database_) take_backlog();
     database_ = std::move(*opened);
     had_database_ = true;

@@ -25,8 +25,8 @@ namespace sc::store {
 class Reader;
 
 // The thread that writes. Commits that wait while one runs go together into the next transaction
-// (group commit). Without a database that can be written (a full or read-only disk at the start) it
-// refuses commits, keeps what record() was given, and tries to open the file from time to time.
+// (group commit). If the database cannot be written (a full or read-only disk at the start), it
+// refuses commits, keeps the writes of record(), and tries to open the file from time to time.
 class Writer {
  public:
   using Writes = std::vector<core::StoreWrite>;
@@ -35,8 +35,8 @@ class Writer {
   struct Options {
     std::string file;
     std::chrono::milliseconds patience;  // for a lock of another program, from asking on
-    // On the writer's thread: something was written; what is wrong, or no longer; the file could be
-    // opened after all, so that it may hold other streams than those that run.
+    // On the writer's thread. Something was written; something is wrong, or not any more; the file
+    // could be opened after all, so it may hold other streams than those that run.
     std::function<void()> on_recorded;
     std::function<void(std::optional<base::Error>)> on_trouble;
     std::function<void(bool is_another)> on_opened;

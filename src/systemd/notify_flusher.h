@@ -7,8 +7,8 @@
 
 namespace sc::systemd {
 
-// Sends what waits in a NotifyQueue, by a timer, until the manager has taken it. A timer, as a
-// datagram socket that is not connected reports as writable while its peer's queue is full.
+// Sends the messages that wait in a NotifyQueue, by a timer, until the manager has taken them. Poll
+// does not work: an unconnected datagram socket is writable while its peer's queue is full.
 // Outlives the threads that use the queue. Loop's thread.
 class NotifyFlusher {
  public:

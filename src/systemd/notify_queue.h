@@ -25,12 +25,13 @@ namespace sc::systemd {
 // No call waits for the manager. While the manager does not read, its socket takes no message
 // (unix(7): net.unix.max_dgram_qlen), and what has to arrive waits here:
 // - the latest state of each kind, ahead of all else, so that the watchdog is fed first;
-// - changes of the descriptor store, in their order: a removal that overtook a store, or that was
-//   lost, would leave a descriptor with the manager that a later start would take for a live one.
+// - changes of the descriptor store, in their order. If a removal overtook a store or were lost,
+// the
+//   manager would keep a descriptor that a later start would take for a live one.
 // flush() sends what waits; systemd/notify_flusher calls it.
 //
-// It speaks the protocol itself: libsystemd opens, widens and closes a socket for each message,
-// seven calls to the kernel instead of one, and its call waits without a limit.
+// It speaks the protocol itself. libsystemd opens, widens and closes a socket for each message,
+// seven system calls instead of one, and its call waits without a limit.
 class NotifyQueue {
  public:
   // What the service says about itself. A later message replaces a waiting one of its kind.

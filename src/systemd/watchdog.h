@@ -13,8 +13,8 @@ namespace sc::systemd {
 // manager did not ask for it (sd_watchdog_enabled(3)). Loop's thread.
 class Watchdog {
  public:
-  // `is_alive` is asked before each sign of life. While it answers false there is none, and it is
-  // asked again every second, so that a thread that goes on in time costs no restart.
+  // Calls `is_alive` before each sign of life. While it returns false, there is no sign of life and
+  // it is called every second. So a thread that goes on in time costs no restart.
   Watchdog(loop::Loop& loop, Notifier& notifier, base::Callback<bool()> is_alive);
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;

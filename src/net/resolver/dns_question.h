@@ -13,17 +13,17 @@
 
 namespace sc::net {
 
-// One name and record type, asked of the servers until one gives a valid reply. The next server is
-// asked when one fails, or beside it once it has been silent for kFirstWait; after the last server
-// the round begins again with twice the wait. A reply to any query that is still open counts, so a
+// One name and record type, asked of the servers until one gives a valid reply. The query goes to
+// the next server when one fails or has been silent for kFirstWait. After the last server the round
+// begins again with twice the wait. A reply to any query that is still open counts, so a
 // slow server is not cut short by its successor. Starts when made; on_done comes later, once;
 // destruction cancels. Loop's thread only.
 class DnsQuestion {
  public:
   using OnDone = base::Callback<void(DnsReply)>;  // may destroy the DnsQuestion
 
-  // Long enough for a server on another continent, short enough that a silent first server delays a
-  // client by less than a second (c-ares waits 5 s for each, twice).
+  // Long enough for a server on another continent. Short enough that a silent first server delays a
+  // client by less than a second; c-ares waits 5 s for each, twice.
   static constexpr std::chrono::milliseconds kFirstWait{400};
 
   // `timeout`: for all servers and rounds together.

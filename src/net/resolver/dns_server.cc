@@ -117,7 +117,7 @@ DnsReply to_reply(int status, RecordType type, const unsigned char* message, int
 // Belongs to c-ares until its answer, then to `answered_` until it is delivered.
 struct DnsServer::Query::Pending {
   DnsServer& server;
-  Query* query = nullptr;  // null: nobody waits any more
+  Query* query = nullptr;  // null: the query was destroyed
   RecordType type = RecordType::a;
   OnReply on_reply;
   DnsReply reply;
@@ -127,8 +127,8 @@ DnsServer::Query::~Query() {
   if (pending_ != nullptr) pending_->query = nullptr;
 }
 
-// c-ares opens and uses its sockets through these: they notice when the host has no descriptor
-// left, and connect to the whole address, of which c-ares would lose the scope id.
+// c-ares opens and uses its sockets through these functions. They notice when the host has no
+// descriptor left. They connect to the whole address, of which c-ares would lose the scope id.
 struct DnsServer::Sockets {
   static DnsServer& server(void* self) { return *static_cast<DnsServer*>(self); }
 
@@ -217,7 +217,7 @@ std::unique_ptr<DnsServer::Query> DnsServer::ask(const std::string& name, Record
     ::ares_query(channel_, name.c_str(), kClassIn, type == RecordType::a ? kTypeA : kTypeAaaa,
                  &DnsServer::on_answer, pending);
   }
-  // c-ares may have answered already; the caller hears of it later.
+  // c-ares may have answered already; on_reply is called later even so.
   if (!answered_.empty() && !deliver_due_.is_active())
     deliver_due_.start(std::chrono::milliseconds{0});
   if (outstanding_ > 0 && !tick_.is_active()) tick_.start(kTick);

@@ -38,9 +38,9 @@ struct DnsReply {
   std::string message;             // the cause if there is no address
 };
 
-// One name server: a c-ares channel that knows this server alone and sends each query once, so that
-// order, repetition and time-outs are decided in one place (DnsQuestion). c-ares contributes the
-// wire format, unpredictable ids and source ports, the match of reply and query, and TCP after a
+// One name server: a c-ares channel that knows this server alone and sends each query once. So
+// DnsQuestion alone decides about order, repetition and timeouts. c-ares contributes the wire
+// format, unpredictable ids and source ports, the match of reply and query, and TCP after a
 // truncated reply. The channel is made with the first query. Loop's thread only.
 class DnsServer {
  public:
@@ -92,7 +92,7 @@ class DnsServer {
   ares_channeldata* channel_ = nullptr;
   std::size_t outstanding_ = 0;  // queries that c-ares has not answered
   bool is_out_of_descriptors_ = false;
-  bool is_unreachable_ = false;            // a query found out so: those beside it hear of it too
+  bool is_unreachable_ = false;            // as a query found; the others under way fail too
   std::vector<Query::Pending*> answered_;  // still to be delivered
   std::map<int, std::unique_ptr<loop::Poll>> polls_;
   loop::Timer tick_;

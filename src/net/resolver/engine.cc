@@ -128,7 +128,7 @@ Resolver::Engine::Entry& Resolver::Engine::find_or_add(const std::shared_ptr<Nam
     entry->text = name->text();
     if (!watch_timer_.is_active()) watch_timer_.start(kWatchEvery);
   }
-  entry->name = name;  // another one if the former went meanwhile
+  entry->name = name;  // a new object if the previous one was destroyed
   return *entry;
 }
 
@@ -397,7 +397,7 @@ void Resolver::Engine::answer_waiting(Entry& entry) {
     counters_.took_us.fetch_add(static_cast<std::uint64_t>(took.count()), kRelaxed);
   }
   if (entry.waiting.empty()) return;
-  const auto name = entry.name.lock();  // held by those who wait
+  const auto name = entry.name.lock();  // alive while a client waits
   for (ResolverClient* client : std::exchange(entry.waiting, {}))
     if (name) client->answered_.send(name);
 }
@@ -409,8 +409,8 @@ void Resolver::Engine::end_look_up(Entry& entry) {
   start_ahead();
 }
 
-// Those who wait get a stale answer after kStalePatience, if there is one. DnsQuestion ends by
-// itself; a getaddrinfo() does not, so its waiting is bounded here.
+// Waiting clients get a stale answer after kStalePatience, if there is one. A DnsQuestion ends by
+// itself. A getaddrinfo() does not, so the time to wait for it is limited here.
 void Resolver::Engine::wait_patiently(Entry& entry) {
   if (entry.waiting.empty() || entry.patience) return;
   const bool has_stale = may_be_stale(entry, clock_.steady());

@@ -70,9 +70,9 @@ class Resolver::Engine {
     base::Instant started{};
     std::vector<ResolverClient*> waiting;
     std::unique_ptr<Inquiry> inquiry;
-    std::unique_ptr<loop::Timer> patience;  // of those who wait
+    std::unique_ptr<loop::Timer> patience;  // of the waiting clients
     bool is_published_stale = false;
-    bool has_failed = false;               // the latest look-up, for want of an answer
+    bool has_failed = false;  // the latest look-up, because no server gave a valid answer
     std::chrono::milliseconds ends_at{0};  // the look-up under way; loop time
     base::Instant due{};                   // in due_, unless it is zero
   };
@@ -135,9 +135,9 @@ class Resolver::Engine {
   loop::Mailbox<Command> inbox_;
 };
 
-// Sorts a name's addresses for the dialer: the family that this host has a route for first, IPv6 if
-// it has one for both (RFC 6724 section 6, rules 1 and 6, RFC 8305 section 4), each family in the
-// order given. Asks the kernel, by connecting a UDP socket, once and only if there are both.
+// Sorts a name's addresses for the dialer. The family that this host has a route for is first, IPv6
+// if it has a route for both (RFC 6724 section 6, rules 1 and 6, RFC 8305 section 4). Each family
+// keeps its order. Asks the kernel, by connecting a UDP socket, once and only if there are both.
 std::vector<Address> in_order_of_trying(const std::vector<Address>& v4,
                                         const std::vector<Address>& v6);
 

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "net/resolver/engine.h"
 
-// How the resolver notices what changes around it: its files, and names that nobody needs any more.
+// Notices changes of the resolver's files, and names that are not in use any more.
 namespace sc::net {
 namespace {
 

@@ -15,9 +15,10 @@
 namespace sc::net {
 
 // A name asked of DNS: its candidates of the search list one after another, for each IPv4 and IPv6
-// addresses at the same time. The first candidate with an address wins, as with glibc: one that
-// does not exist, has no address or that the servers fail to resolve makes room for the next one,
-// silence ends the search. Starts when made; destruction cancels. Loop's thread only.
+// addresses at the same time. The first candidate with an address wins, as with glibc. If
+// a candidate does not exist, has no address or cannot be resolved by the servers, the next
+// candidate follows. Silence ends the search. Starts when made; destruction cancels. Loop's thread
+// only.
 class Inquiry {
  public:
   // Both addresses of a family that does not answer wait for the other one at most this long (RFC

@@ -22,7 +22,7 @@ std::optional<Name::Failure> Name::last_failure() const {
 
 void Name::publish(std::shared_ptr<const NameAnswer> answer) {
   const std::lock_guard lock(mutex_);
-  answer_.swap(answer);  // the former answer is freed after the lock is released
+  answer_.swap(answer);  // the previous answer is freed after the lock is released
 }
 
 void Name::note_failure(Failure failure) {

@@ -50,19 +50,18 @@ struct ResolverCounters {
   std::atomic<std::uint64_t> took_us{0};
 };
 
-// Resolves names for all threads, on a thread of its own: one look-up for a name however many wait,
-// one cache, one opinion about which name servers answer.
+// Resolves names for all threads, on a thread of its own. All clients share the look-up of a name,
+// the cache, and the record of which name servers answer.
 //
-// A Name is shared by whoever uses it and lives as long as they do. Its answer is used until it
+// All users of a name share its Name, which lives as long as they do. Its answer is used until it
 // expires: after its TTL, within kLeastTtl and kMostTtl, or kFailureTtl or kNotFoundTtl for a
 // failure. A name that was used during its TTL is looked up again shortly before it expires. If
-// that fails because servers are silent or answer with errors, the former addresses stay in use,
-// marked as stale, for ResolverOptions::stale after their TTL; the look-up is repeated every
+// that fails because servers are silent or answer with errors, the previous addresses stay in use,
+// marked as stale, for ResolverOptions::stale after their TTL. The look-up is repeated every
 // kStaleRetry. A reply that the name does not exist is a valid reply and replaces them at once.
 //
-// Changes of the hosts file and resolv.conf take effect within kWatchEvery: answers that they
-// concern expire, what the former name servers still owe is not waited for, and look-ups under way
-// begin again.
+// Changes of the hosts file and resolv.conf take effect within kWatchEvery. Answers that they
+// concern expire. Look-ups under way begin again; replies of the previous name servers are ignored.
 class Resolver {
  public:
   static constexpr std::chrono::seconds kLeastTtl{1};
@@ -70,7 +69,7 @@ class Resolver {
   static constexpr std::chrono::seconds kFailureTtl{1};
   static constexpr std::chrono::seconds kNotFoundTtl{3};
   static constexpr std::chrono::seconds kSystemTtl{30};  // getaddrinfo(3) has none
-  // A family without addresses is asked for again after this time while the other one has some.
+  // While one family has addresses and the other has none, that one is looked up again after this.
   static constexpr std::chrono::seconds kAbsentFamilyTtl{30};
   static constexpr std::chrono::seconds kStaleRetry{5};
   // A client that finds an expired answer waits this long for a better one, then uses it as stale.
@@ -90,10 +89,10 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
   ~Resolver();
 
-  // What the thread is called.
+  // The thread's name.
   static constexpr const char* kThreadName = "resolver";
 
-  // Ends the thread: no client hears anything any more. The clients may die then. Returns false if
+  // Ends the thread: no client is called any more. The clients may die then. Returns false if
   // the thread still runs after `patience`; then the process must end without destroying this.
   bool stop(std::chrono::milliseconds patience = std::chrono::hours(24));
 

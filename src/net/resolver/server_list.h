@@ -16,9 +16,9 @@
 namespace sc::net {
 
 // The name servers of one resolv.conf and what is known about them. A server that did not answer in
-// time is asked last from then on, so a dead server costs one look-up a short wait and later
-// look-ups nothing. Every kProbeEvery one query goes to such a server as well, beside the one to a
-// healthy server, to find out whether it answers again. Loop's thread only.
+// time gets queries last from then on. So a dead server costs one look-up a short wait and later
+// look-ups nothing. Every kProbeEvery such a server also gets a query that goes to a healthy
+// server, to find out whether it answers again. Loop's thread only.
 class ServerList {
  public:
   static constexpr std::chrono::seconds kProbeEvery{10};
@@ -33,18 +33,18 @@ class ServerList {
   const ResolvConf& conf() const { return conf_; }
   std::size_t size() const { return servers_.size(); }
 
-  // All servers in the order in which the next look-up asks them: those that answer first, in the
-  // order of the file, or in turns with `rotate`.
+  // All servers in the order in which the next look-up uses them. Servers that answer are first, in
+  // the order of the file, or in turns with `rotate`.
   std::vector<std::size_t> order();
-  // Sends the query also to a server that is asked last, if it is due to be tried again. Its reply
-  // decides about the order only.
+  // Sends the query also to a server that comes last, if it is due to be tried again. Its reply
+  // changes only the order.
   void probe(const std::string& name, RecordType type);
 
   std::unique_ptr<DnsServer::Query> ask(std::size_t server, const std::string& name,
                                         RecordType type, DnsServer::OnReply on_reply);
   void note_answer(std::size_t server);
-  // It has not answered a query sent at `since`, loop time: unless it has answered another one
-  // since, as servers exist that drop AAAA queries alone.
+  // Records that it has not answered a query sent at `since`, loop time. Does nothing if it has
+  // answered another query since: some servers drop only AAAA queries.
   void note_silence(std::size_t server, std::chrono::milliseconds since);
   // None has answered lately.
   bool are_silent() const;

@@ -12,10 +12,10 @@
 
 namespace sc::net {
 
-// getaddrinfo(3) on threads of its own, for RESOLVER=system. It cannot be interrupted, and a name
+// getaddrinfo(3) on threads of its own, for RESOLVER=system. It cannot be interrupted. A name
 // whose servers are silent may hold a thread for a minute (resolv.conf(5): timeout times attempts
-// times servers times search domains). One look-up a name and kMostThreads threads bound what such
-// names do to others: up to kMostThreads - 1 of them delay nobody.
+// times servers times search domains). There is one look-up a name, on at most kMostThreads
+// threads. So up to kMostThreads - 1 such names delay no other name.
 //
 // The pool outlives its owner where look-ups still run; what they find is dropped then.
 class SystemLookup {

@@ -12,8 +12,8 @@
 namespace sc::net {
 namespace {
 
-// File times advance with the kernel's tick, of 1 to 10 ms, on some file systems of 1 s: a file
-// that was changed so short before may change again without another time.
+// File times advance with the kernel's tick of 1 to 10 ms, on some file systems with 1 s. A file
+// that has just changed may change again and keep its time.
 constexpr std::int64_t kCoarse = 2;  // seconds
 
 bool is_same_time(const timespec& one, const timespec& other) {
