@@ -141,13 +141,13 @@ base::Result<void> have_it_reloaded(const Holder& holder, const std::string& fol
   if (::syscall(SYS_pidfd_send_signal, holder.handle.get(), SIGHUP, nullptr, 0) != 0)
     return base::Error{
         base::Errc::unavailable,
-        base::describe_errno("process " + std::to_string(holder.pid) + " cannot be told to reload",
+        base::describe_errno("process " + std::to_string(holder.pid) + " cannot be sent SIGHUP",
                              errno)};
   const auto until = std::chrono::steady_clock::now() + kReloadLimit;
   while (!has_taken_up(folder, database)) {
     if (told_to_end != 0 || std::chrono::steady_clock::now() > until)
       return base::Error{base::Errc::unavailable,
-                         "the service has not taken it up; its log says why"};
+                         "the service has not opened it; see its log for the reason"};
     std::this_thread::sleep_for(kLook);
   }
   return {};

@@ -36,8 +36,7 @@ constexpr const char* kTokenFooter =
     "Exit codes: 0 done, 64 wrong usage, 78 wrong configuration, 1 any other failure.";
 
 constexpr const char* kDatabaseFooter =
-    "backup and check work beside a running service. restore refuses to, unless --reload is "
-    "given.\n"
+    "backup and check work while the service runs. restore refuses to, unless --reload is given.\n"
     "The flags for settings and --config go with it as well, state_directory above all; see\n"
     "stream-conductor --help.\n"
     "\n"
@@ -277,7 +276,7 @@ class Parser {
     restore_->fallthrough();
     add_value(*restore_, "FILE", file, " ", "the copy, of this or an earlier version")->required();
     add_flag(*restore_, "--reload", arguments_.reload,
-             "replace it beside a running service, which\nthen takes it up");
+             "replace it while the service runs, which\nthen opens the copy");
     database_check_ =
         database_->add_subcommand("check", "look for damage in the database or a copy");
     database_check_->fallthrough();

@@ -31,7 +31,7 @@ namespace sc::core {
 //
 // An on_done is called at most once: from inside the call when the answer is known from memory,
 // otherwise when the store and the data plane have answered, or after Waits::kPatience. Actors are
-// who asked, as they shall stand in history.
+// the callers' names for history.
 class Conductor {
  public:
   Conductor(ConductorOptions options, StreamStore& store, DataPlane& plane,

@@ -50,9 +50,9 @@ struct DialError {
 
 struct DialOptions {
   std::chrono::milliseconds timeout{5000};  // all attempts together, from the time of the addresses
-  // Ports of this host that are not dialled: of what trusts who asks from there. Without `paths`
-  // they are denied at loopback and wildcard addresses alone. What it points to outlives the
-  // dialer.
+  // Ports of this host that are not dialled, because listeners there trust callers on this host.
+  // Without `paths` they are denied at loopback and wildcard addresses alone. What it points to
+  // outlives the dialer.
   std::span<const std::uint16_t> denied_ports;
   // The trace tells of a first address that connected at once as well, which is left out else: it
   // would cost each of very many dials some memory.

@@ -47,7 +47,7 @@ std::string_view to_string(Room room);
 class Admission final : public net::AttemptBudget {
  public:
   static constexpr std::size_t kFew = 16;           // sessions
-  static constexpr std::size_t kReservedShare = 8;  // one in so many places
+  static constexpr std::size_t kReservedShare = 8;  // one place in eight
 
   // on_room: there may be room for those who were refused for want of a session or a descriptor:
   // all of them are to ask again. Called by whoever makes room, on its thread.

@@ -111,7 +111,7 @@ class DatabaseCase(harness.EndToEnd):
 
 
 class Commands(DatabaseCase):
-    def test_a_backup_beside_the_service_is_complete_and_needs_nothing_beside_it(self):
+    def test_a_backup_of_a_running_service_is_complete_and_one_file(self):
         self.start()
         backup = self.dir / "full.db"
         self.done("backup", backup)
@@ -125,14 +125,14 @@ class Commands(DatabaseCase):
         self.assertIn("ok: 3 streams", self.done("check"))
         self.assertIn("ok: 2 streams", self.done("check", self.backup))
 
-    def test_a_restore_beside_the_service_is_refused_or_taken_up_at_once(self):
+    def test_a_restore_while_the_service_runs_is_refused_or_opened_at_once(self):
         self.start()
         self.assertIn("stop it first, or give --reload", self.refused("restore", self.backup))
         self.assertEqual(self.service.streams(), self.before)
         self.assertIn("taken it up", self.done("restore", "--reload", self.backup))
         self.assert_serves(self.in_backup)
 
-    def test_a_restore_without_the_service_leaves_nothing_of_the_former_database(self):
+    def test_a_restore_without_the_service_leaves_nothing_of_the_old_database(self):
         self.start()
         self.service.kill9()  # with a log
         self.done("restore", self.backup)

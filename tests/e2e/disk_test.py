@@ -131,7 +131,7 @@ class LockedByAnotherProgram(DiskTest):
         self.assertLess(took, 7 * SLOWNESS)
         self.unlock(shell)
 
-    def test_the_service_starts_beside_a_lock(self):
+    def test_the_service_starts_while_another_program_holds_a_lock(self):
         service = self.start_service(10)
         service.create(service.ports[0], "127.0.0.1:7000")
         service.stop()
@@ -196,7 +196,7 @@ class SmallDisk(DiskTest):
         self.assertFalse(pathlib.Path(f"{service.database}-shm").exists())
 
     def assert_serves(self, service, *parts):
-        """The streams are open, changes are refused and the reason is told everywhere."""
+        """The streams are open, changes are refused and the reason is shown everywhere."""
         for port in service.ports[:2]:
             self.assert_says(port, b"hello")
         self.answered_promptly(service, "/v1/streams", "/v1/history", "/healthz", "/readyz")

@@ -66,7 +66,7 @@ class LoopTest(v1_client.V1Test):
                    and self.facts(port)["sessions_total"] >= sessions, 10, f"sessions of {port} end")
 
     def assert_ring(self, first, ring, sessions=1):
-        """One client of the first stream: each stream of the ring has so many sessions, ended as `loop`."""
+        """One client of the first stream: each stream of the ring ends `sessions` sessions as `loop`."""
         self.assert_is_reset(first)
         shown = " -> ".join(str(port) for port in ring)
         for port in set(ring) | {first}:

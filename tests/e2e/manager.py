@@ -77,7 +77,7 @@ SYSTEMD_QUEUE_LENGTH = 512
 
 
 def notify_socket(messages):
-    """A datagram socket that takes so many messages unread: systemd raises the sysctl when it starts.
+    """A datagram socket that takes this many messages unread: systemd raises the sysctl when it starts.
 
     A socket keeps the value that it found, so the host's is put back at once.
     """
@@ -96,8 +96,8 @@ def notify_socket(messages):
 class Manager:
     """The notify socket, the store, and who is started with them.
 
-    `most` is FileDescriptorStoreMax; `listeners` are (name, socket), given to every process; so many
-    `messages` wait for a manager that does not read.
+    `most` is FileDescriptorStoreMax; `listeners` are (name, socket), given to every process;
+    `messages` is how many wait for a manager that does not read.
     """
 
     def __init__(self, directory, most=4096, listeners=(), messages=SYSTEMD_QUEUE_LENGTH):

@@ -25,7 +25,7 @@ FROM numbers JOIN stream_events ON id = i + 1
 
 
 def fill(database, count, first_port, ports, days):
-    """Gives an empty database of a service that is stopped so many events, evenly over these days."""
+    """Fills an empty database of a stopped service with `count` events, evenly over these days."""
     values = {"count": count, "first": first_port, "ports": ports, "days": days}
     with contextlib.closing(sqlite3.connect(database, timeout=20)) as connection:
         connection.execute("PRAGMA synchronous = OFF")

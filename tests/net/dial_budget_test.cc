@@ -45,7 +45,8 @@ struct BudgetFixture {
   std::optional<net::Dialer> dialer;
 };
 
-TEST_CASE_METHOD(BudgetFixture, "an attempt beside another one starts once the budget allows it") {
+TEST_CASE_METHOD(BudgetFixture,
+                 "a second attempt at the same time starts once the budget allows it") {
   TcpListener silent("127.0.0.1", 0, 0);  // its backlog is full: it never answers
   const TcpPeer only = TcpPeer::connect(silent.port(), "127.0.0.1");
   TcpListener listener("127.0.0.2", silent.port());

@@ -26,7 +26,7 @@ TEST_CASE_METHOD(ResolverFixture, "a name's addresses of both families are found
   CHECK(all == Ips{"127.0.0.5", "127.0.0.6", "::1"});
 }
 
-TEST_CASE_METHOD(ResolverFixture, "an AAAA query that nobody answers delays an A answer by 50 ms") {
+TEST_CASE_METHOD(ResolverFixture, "an unanswered AAAA query delays an A answer by 50 ms") {
   first.set("db.test", Type::a, found({"127.0.0.5"}));
   first.set("db.test", Type::aaaa, failing(How::is_silent));
   CHECK(ips("db.test") == Ips{"127.0.0.5"});
@@ -177,7 +177,7 @@ TEST_CASE_METHOD(TwoServers, "with rotate the servers are asked in turns") {
   CHECK(second.asked() == 2);
 }
 
-TEST_CASE_METHOD(ResolverFixture, "a server that nobody runs is passed over at once") {
+TEST_CASE_METHOD(ResolverFixture, "an address where no server listens is passed over at once") {
   write("resolv.conf", "nameserver 127.0.0.3\nnameserver 127.0.0.1\nsearch .\n");
   first.set("db.test", Type::a, found({"127.0.0.5"}));
   CHECK(ips("db.test") == Ips{"127.0.0.5"});

@@ -125,7 +125,7 @@ TEST_CASE_METHOD(ResolverFixture,
   CHECK(answer->addresses.size() == 1);
   CHECK(took < 1900ms);
   answer = look_up("db.test");
-  CHECK(was_cached);  // who comes later waits for nobody
+  CHECK(was_cached);  // later clients do not wait
   CHECK(answer->is_stale);
   REQUIRE(loop_until_seen(loop, [&] { return held.front()->last_failure().has_value(); }));
   CHECK(held.front()->last_failure()->message.find("no DNS server answered") == 0);

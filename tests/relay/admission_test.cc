@@ -163,7 +163,7 @@ TEST_CASE_METHOD(AdmissionFixture, "pipes of one stream's sessions do not take t
 }
 
 // A session counts two descriptors. One whose backend has many silent addresses would have ten.
-TEST_CASE_METHOD(AdmissionFixture, "attempts beside another one take descriptors, but no reserve") {
+TEST_CASE_METHOD(AdmissionFixture, "further attempts of a dial take descriptors, but no reserve") {
   Admission admission(limits(kNone, kNone, 512), [&] { ++rooms; });
   for (int i = 0; i < 100; ++i) CHECK(admission.enter(one) == Room::granted);
   int attempts = 0;

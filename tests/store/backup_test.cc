@@ -58,7 +58,7 @@ void create_and_be_killed(const std::string& file, std::uint16_t first, std::uin
   });
 }
 
-TEST_CASE("a backup beside a running service holds everything that was committed, in one file") {
+TEST_CASE("a backup of a running service holds everything that was committed, in one file") {
   const TempFolder folder;
   const std::string file = folder / "s.db";
   auto database = Database::open(file);
@@ -143,7 +143,7 @@ TEST_CASE("a backup of a damaged database fails, names the damage and leaves not
   for (const std::string& name : names_in(folder.path())) CHECK_FALSE(name.starts_with("copy"));
 }
 
-TEST_CASE("a backup replaces a file only when told to, and one name has one writer") {
+TEST_CASE("a backup replaces a file only if asked to, and one name has one writer") {
   const TempFolder folder;
   const std::string file = folder / "s.db";
   REQUIRE(Database::open(file));
@@ -160,7 +160,7 @@ TEST_CASE("a backup replaces a file only when told to, and one name has one writ
   CHECK(query(folder / "copy.db", "PRAGMA quick_check") == std::vector<std::string>{"ok"});
 }
 
-TEST_CASE("a restored database is complete, and nothing of the former one is applied to it") {
+TEST_CASE("a restored database is complete, and nothing of the old one is applied to it") {
   const TempFolder folder;
   const std::string file = folder / "s.db";
   create_and_be_killed(file, 9000, 9004);
@@ -180,8 +180,8 @@ TEST_CASE("a restored database is complete, and nothing of the former one is app
   CHECK(streams_after_start(file) == 5);
 }
 
-// As a crash between the rename and the removal of the former log leaves it, and as `mv` does.
-TEST_CASE("a log of the former database that stayed beside a replaced file is set aside") {
+// As after a crash between the rename and the removal of the old log, and as after `mv`.
+TEST_CASE("a log of the old database that stayed after a replacement is set aside") {
   const TempFolder folder;
   const std::string file = folder / "s.db";
   create_and_be_killed(file, 9000, 9004);
@@ -237,7 +237,7 @@ TEST_CASE("only what this stream-conductor can take up is not refused") {
   CHECK_THAT(refusal().value_or(""), Catch::Contains("another program"));
 }
 
-TEST_CASE("what is no database cannot be read as one, and nothing is left beside it") {
+TEST_CASE("a file that is no database is refused, and no other file is left in its folder") {
   const TempFolder folder;
   CHECK(DatabaseReader::open(folder / "none.db").error().code == base::Errc::not_found);
   write_bytes(folder / "empty.db", "");

@@ -1,4 +1,4 @@
-// A database whose disk cannot be written is read all the same.
+// A database whose disk cannot be written can still be read.
 #include "store/image.h"
 
 #include <SQLiteCpp/Database.h>

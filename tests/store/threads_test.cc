@@ -234,11 +234,11 @@ TEST_CASE("the reader uses a database that was opened again, with its tokens") {
     is_open = true;
   });
   threads.control.run_until([&] { return is_open; });
-  CHECK(load());  // nobody can tell that they are the same
+  CHECK(load());  // the store cannot know that the tokens are the same
   CHECK(threads.commit(created(9000)) == "saved");
 }
 
-// As nobody, in a folder of root: the disk could be read-only just as well.
+// As the user nobody, in a folder of root: a read-only disk has the same effect.
 std::string as_reader_only(const std::string& file) {
   ControlThread control;
   auto opened = SqliteStore::open(file, control.post());

@@ -132,7 +132,7 @@ class FakeStore final : public core::StreamStore {
   std::map<std::uint16_t, core::StoredTraffic> traffic;
   std::vector<core::UnreadableRow> unreadable;
   std::optional<base::Error> failure;                            // what every call is answered with
-  std::size_t pages_of_history = 0;                              // so many were asked for
+  std::size_t pages_of_history = 0;                              // how many were asked for
   std::vector<std::pair<base::WallTime, std::uint16_t>> pruned;  // each step's horizon and port
   std::deque<core::PruneStep> prune_steps;  // the answers; then one that says that all is done
   core::HistoryStart history_start;
