@@ -29,8 +29,8 @@ struct SpareTimers;
 // each.
 //
 // A turn delivers what descriptors are ready for, then mail and signals, and calls due timers last.
-// Before it calls them it looks at every descriptor once more. So a timer does not judge silence
-// before bytes that have arrived are read, even if the process was paused or has more ready
+// Before it calls them it looks at every descriptor once more. So bytes that have arrived are read
+// before a timer judges silence. That holds after a pause of the process, and with more ready
 // descriptors than one call of epoll_wait(2) returns.
 class Loop {
  public:

@@ -11,7 +11,7 @@
 namespace sc::store {
 
 // Returns a sentence if the file's `-wal` is that of another database, as after an interrupted
-// restore. nullopt: it is not, by the record of the folder's last user.
+// restore. nullopt: by the record of the folder's last user it is the file's own.
 std::optional<std::string> find_foreign_log(const std::string& file);
 
 // Renames such a `-wal` to `-wal.former`, where SQLite does not find it. Returns what was done, for

@@ -35,7 +35,7 @@ class Writer {
   struct Options {
     std::string file;
     std::chrono::milliseconds patience;  // for a lock of another program, from asking on
-    // On the writer's thread. Something was written; something is wrong, or not any more; the file
+    // On the writer's thread. Something was written. Something is wrong, or not any more. The file
     // could be opened after all, so it may hold other streams than those that run.
     std::function<void()> on_recorded;
     std::function<void(std::optional<base::Error>)> on_trouble;

@@ -30,8 +30,8 @@ namespace sc::systemd {
 //   manager would keep a descriptor that a later start would take for a live one.
 // flush() sends what waits; systemd/notify_flusher calls it.
 //
-// It speaks the protocol itself. libsystemd opens, widens and closes a socket for each message,
-// seven system calls instead of one, and its call waits without a limit.
+// It speaks the protocol itself. libsystemd opens, widens and closes a socket for each message:
+// seven system calls instead of one. Its call waits without a limit.
 class NotifyQueue {
  public:
   // What the service says about itself. A later message replaces a waiting one of its kind.
