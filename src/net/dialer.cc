@@ -254,6 +254,7 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     finish({std::move(dialed), {}, {}});
     return;
   }
+  note_ring(attempt);
   note_failure(DialFailure::refused, base::describe_errno(attempt.address.to_string(), error),
                error);
   note(attempt.address, DialTry::Result::failed, error, attempt.started);
@@ -287,6 +288,12 @@ void Dialer::note_failure(DialFailure kind, std::string why, int error) {
   why_ = std::move(why);
 }
 
+void Dialer::note_ring(const Attempt& attempt) {
+  const OwnDial* dial = attempt.path.dial();
+  if (dial == nullptr) return;
+  if (std::string ring = dial->ring(); !ring.empty()) ring_ = std::move(ring);
+}
+
 DialTrace Dialer::take_trace() {
   for (const auto& attempt : attempts_)
     note(attempt->address, DialTry::Result::abandoned, 0, attempt->started);
@@ -297,7 +304,15 @@ DialTrace Dialer::take_trace() {
   return trace;
 }
 
+// The accepting end of a ring resets its connection, often before this loop sees the connect
+// succeed. The ring is then the cause, whatever the reset or the other attempts look like.
 void Dialer::fail(DialFailure failure, std::string why, int error) {
+  for (const auto& attempt : attempts_) note_ring(*attempt);
+  if (!ring_.empty()) {
+    failure = DialFailure::loop;
+    why = std::move(ring_);
+    error = 0;
+  }
   if (trace_.is_resolving) {
     std::string message = "cannot resolve " + target_.host + ": " + why;
     finish({std::nullopt, {failure, std::move(message), std::move(why), error}, {}});

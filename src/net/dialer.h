@@ -29,7 +29,9 @@ enum class DialFailure : unsigned char {
   timeout,     // the deadline came first
   exhausted,   // this host has no descriptor or memory for a socket
   denied,      // only to addresses where nobody may be led
-  loop,        // every address that could be tried closes a ring of streams
+  // Every address that could be tried closes a ring of streams, or an attempt ran into a ring that
+  // its accepting end found.
+  loop,
 };
 
 struct Dialed {
@@ -122,6 +124,8 @@ class Dialer {
   bool is_denied(const Address& address) const;
   void note(const Address& address, DialTry::Result result, int error, base::Instant started);
   void note_failure(DialFailure kind, std::string why, int error);
+  // Keeps the ring that the accepting end of the attempt has found, if it has found one.
+  void note_ring(const Attempt& attempt);
   void fail(DialFailure failure, std::string why, int error);
   void finish(Outcome outcome);
 
@@ -138,6 +142,7 @@ class Dialer {
   DialFailure kind_ = DialFailure::refused;
   std::string why_;
   int error_ = 0;
+  std::string ring_;                                // that an attempt ran into; empty: none
   std::vector<std::unique_ptr<Attempt>> attempts_;  // under way
   DialTrace trace_;                                 // of those that are not
   loop::Timer attempt_due_;

@@ -110,10 +110,22 @@ OwnPaths::Dialing::~Dialing() {
   if (lock_) paths_.shard_of(to_.port()).used.fetch_sub(1);
 }
 
+// A reset frees the source port in the kernel, often before the dialling end has seen the reset and
+// has ended its announcement. An entry with the same two addresses is then stale. Without its
+// removal, the accepting end would mark the ring on the stale entry.
 OwnPaths::Announced OwnPaths::Dialing::announce(const DialOrigin& origin, int socket) {
   Shard& shard = paths_.shard_of(to_.port());
   auto dial = std::make_shared<OwnDial>(origin, to_, local_address(socket));
-  shard.by_source.emplace(dial->from(), dial);
+  const auto [first, last] = shard.by_source.equal_range(dial->from());
+  const auto stale = std::find_if(first, last, [&](const auto& each) {
+    return as_dialled(each.second->to().address()) == as_dialled(to_);
+  });
+  if (stale != last) {
+    stale->second = dial;
+    shard.used.fetch_sub(1);
+  } else {
+    shard.by_source.emplace(dial->from(), dial);
+  }
   lock_.unlock();
   return {&paths_, std::move(dial)};
 }

@@ -40,8 +40,7 @@ void BackendCheck::on_outcome(net::Dialer::Outcome outcome) {
   report.is_reachable = outcome.dialed.has_value();
   if (outcome.dialed) {
     report.address = outcome.dialed->address.to_string();
-    outcome.dialed->poll.reset();
-    outcome.dialed->fd.reset();
+    outcome.dialed.reset();  // its announcement ends before its socket is closed
   } else {
     report.reason = reason_of(outcome.error.failure);
     report.trouble = std::move(outcome.error.message);

@@ -286,10 +286,12 @@ core::SessionDetails Session::details() const {
 }
 
 // The reset that ends a ring passes from stream to stream: each of them ends for the ring, and no
-// backend is blamed.
+// backend or client is blamed. The dialer does the same for a session that still dials.
 RelayEnd Session::blame_ring(RelayEnd how, std::string& detail) const {
   const net::OwnDial* dialled = announced_.dial();
-  if (how.reason == core::EndReason::backend_reset && dialled != nullptr) {
+  const bool is_reset =
+      how.reason == core::EndReason::backend_reset || how.reason == core::EndReason::client_reset;
+  if (is_reset && dialled != nullptr) {
     std::string ring = dialled->ring();
     if (!ring.empty()) {
       how.reason = core::EndReason::loop;

@@ -1,14 +1,21 @@
 #include "net/own_paths.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "loop/loop.h"
+#include "net/dial_fixture.h"
 #include "net/dialer.h"
 #include "support/catch.h"
+#include "support/fake_host.h"
 #include "support/loop_until.h"
+#include "support/system_resolver.h"
 
 namespace sc::test {
 namespace {
@@ -180,6 +187,110 @@ TEST_CASE_METHOD(PathsFixture, "a dialer skips an address that closes a ring and
                                       std::to_string(port) + " -> " + std::to_string(port));
   REQUIRE(outcome->trace.tried.size() == 1);
   CHECK(outcome->trace.tried[0].result == net::DialTry::Result::loop);
+}
+
+// The accepting end finds a ring and resets the connection before the dialer's loop has turned.
+struct ResetFixture : PathsFixture {
+  FakeHost host;
+  SystemResolver names{loop, std::chrono::milliseconds(100)};
+  net::DialOptions options;
+  std::optional<net::Dialer::Outcome> outcome;
+  std::optional<net::Dialer> dialer;
+  base::Fd listener = listen("127.0.0.1");
+  std::uint16_t port = port_of(listener);
+
+  void dial(const std::string& backend, base::Fd socket = {}) {
+    options.paths = &paths;
+    dialer.emplace(
+        loop, base::HostPort{backend, port}, options,
+        [&](net::Dialer::Outcome told) { outcome = std::move(told); }, std::move(socket));
+  }
+  // Dials a name with both addresses, and stops when the loop has started to connect to `ring`.
+  void dial_both(const std::string& ring, const std::string& other, bool is_ring_first) {
+    host.add_name("two.test", is_ring_first ? std::vector{ring, other} : std::vector{other, ring});
+    options.resolver = &names.client;
+    dial("two.test");
+    const auto is_dialled = [&] { return net::waiting_clients(listener.get()) > 0; };
+    REQUIRE(loop_until(loop, is_dialled));
+    REQUIRE_FALSE(outcome);
+  }
+  void find_ring_and_reset(const std::string& ring) {
+    net::AcceptResult taken = net::accept(listener.get());
+    REQUIRE(taken.error == 0);
+    const auto via = paths.find(port, taken.accepted);
+    REQUIRE(via);
+    via->set_ring(ring);
+    net::reset_on_close(taken.accepted.fd.get());
+  }
+  void check_ended_as_loop(const std::string& ring) {
+    REQUIRE(loop_until(loop, [&] { return outcome.has_value(); }));
+    REQUIRE_FALSE(outcome->dialed);
+    CHECK(outcome->error.failure == net::DialFailure::loop);
+    CHECK(outcome->error.cause == ring);
+    CHECK_THAT(outcome->error.message, Catch::EndsWith(": " + ring));
+    CHECK(outcome->error.error == 0);
+  }
+};
+
+TEST_CASE_METHOD(ResetFixture, "a dial fails as `loop` if the ring's reset comes before its look") {
+  options.origin = {8999, nullptr};
+  dial("127.0.0.1", GENERATE(false, true) ? net::make_socket(AF_INET) : base::Fd());
+  find_ring_and_reset("8999 -> 9000 -> 8999");
+  check_ended_as_loop("8999 -> 9000 -> 8999");
+  REQUIRE(outcome->trace.tried.size() == 1);
+  CHECK(outcome->trace.tried[0].error == ECONNRESET);
+}
+
+TEST_CASE_METHOD(ResetFixture, "a reset without a ring fails as `refused`") {
+  options.origin = {8999, nullptr};
+  dial("127.0.0.1");
+  net::AcceptResult taken = net::accept(listener.get());
+  REQUIRE(taken.error == 0);
+  net::reset_on_close(taken.accepted.fd.get());
+  taken.accepted.fd.reset();
+  REQUIRE(loop_until(loop, [&] { return outcome.has_value(); }));
+  CHECK(outcome->error.failure == net::DialFailure::refused);
+}
+
+TEST_CASE_METHOD(ResetFixture, "the ring of one attempt is the failure if the other is refused") {
+  options.origin = {8999, nullptr};
+  const bool is_first = GENERATE(false, true);
+  dial_both("127.0.0.1", "127.0.0.2", is_first);
+  find_ring_and_reset("8999 -> 9000 -> 8999");
+  check_ended_as_loop("8999 -> 9000 -> 8999");
+  CHECK(outcome->trace.tried.size() == 2);
+}
+
+TEST_CASE_METHOD(ResetFixture, "the ring of one attempt is the failure if the other times out") {
+  const SilentListener silent("127.0.0.2", port);
+  options.origin = {8999, nullptr};
+  options.timeout = net::Dialer::kAttemptDelay * 2;
+  dial_both("127.0.0.1", "127.0.0.2", false);
+  find_ring_and_reset("8999 -> 9000 -> 8999");
+  check_ended_as_loop("8999 -> 9000 -> 8999");
+}
+
+TEST_CASE_METHOD(PathsFixture, "a new connection takes the place of a reset one with its source") {
+  const base::Fd listener = listen("127.0.0.1");
+  const Address to = net::local_address(listener.get());
+  auto first = connect(listener, to, {8998, nullptr});
+  const Address source = net::local_address(first.socket.get());
+  net::reset_on_close(first.client.fd.get());
+  first.client.fd.reset();
+  first.socket.reset();  // its announcement is left
+  {
+    const base::Fd socket = net::make_socket(AF_INET);
+    REQUIRE(::bind(socket.get(), source.raw(), source.size()) == 0);
+    OwnPaths::Dialing dialing(paths, to);
+    REQUIRE_FALSE(net::start_connect(socket.get(), to));
+    const auto second = dialing.announce({8999, nullptr}, socket.get());
+    net::AcceptResult taken = net::accept(listener.get());
+    REQUIRE(taken.error == 0);
+    CHECK(paths.find(to.port(), taken.accepted).get() == second.dial());
+    first.announced = {};
+    CHECK(paths.find(to.port(), taken.accepted).get() == second.dial());
+  }
+  CHECK_FALSE(paths.find(to.port(), net::Accepted{base::Fd(), source}));
 }
 
 TEST_CASE_METHOD(PathsFixture, "a dialed connection is announced until its socket closes") {

@@ -32,6 +32,7 @@ struct SessionFixture : LoopFixture {
   bool keep = false;
   bool is_host_full = false;  // no descriptor is left for the way to the backend
   relay::SessionSpec spec{9000, {}, {}, {}};
+  std::shared_ptr<net::OwnDial> via;  // by which the client came; null: it is no stream
   std::optional<relay::Session> session;
 
   void start(const std::string& host_name, std::uint16_t port) {
@@ -49,8 +50,8 @@ struct SessionFixture : LoopFixture {
     std::optional<FullFdTable> full;
     if (is_host_full) full.emplace();
     session.emplace(
-        loop, 1, std::move(stream), relay::NewClient{std::move(accepted)}, options,
-        relay::Pump::Resources{buffer, &pipes}, nullptr,
+        loop, 1, std::move(stream), relay::NewClient{.accepted = std::move(accepted), .via = via},
+        options, relay::Pump::Resources{buffer, &pipes}, nullptr,
         [this](const std::string& trouble) { dialed.push_back(trouble); },
         [this](const relay::SessionEnd& end) {
           ends.push_back(end.reason);

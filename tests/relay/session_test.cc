@@ -49,6 +49,33 @@ TEST_CASE_METHOD(SessionFixture,
   CHECK(counters->sessions_active == 0);
 }
 
+TEST_CASE_METHOD(SessionFixture, "a ring that resets a session ends it as `loop` at any moment") {
+  const net::LocalAddresses local(loop);
+  net::OwnPaths paths(local);
+  const net::Address to = net::local_address(listener.get());
+  paths.add_listener(to);
+  options.paths = &paths;
+  via = std::make_shared<net::OwnDial>(net::DialOrigin{8999, nullptr}, to, net::Address());
+  const bool is_connected = GENERATE(false, true);  // the session has seen its connect succeed
+  start();
+  if (is_connected) turn_until([&] { return session->state() == Session::State::relaying; });
+  const std::string ring = "8999 -> 9000 -> 9001 -> 9000";
+  {
+    const net::Accepted accepted = accept_one(listener.get());
+    const auto dial = paths.find(to.port(), accepted);
+    REQUIRE(dial);
+    dial->set_ring(ring);
+    net::reset_on_close(accepted.fd.get());
+  }
+  turn_until_ended();
+  CHECK(told[0].reason == core::EndReason::loop);
+  CHECK(told[0].detail == ring);
+  CHECK(told[0].error == 0);
+  CHECK(told[0].phase == (is_connected ? core::SessionPhase::relay : core::SessionPhase::connect));
+  CHECK(via->ring() == ring);
+  CHECK(client_is_reset());
+}
+
 TEST_CASE_METHOD(SessionFixture, "a cut before the loop has turned once ends it as well") {
   start();
   session->cut(core::EndReason::killed);
