@@ -110,6 +110,7 @@ Database::Database(std::string file, std::unique_ptr<SQLite::Database> connectio
       check_(std::move(check)),
       connection_(std::move(connection)),
       watch_(std::move(watch)),
+      log_keeper_(std::make_unique<LogKeeper>(connection_->getHandle(), watch_)),
       queries_(std::make_unique<Queries>(*connection_)) {
   sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
 }
@@ -141,10 +142,9 @@ std::optional<base::Error> Database::look_at_files() {
 }
 
 bool Database::keep_log_short(LogStats& stats) {
-  if (!log_keeper_)
-    log_keeper_ = std::make_unique<LogKeeper>(connection_->getHandle(), watch_, stats);
+  if (!log_keeper_) log_keeper_ = std::make_unique<LogKeeper>(connection_->getHandle(), watch_);
   sqlite3_busy_handler(connection_->getHandle(), nullptr, nullptr);
-  log_keeper_->step();
+  log_keeper_->step(stats);
   watch_.look();  // knows the checkpoint's own changes at once
   sqlite3_busy_handler(connection_->getHandle(), &Database::on_busy, this);
   return !log_keeper_->is_long();

@@ -55,7 +55,7 @@ class Database {
   // operators. nullopt: nothing. Nothing is committed while there is something.
   std::optional<base::Error> look_at_files();
   // Moves what was committed from the log to the file, see LogKeeper::step(). Returns false while
-  // the log is too long, because a reader does not let it begin again.
+  // the log is too long, because a reader does not let it begin again. `stats` outlive this.
   bool keep_log_short(LogStats& stats);
 
   // While another program holds a lock, the function is called every few milliseconds until it
@@ -113,7 +113,7 @@ class Database {
   std::shared_ptr<IntegrityCheck> check_;
   std::unique_ptr<SQLite::Database> connection_;
   FileWatch watch_;
-  std::unique_ptr<LogKeeper> log_keeper_;  // from its first use on
+  std::unique_ptr<LogKeeper> log_keeper_;  // null: the files are not the opened ones
   std::unique_ptr<Queries> queries_;
   std::unique_ptr<HistoryPruning> pruning_;  // from its first use on
 };

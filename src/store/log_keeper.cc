@@ -15,25 +15,28 @@ constexpr std::uint64_t kMuch = 8ULL * 1024 * 1024;
 
 }  // namespace
 
-LogKeeper::~LogKeeper() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (aside_ != nullptr) sqlite3_interrupt(aside_);
-  }
-  if (thread_.joinable()) thread_.join();
+LogKeeper::LogKeeper(sqlite3* connection, FileWatch& watch)
+    : connection_(connection), watch_(watch) {
+  open_aside();
 }
 
-void LogKeeper::note() {
+LogKeeper::~LogKeeper() {
+  if (runs_aside_) sqlite3_interrupt(aside_);
+  if (thread_.joinable()) thread_.join();
+  sqlite3_close(aside_);
+}
+
+void LogKeeper::note(LogStats& stats) {
   const LogState log = watch_.log();
   const std::uint64_t waiting =
       log.copied < log.frames ? std::uint64_t{log.frames - log.copied} * log.page_size : 0;
-  stats_.waiting_bytes = waiting;
-  stats_.bytes = watch_.log_bytes();
-  is_long_ = stats_.bytes > kLong;
+  stats.waiting_bytes = waiting;
+  stats.bytes = watch_.log_bytes();
+  is_long_ = stats.bytes > kLong;
 }
 
-void LogKeeper::step() {
-  note();
+void LogKeeper::step(LogStats& stats) {
+  note(stats);
   if (runs_aside_) return;
   if (thread_.joinable()) thread_.join();
   const LogState log = watch_.log();
@@ -41,20 +44,20 @@ void LogKeeper::step() {
   last_frames_ = log.frames;
   if (log.frames == 0) return;
   if (!log.is_all_copied()) {
-    if (stats_.waiting_bytes > kMuch) return copy_aside();
-    copy();
+    if (stats.waiting_bytes > kMuch) return copy_aside(stats);
+    copy(stats);
   }
   if (watch_.log().is_all_copied() && (is_quiet || is_long_)) empty();
-  note();
+  note(stats);
 }
 
-void LogKeeper::copy() {
+void LogKeeper::copy(LogStats& stats) {
   const std::uint32_t before = watch_.log().copied;
   const int code =
       sqlite3_wal_checkpoint_v2(connection_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (code == SQLITE_OK && watch_.log().copied != before) ++stats_.checkpoints;
+  if (code == SQLITE_OK && watch_.log().copied != before) ++stats.checkpoints;
   // BUSY: another program's checkpoint runs.
-  if (code != SQLITE_OK && code != SQLITE_BUSY) ++stats_.failed_checkpoints;
+  if (code != SQLITE_OK && code != SQLITE_BUSY) ++stats.failed_checkpoints;
 }
 
 // Takes the locks of the writer and of the readers for the moment of an ftruncate(2), and only if
@@ -65,36 +68,44 @@ void LogKeeper::empty() {
   last_frames_ = watch_.log().frames;
 }
 
-void LogKeeper::copy_aside() {
+bool LogKeeper::open_aside() {
+  if (aside_ != nullptr) return true;
   const char* path = sqlite3_db_filename(connection_, "main");
-  sqlite3* opened = nullptr;
-  if (sqlite3_open_v2(path, &opened, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
-    sqlite3_close(opened);
-    ++stats_.failed_checkpoints;
+  if (sqlite3_open_v2(path, &aside_, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
+    sqlite3_close(aside_);
+    aside_ = nullptr;
+    return false;
+  }
+  sqlite3_db_config(aside_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_exec(aside_, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
+  // SQLite opens the log at the first read.
+  sqlite3_exec(aside_, "SELECT 1 FROM sqlite_master LIMIT 1", nullptr, nullptr, nullptr);
+  if (!watch_.look()) return true;
+  // It may have opened a file that has taken the place of the first connection's.
+  sqlite3_close(aside_);
+  aside_ = nullptr;
+  return false;
+}
+
+void LogKeeper::copy_aside(LogStats& stats) {
+  if (!open_aside()) {
+    ++stats.failed_checkpoints;
     return;
   }
-  sqlite3_db_config(opened, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  sqlite3_exec(opened, "PRAGMA synchronous = FULL", nullptr, nullptr, nullptr);
-  aside_ = opened;
   runs_aside_ = true;
   try {
     const base::BlockedSignals blocked;
-    thread_ = std::thread([this, opened] {
+    thread_ = std::thread([this, &stats] {
       const int code =
-          sqlite3_wal_checkpoint_v2(opened, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-      if (code == SQLITE_OK) ++stats_.checkpoints;
+          sqlite3_wal_checkpoint_v2(aside_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+      if (code == SQLITE_OK) ++stats.checkpoints;
       if (code != SQLITE_OK && code != SQLITE_BUSY && code != SQLITE_INTERRUPT)
-        ++stats_.failed_checkpoints;
-      const std::lock_guard lock(mutex_);
-      aside_ = nullptr;
-      sqlite3_close(opened);
+        ++stats.failed_checkpoints;
       runs_aside_ = false;
     });
   } catch (const std::system_error&) {  // the host gives no thread now
-    aside_ = nullptr;
-    sqlite3_close(opened);
     runs_aside_ = false;
-    ++stats_.failed_checkpoints;
+    ++stats.failed_checkpoints;
   }
 }
 

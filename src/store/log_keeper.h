@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <thread>
 
 #include "store/file_watch.h"
@@ -28,32 +27,35 @@ class LogKeeper {
   // A log of this size is reported: a reader has not let it begin again.
   static constexpr std::uint64_t kLong = 64ULL * 1024 * 1024;
 
-  // All outlive this.
-  LogKeeper(sqlite3* connection, FileWatch& watch, LogStats& stats)
-      : connection_(connection), watch_(watch), stats_(stats) {}
+  // Opens a second connection to the same file, for copies on a thread of its own. Both arguments
+  // outlive this.
+  LogKeeper(sqlite3* connection, FileWatch& watch);
   LogKeeper(const LogKeeper&) = delete;
   LogKeeper& operator=(const LogKeeper&) = delete;
-  // Interrupts what runs on a thread of its own.
+  // Interrupts the copy that runs on a thread of its own.
   ~LogKeeper();
 
-  // A checkpoint, if there is something to copy; commits wait for it.
-  void step();
+  // Copies the log if there is something to copy; commits wait for it. A long log is copied on a
+  // thread of its own, which counts in `stats` too: they outlive this.
+  void step(LogStats& stats);
   bool is_long() const { return is_long_; }
 
  private:
-  void note();
-  void copy();
-  void copy_aside();
+  void note(LogStats& stats);
+  void copy(LogStats& stats);
+  void copy_aside(LogStats& stats);
   void empty();
+  bool open_aside();
 
   sqlite3* connection_;
   FileWatch& watch_;
-  LogStats& stats_;
   std::uint32_t last_frames_ = 0;
   bool is_long_ = false;
 
-  // Copies a long log, as after a long reader, on a thread of its own while commits go on.
-  std::mutex mutex_;  // guards aside_
+  // Copies a long log, as after a long transaction of a reader, while commits go on. It is open
+  // from the start and stays open. If it were opened for each copy, the number of descriptors would
+  // grow with the first one: SQLite keeps the descriptor of a closed connection, as closing it
+  // would release the POSIX locks of the other connections. nullptr: it could not be opened.
   sqlite3* aside_ = nullptr;
   std::atomic<bool> runs_aside_{false};
   std::thread thread_;

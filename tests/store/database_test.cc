@@ -53,13 +53,13 @@ TEST_CASE("a database is opened so that a commit survives a loss of power") {
   const ConnectionSpy spy;
   auto opened = Database::open(folder / "s.db");
   REQUIRE(opened);
-  CHECK(ask(spy.last(), "PRAGMA journal_mode") == "wal");
-  CHECK(ask(spy.last(), "PRAGMA synchronous") == "2");  // FULL
-  CHECK(ask(spy.last(), "PRAGMA foreign_keys") == "1");
-  CHECK(ask(spy.last(), "PRAGMA wal_autocheckpoint") == "0");  // see LogKeeper
-  CHECK(ask(spy.last(), "PRAGMA journal_size_limit") == "16777216");
-  CHECK(ask(spy.last(), "PRAGMA application_id") == std::to_string(store::kApplicationId));
-  CHECK(ask(spy.last(), "PRAGMA user_version") ==
+  CHECK(ask(spy.writer(), "PRAGMA journal_mode") == "wal");
+  CHECK(ask(spy.writer(), "PRAGMA synchronous") == "2");  // FULL
+  CHECK(ask(spy.writer(), "PRAGMA foreign_keys") == "1");
+  CHECK(ask(spy.writer(), "PRAGMA wal_autocheckpoint") == "0");  // see LogKeeper
+  CHECK(ask(spy.writer(), "PRAGMA journal_size_limit") == "16777216");
+  CHECK(ask(spy.writer(), "PRAGMA application_id") == std::to_string(store::kApplicationId));
+  CHECK(ask(spy.writer(), "PRAGMA user_version") ==
         std::to_string(store::embedded_migrations().size()));
 }
 

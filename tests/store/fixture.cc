@@ -21,8 +21,10 @@ namespace sc::test {
 namespace {
 
 sqlite3* last_opened = nullptr;
+sqlite3* opened_before_last = nullptr;
 
 int note_connection(sqlite3* opened, char** /*error*/, const sqlite3_api_routines* /*api*/) {
+  opened_before_last = last_opened;
   last_opened = opened;
   return SQLITE_OK;
 }
@@ -182,6 +184,7 @@ std::string ReaderProcess::ask(const std::string& sql) {
 
 ConnectionSpy::ConnectionSpy() {
   last_opened = nullptr;
+  opened_before_last = nullptr;
   sqlite3_auto_extension(reinterpret_cast<AutoExtension>(&note_connection));
 }
 
@@ -189,7 +192,7 @@ ConnectionSpy::~ConnectionSpy() {
   sqlite3_cancel_auto_extension(reinterpret_cast<AutoExtension>(&note_connection));
 }
 
-sqlite3* ConnectionSpy::last() const { return last_opened; }
+sqlite3* ConnectionSpy::writer() const { return opened_before_last; }
 
 std::string ask(sqlite3* connection, const std::string& sql) {
   std::string answer;

@@ -78,15 +78,16 @@ class ReaderProcess {
   base::Fd socket_;
 };
 
-// The connection that SQLite opened last while this lived: that of a Database, which keeps it to
-// itself. One at a time; the database is opened on the test's thread.
+// The connection of the last Database that was opened while this lived. A Database keeps it to
+// itself. It opens its LogKeeper's connection last, and its own one before that. One spy at a time;
+// the database is opened on the test's thread.
 class ConnectionSpy {
  public:
   ConnectionSpy();
   ConnectionSpy(const ConnectionSpy&) = delete;
   ConnectionSpy& operator=(const ConnectionSpy&) = delete;
   ~ConnectionSpy();
-  sqlite3* last() const;
+  sqlite3* writer() const;
 };
 
 // The first column of the first row; of a connection's thread.

@@ -39,7 +39,7 @@ struct Running {
     auto opened = SqliteStore::open(file, control.post());
     REQUIRE(opened);
     store = std::move(*opened);
-    there([this, connection = spy.last()] {
+    there([this, connection = spy.writer()] {
       sqlite3_commit_hook(connection, &count_commit, &sqlite_commits);
     });
   }

@@ -29,7 +29,7 @@ struct Threads {
     auto opened = SqliteStore::open(file, control.post(), patience);
     REQUIRE(opened);
     store = std::move(*opened);
-    connection = spy.last();
+    connection = spy.writer();
     store->set_later(
         [this](milliseconds, base::Callback<void()> look) { looks.push_back(std::move(look)); });
   }

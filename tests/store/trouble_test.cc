@@ -22,7 +22,7 @@ struct Troubled {
     const ConnectionSpy spy;
     auto opened = SqliteStore::open(file, control.post(), patience);
     REQUIRE(opened);
-    connection = spy.last();
+    connection = spy.writer();
     store = std::move(*opened);
     REQUIRE(commit(created(8999)) == "saved");
   }
