@@ -78,11 +78,11 @@ std::vector<Address> interleave_families(const std::vector<Address>& addresses) 
   return out;
 }
 
-Dialer::Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done,
+Dialer::Dialer(loop::Loop& loop, base::HostPort target, DialOptions options, OnDone on_done,
                base::Fd socket)
     : loop_(loop),
       target_(std::move(target)),
-      options_(options),
+      options_(std::move(options)),
       on_done_(std::move(on_done)),
       given_(std::move(socket)),
       attempt_due_(loop, [this] { on_attempt_due(); }),

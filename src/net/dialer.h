@@ -93,7 +93,7 @@ class Dialer {
 
   static constexpr std::chrono::milliseconds kAttemptDelay{250};
 
-  Dialer(loop::Loop& loop, base::HostPort target, const DialOptions& options, OnDone on_done,
+  Dialer(loop::Loop& loop, base::HostPort target, DialOptions options, OnDone on_done,
          base::Fd socket = {});
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
