@@ -22,8 +22,9 @@ std::vector<WatchedThread> watched_threads(relay::WorkerPool& plane, store::Sqli
   threads.push_back({.name = net::Resolver::kThreadName,
                      .ask = [&plane] { plane.resolver().probe(); },
                      .has_answered = [&plane] { return plane.resolver().pulse().has_answered(); },
-                     .is_held_up = [] { return false; },
-                     .held_up = {},
+                     .is_held_up = [&plane] { return bool{plane.resolver().pulse().job_since()}; },
+                     .held_up = "the disk of resolv.conf and the hosts file does not answer; "
+                                "sessions to names that are not cached wait",
                      .on_still = [](bool) {}});
   for (store::JobThread* each : store.threads())
     threads.push_back({.name = each->name(),

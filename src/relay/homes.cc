@@ -142,7 +142,9 @@ void Homes::on_untaken(Home& home) {
     answer(home, base::Error{base::Errc::unavailable,
                              "it is saved, but no worker accepts its clients now: none of " +
                                  std::to_string(workers_.size()) + " worker threads answers"});
-    return;
+    const bool none_answers = std::all_of(workers_.begin(), workers_.end(),
+                                          [](const auto& worker) { return worker->is_still(); });
+    if (none_answers || !workers_[home.worker]->is_still()) return;
   }
   auto listener = home.opening->take();
   if (!listener) return;  // its answer is on the way

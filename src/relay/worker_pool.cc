@@ -98,6 +98,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
 WorkerPool::~WorkerPool() { shutdown(); }
 
 std::vector<std::string> WorkerPool::shutdown() {
+  checks_.clear();  // an attempt that ends makes room, of which the workers are told
   for (const auto& worker : workers_) worker->send(Shutdown{});
   std::vector<std::string> silent;
   const auto until = std::chrono::steady_clock::now() + kShutdownPatience;

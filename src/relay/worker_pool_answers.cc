@@ -27,8 +27,9 @@ void WorkerPool::set_still(std::size_t worker, bool is_still) {
 void WorkerPool::on_moved(std::uint64_t stream_id, int listener) {
   for (auto& [port, active] : active_)
     if (active.id == stream_id && active.kept) {
-      auto kept = keep_listener(listener);
-      if (kept) active.kept = std::move(kept);
+      // Also if the manager takes it later: the old record names a descriptor that closes.
+      active.kept = keep_listener(listener);
+      if (!active.kept) are_missed_ = true;
     }
 }
 

@@ -112,6 +112,7 @@ void Resolver::Engine::handle(Ask command) {
     command.client->answered_.send(std::move(command.name));
     return;
   }
+  if (entry.is_running && entry.is_partial && clock_.steady() >= entry.expires) end_look_up(entry);
   entry.waiting.push_back(command.client);
   if (!entry.is_running) {
     start(entry, false);
@@ -186,6 +187,7 @@ bool Resolver::Engine::answer_locally(Entry& entry) {
 
 void Resolver::Engine::start_inquiry(Entry& entry) {
   if (!servers_) use_servers();
+  entry.is_partial = false;
   const base::Instant now = clock_.steady();
   // A look-up ahead renews what expires with the present answer.
   const base::Instant due = entry.is_ahead ? std::max(now, entry.expires) : now;
@@ -235,7 +237,13 @@ void Resolver::Engine::on_inquiry(Entry& entry, Inquiry::Families asked, Inquiry
     set_found(entry, NameSource::dns, now);
     publish_found(entry, entry.expires);
     answer_waiting(entry);
-    if (!result.is_final) return;
+    if (!result.is_final) {
+      // If the present family expires while the other one is silent, it is asked for alone.
+      Family& silent = result.v4.kind == DnsReply::Kind::found ? entry.v6 : entry.v4;
+      silent.until = now + (silent.addresses.empty() ? kAbsentFamilyTtl : kStaleRetry);
+      entry.is_partial = true;
+      return;
+    }
     const milliseconds lead = std::min<milliseconds>(milliseconds(entry.ttl) / 10, kMostLead);
     schedule(entry, std::max(now + kLeastTtl, entry.expires - lead));
     end_look_up(entry);
@@ -322,7 +330,8 @@ void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::s
     entry.expires = {};
     publish_failure(entry, kind, std::move(message));
   } else if (now < entry.expires) {
-    schedule(entry, std::min(entry.expires, now + kFailureTtl));  // what is published still holds
+    publish_found(entry, entry.expires);  // the Name may be a new one, which has no answer yet
+    schedule(entry, std::min(entry.expires, now + kFailureTtl));
   } else if (may_be_stale(entry, now)) {
     publish_stale(entry);
     const bool is_used = name && is_used_lately(*name, entry.ttl);
@@ -404,6 +413,7 @@ void Resolver::Engine::answer_waiting(Entry& entry) {
 
 void Resolver::Engine::end_look_up(Entry& entry) {
   entry.is_running = false;
+  entry.is_partial = false;
   entry.inquiry.reset();
   if (std::exchange(entry.is_ahead, false)) --running_ahead_;
   start_ahead();

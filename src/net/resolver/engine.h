@@ -65,6 +65,7 @@ class Resolver::Engine {
     std::string winner;            // the candidate of the search list that had them
     std::uint64_t hosts_seen = 0;  // the generation of the hosts file that has no such name
     bool is_running = false;       // a look-up is under way
+    bool is_partial = false;       // of which one family has been found and published
     bool is_ahead = false;         // and no client waits for it
     bool is_queued = false;        // in ahead_
     base::Instant started{};

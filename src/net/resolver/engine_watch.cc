@@ -26,6 +26,7 @@ void Resolver::Engine::on_watch() {
 void Resolver::Engine::look_at_files() {
   if (loop_.now() - looked_at_ < kLookEvery) return;
   looked_at_ = loop_.now();
+  const base::Pulse::Job job(resolver_.pulse_);  // the disk of the files may be slow
   if (hosts_.refresh()) {
     ++hosts_generation_;
     const base::Instant now = clock_.steady();

@@ -22,7 +22,7 @@ std::shared_ptr<const NameAnswer> ResolverClient::find(Name& name) {
 void ResolverClient::add(const std::shared_ptr<Name>& name, Lookup& lookup) {
   lookup.id_ = next_id_++;
   lookups_.emplace(lookup.id_, &lookup);
-  auto& waiting = waiting_[name.get()];
+  auto& waiting = waiting_[name];
   waiting.push_back(lookup.id_);
   if (waiting.size() == 1) resolver_.ask(name, *this);
 }
@@ -30,9 +30,13 @@ void ResolverClient::add(const std::shared_ptr<Name>& name, Lookup& lookup) {
 void ResolverClient::remove(const Lookup& lookup) { lookups_.erase(lookup.id_); }
 
 void ResolverClient::on_answered(const std::shared_ptr<Name>& name) {
-  auto waiting = waiting_.extract(name.get());
+  auto waiting = waiting_.extract(name);
   if (waiting.empty()) return;
   const auto answer = name->answer();
+  if (!answer) {
+    waiting_.insert(std::move(waiting));
+    return resolver_.ask(name, *this);
+  }
   for (const std::uint64_t id : waiting.mapped()) {
     const auto found = lookups_.find(id);
     if (found == lookups_.end()) continue;  // cancelled
