@@ -11,12 +11,12 @@ CREATE TABLE history_start (
 ) STRICT;
 
 -- Rows of stream_events are added, and deleted once the history begins later.
-DROP TRIGGER stream_events_no_delete;
+DROP TRIGGER IF EXISTS stream_events_no_delete;
 CREATE TRIGGER stream_events_no_delete BEFORE DELETE ON stream_events
 WHEN NOT EXISTS (SELECT 1 FROM history_start WHERE at >= OLD.at)
 BEGIN SELECT RAISE(ABORT, 'stream_events is append-only'); END;
 
-DROP VIEW mapping_periods;
+DROP VIEW IF EXISTS mapping_periods;
 -- Who held a port, from when until when (NULL: still). "Who held 9007 at 14:03":
 --   SELECT backend FROM mapping_periods WHERE port = 9007 AND held_from <= '2026-11-01T14:03:00'
 --     AND (held_until IS NULL OR held_until > '2026-11-01T14:03:00');

@@ -12,6 +12,7 @@
 #include "net/socket.h"
 #include "open_vault.h"
 #include "part_options.h"
+#include "store_postbox.h"
 #include "watched_threads.h"
 
 namespace sc {
@@ -77,11 +78,11 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
         "an admin, unless api_auth is always");
 
   // The store is made before the loop that its answers go to, so that a refused database costs
-  // nothing; it answers nothing before it is asked.
-  auto post = std::make_shared<std::function<void(base::Callback<void()>)>>();
+  // nothing.
+  auto post = std::make_shared<StorePostbox>();
   auto store = store::SqliteStore::open(
       settings.state_directory + std::string(kDatabaseFile),
-      [post](base::Callback<void()> answer) { (*post)(std::move(answer)); });
+      [post](base::Callback<void()> answer) { post->post(std::move(answer)); });
   if (!store) return store.error();
   // What a former process left is not touched before all that can fail has not.
   std::vector<systemd::PassedFd> stored;
@@ -96,9 +97,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   std::unique_ptr<Daemon> daemon(new Daemon(std::move(options), clock, std::move(notify),
                                             std::move(*store), std::move(*listeners),
                                             std::move(vault)));
-  *post = [inbox = &daemon->store_answers_](base::Callback<void()> answer) {
-    inbox->send(std::move(answer));
-  };
+  post->connect(daemon->store_answers_);
   return daemon;
 }
 

@@ -1,5 +1,6 @@
 // What SIGHUP does: the part of Daemon that takes up what was changed outside of it.
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -40,7 +41,18 @@ void Daemon::on_reload() {
 void Daemon::take_up_database(const core::Actor& actor) {
   base::log::info("another database was opened");
   store_->load([this, actor](base::Result<core::StoredStreams> stored) {
-    if (!stored) return on_followed(stored.error());
+    if (!stored) {
+      // The writer has the other database already, so its streams have to follow.
+      health_.report("database-streams",
+                     "another database was opened, and its streams cannot be read: those of the "
+                     "former one go on, and reading is tried again",
+                     core::Readiness::unready);
+      later_.after(std::chrono::milliseconds(1000), [this, actor] {
+        if (phase_ == Phase::serving) take_up_database(actor);
+      });
+      return on_followed(stored.error());
+    }
+    health_.clear("database-streams");
     traffic_keeper_.start(*stored);
     events_.restart_history();
     on_followed(conductor_.take_up(*stored, actor));

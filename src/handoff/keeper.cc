@@ -157,16 +157,10 @@ Capsule* Keeper::open_capsule() {
   while (!link_.put(capsule->name, ends->outer.get())) {
     if (link_.is_busy() && wait_for_manager()) continue;
     trouble_ = Trouble::no_store;
-<<<<<<< HEAD
-    // A busy manager gets the next try after its back-off; until then a try costs no system call.
-    has_missed_ = link_.is_busy();
-    if (!has_missed_) calls_to_skip_ = kRefusedCalls;
-=======
     // A busy manager is asked again after its back-off, which costs no system call.
     const bool is_busy = link_.is_busy();
     has_missed_ |= is_busy;
     if (!is_busy) calls_to_skip_ = kRefusedCalls;
->>>>>>> a47a822 (Mend faults that a review of sessions, names and workers found)
     return nullptr;
   }
   SC_KILL_POINT("capsule");

@@ -52,6 +52,9 @@ class Reader {
   // is dropped only if the function returns true. Any thread but the reader's.
   void exclusively(base::Callback<bool()> function);
 
+  // For the query that runs: it is not interrupted after the patience. On the reader's thread.
+  void allow_long() { interrupt_at_ = base::Instant::max(); }
+
   JobThread& thread() { return thread_; }
   const JobThread& thread() const { return thread_; }
 

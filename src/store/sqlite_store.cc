@@ -233,7 +233,10 @@ void SqliteStore::release_memory() {
 base::Result<core::StoredStreams> SqliteStore::load_now() {
   std::promise<base::Result<core::StoredStreams>> answer;
   reader_->ask<core::StoredStreams>(
-      [](Queries& queries) { return queries.load(); },
+      [this](Queries& queries) {
+        reader_->allow_long();  // a slow disk does not keep the service from starting
+        return queries.load();
+      },
       [&answer](base::Result<core::StoredStreams> stored) { answer.set_value(std::move(stored)); });
   return answer.get_future().get();
 }

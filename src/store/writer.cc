@@ -344,6 +344,13 @@ base::Result<void> Writer::open() {
         return false;
       }
       drop_lost_claim();
+    } else if (!require_database(options_.file)) {
+      // It was there at the start and could not be written. An empty one would close all streams.
+      done = base::Error{base::Errc::replaced,
+                         options_.file +
+                             " is gone since the start: no change is accepted; put a copy of the "
+                             "database there, then reload the service"};
+      return false;
     }
     done = complete_claim(claim_, folder);
     if (!done) return false;
