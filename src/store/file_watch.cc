@@ -93,6 +93,7 @@ std::optional<FileChange> FileWatch::look() {
 }
 
 std::optional<FileChange> FileWatch::compare() {
+  const LogState before = index_.read();
   struct stat found {};
   const auto is_there = [&](const std::string& path, const Pinned& pinned) {
     return ::stat(path.c_str(), &found) == 0 && found.st_dev == pinned.device &&
@@ -100,7 +101,8 @@ std::optional<FileChange> FileWatch::compare() {
   };
   if (!is_there(file_, database_)) return FileChange::replaced;
   if (file_ != database_.path && !is_there(database_.path, database_)) return FileChange::replaced;
-  if (is_rewritten({found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size}))
+  if (is_rewritten({found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size},
+                   before))
     return FileChange::rewritten;
   if (!is_there(log_.path, log_)) {
     struct stat other {};
@@ -114,15 +116,26 @@ std::optional<FileChange> FileWatch::compare() {
   return std::nullopt;
 }
 
-// The state of the log says whether a checkpoint, ours or another program's, explains the change.
-bool FileWatch::is_rewritten(const Content& now) {
+// Could SQLite have written to the database file since the state that is known?
+bool FileWatch::may_be_copied(const LogState& log) const {
+  if (log.is_being_copied()) return true;
+  if (log.salt == known_log_.salt) return log.copied != known_log_.copied;
+  // The log has begun again. Before that all of it was copied. That wrote nothing if all was copied
+  // already and nothing was committed since.
+  return !known_log_.is_all_copied() || log.copied != 0 || log.commits != known_log_.commits;
+}
+
+// `before` is the state of the log from before `now` was read. If it is another one afterwards, the
+// next look decides.
+bool FileWatch::is_rewritten(const Content& now, const LogState& before) {
   const LogState log = index_.read();
-  if (now == known_) {
-    known_log_ = log;
-    return false;
-  }
-  if (log.is_being_copied()) return false;
-  if (log.copied == known_log_.copied && log.salt == known_log_.salt) return true;
+  if (log != before || log.is_being_written) return false;
+  // A complete copy sets the size of the database file.
+  const bool is_cut = log.pages != 0 && log.is_all_copied() &&
+                      now.size < std::int64_t{log.pages} * std::int64_t{log.page_size};
+  if (is_cut) return true;
+  if (log.is_being_copied() && now != known_) return false;
+  if (now != known_ && !may_be_copied(log)) return true;
   known_ = now;
   known_log_ = log;
   return false;
@@ -131,8 +144,12 @@ bool FileWatch::is_rewritten(const Content& now) {
 void FileWatch::note_commit() {
   const LogState log = index_.read();
   if (log.salt == known_log_.salt) return;
-  // The log has begun again, for which a checkpoint had to be complete.
+  // The log has begun again. If this commit is the only one since, nothing was copied, so that the
+  // database file must still be as it is known.
+  const bool is_only_one =
+      known_log_.is_all_copied() && log.copied == 0 && log.commits == known_log_.commits + 1;
   known_log_ = log;
+  if (is_only_one) return;
   struct stat found {};
   if (::fstat(database_.fd.get(), &found) == 0)
     known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};

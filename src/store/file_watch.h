@@ -68,7 +68,8 @@ class FileWatch {
 
   static base::Result<Pinned> pin(const std::string& path);
   std::optional<FileChange> compare();
-  bool is_rewritten(const Content& now);
+  bool may_be_copied(const LogState& log) const;
+  bool is_rewritten(const Content& now, const LogState& before);
   bool empty_own_log();
 
   sqlite3* connection_;

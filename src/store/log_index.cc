@@ -7,9 +7,12 @@ namespace {
 
 constexpr int kRegionBytes = 32 * 1024;  // of a -shm, mapped as one
 // Places of 32-bit words in the host's byte order.
+constexpr std::size_t kCommits = 2;
 constexpr std::size_t kPageSize = 3;  // the upper half, after two flags of a byte each
 constexpr std::size_t kFrames = 4;
+constexpr std::size_t kPages = 5;
 constexpr std::size_t kSalt = 8;
+constexpr std::size_t kSecondCopy = 12;  // of all words before it; equal unless one is written
 constexpr std::size_t kCopied = 24;
 constexpr std::size_t kToBeCopied = 32;
 constexpr std::uint64_t kLogHeader = 32;
@@ -42,10 +45,14 @@ std::optional<LogIndex> LogIndex::of(sqlite3* connection) {
 LogState LogIndex::read() const {
   LogState state;
   state.page_size = page_size_of(words_);
+  state.commits = words_[kCommits];
   state.frames = words_[kFrames];
+  state.pages = words_[kPages];
   state.copied = words_[kCopied];
   state.to_be_copied = words_[kToBeCopied];
   state.salt = {words_[kSalt], words_[kSalt + 1]};
+  for (std::size_t i = 0; i < kSecondCopy; ++i)
+    if (words_[i] != words_[kSecondCopy + i]) state.is_being_written = true;
   return state;
 }
 

@@ -52,6 +52,8 @@ void LogKeeper::step(LogStats& stats) {
 }
 
 void LogKeeper::copy(LogStats& stats) {
+  // Nothing is copied to a file that another program has overwritten.
+  if (watch_.look()) return;
   const std::uint32_t before = watch_.log().copied;
   const int code =
       sqlite3_wal_checkpoint_v2(connection_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
@@ -64,6 +66,7 @@ void LogKeeper::copy(LogStats& stats) {
 // all are free, as the connection has no busy handler now. Another program that wants to write at
 // that moment waits as it does for a commit.
 void LogKeeper::empty() {
+  if (watch_.look()) return;
   sqlite3_wal_checkpoint_v2(connection_, "main", SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
   last_frames_ = watch_.log().frames;
 }
@@ -88,6 +91,7 @@ bool LogKeeper::open_aside() {
 }
 
 void LogKeeper::copy_aside(LogStats& stats) {
+  if (watch_.look()) return;
   if (!open_aside()) {
     ++stats.failed_checkpoints;
     return;

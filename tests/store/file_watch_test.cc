@@ -1,5 +1,6 @@
 #include "store/file_watch.h"
 
+#include <SQLiteCpp/Database.h>
 #include <unistd.h>
 
 #include <functional>
@@ -101,6 +102,38 @@ TEST_CASE("a database that was overwritten in place is not written to, and keeps
   check_refused(open.change(), "was overwritten");
   CHECK(open.streams_after_kill() == kInCopy);
   open.database.reset();
+  CHECK(open.streams_after_kill() == kInCopy);
+}
+
+TEST_CASE("a database that is overwritten just after its log was emptied is noticed") {
+  OpenDatabase open;
+  open.database->keep_log_short(open.stats);  // copies, and looks
+  REQUIRE(open.stats.checkpoints == 1);
+  open.database->connection().exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  SECTION("by a copy") { write_bytes(open.file, read_bytes(open.copy)); }
+  SECTION("by a cut") { std::filesystem::resize_file(open.file, 8192); }
+  check_refused(open.change(), "was overwritten");
+}
+
+TEST_CASE("a database that is cut while its log is copied is noticed") {
+  OpenDatabase open;
+  open.database->connection().exec("PRAGMA wal_checkpoint(PASSIVE)");  // nothing has looked since
+  std::filesystem::resize_file(open.file, 8192);
+  check_refused(open.change(), "was overwritten");
+}
+
+TEST_CASE("a database that is overwritten during a commit refuses this commit") {
+  OpenDatabase open;
+  // The first look copies the log, and the commit begins it again. A later look empties it.
+  const int looks = GENERATE(1, 3);
+  for (int i = 0; i < looks; ++i) open.database->keep_log_short(open.stats);
+  const std::vector<Database::Writes> batch{{created(9999)}};
+  const auto results = open.database->commit(batch, [&](std::size_t) {
+    write_bytes(open.file, read_bytes(open.copy));
+    return true;
+  });
+  REQUIRE(results.size() == 1);
+  check_refused(results.front(), "was overwritten");
   CHECK(open.streams_after_kill() == kInCopy);
 }
 
