@@ -280,6 +280,8 @@ TEST_CASE_METHOD(PathsFixture, "a new connection takes the place of a reset one 
   first.socket.reset();  // its announcement is left
   {
     const base::Fd socket = net::make_socket(AF_INET);
+    const int on = 1;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     REQUIRE(::bind(socket.get(), source.raw(), source.size()) == 0);
     OwnPaths::Dialing dialing(paths, to);
     REQUIRE_FALSE(net::start_connect(socket.get(), to));
