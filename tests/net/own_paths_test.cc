@@ -274,15 +274,21 @@ TEST_CASE_METHOD(PathsFixture, "a new connection takes the place of a reset one 
   const base::Fd listener = listen("127.0.0.1");
   const Address to = net::local_address(listener.get());
   auto first = connect(listener, to, {8998, nullptr});
-  const Address source = net::local_address(first.socket.get());
-  net::reset_on_close(first.client.fd.get());
-  first.client.fd.reset();
-  first.socket.reset();  // its announcement is left
+  Address source = net::local_address(first.socket.get());
+  base::Fd socket = net::make_socket(AF_INET);
+  const auto reset_and_bind = [&] {
+    source = net::local_address(first.socket.get());
+    net::reset_on_close(first.client.fd.get());
+    first.client.fd.reset();
+    first.socket.reset();  // its announcement is left
+    return ::bind(socket.get(), source.raw(), source.size()) == 0;
+  };
+  // A port that another connection of this host has as well, perhaps in TIME_WAIT, cannot be bound.
+  for (int tries = 0; !reset_and_bind(); ++tries) {
+    REQUIRE(tries < 200);
+    first = connect(listener, to, {8998, nullptr});
+  }
   {
-    const base::Fd socket = net::make_socket(AF_INET);
-    const int on = 1;
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    REQUIRE(::bind(socket.get(), source.raw(), source.size()) == 0);
     OwnPaths::Dialing dialing(paths, to);
     REQUIRE_FALSE(net::start_connect(socket.get(), to));
     const auto second = dialing.announce({8999, nullptr}, socket.get());
