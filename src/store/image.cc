@@ -98,7 +98,7 @@ std::unique_ptr<SQLite::Database> in_memory(const std::string& pages) {
       std::make_unique<SQLite::Database>(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
   auto* copy = static_cast<unsigned char*>(sqlite3_malloc64(pages.size()));
   if (copy == nullptr) throw SQLite::Exception("memory is exhausted", SQLITE_NOMEM);
-  std::memcpy(copy, pages.data(), pages.size());
+  std::copy(pages.begin(), pages.end(), copy);
   const auto size = static_cast<sqlite3_int64>(pages.size());
   // SQLite frees the copy, also if it fails.
   const int done =
