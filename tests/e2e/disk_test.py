@@ -373,7 +373,7 @@ class HungDisk(DiskTest):
             code, took = timed(self.service.wait_exit)
         self.assertEqual(code, 0, self.service.log())
         self.assertLess(took, 8 * SLOWNESS)
-        self.assertIn("hangs, leaving without closing the database", self.service.log())
+        self.assertIn("its disk hangs, the database is not closed", self.service.log())
         self.recover()
         self.service.start()
         self.assert_says(self.service.ports[0], b"hello")
