@@ -112,7 +112,10 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
   }
 }
 
-SqliteStore::SqliteStore(Post post, milliseconds patience) : answers_(std::move(post), patience) {}
+// A thread that gives up after the patience knows why, as of a lock of another program, so it has a
+// tenth more to say so before the call ends without a reason.
+SqliteStore::SqliteStore(Post post, milliseconds patience)
+    : answers_(std::move(post), patience + patience / 10) {}
 
 SqliteStore::~SqliteStore() = default;
 
