@@ -88,7 +88,7 @@ class Homes {
   void send(Home& home, base::Fd listener);
   void move(Home& home, base::Fd listener);
   void on_untaken(Home& home);
-  void answer(Home& home, const base::Result<void>& result);
+  static void answer(Home& home, const base::Result<void>& result);
   static void close_for_worker(const Closing& closing);
 
   const std::vector<std::unique_ptr<Worker>>& workers_;

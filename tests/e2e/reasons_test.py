@@ -137,7 +137,7 @@ class Provoking(V1Test):
 
     def loop(self):
         port = next(self.free)
-        self.stream_to(f"localhost:{port}", port=port)
+        self.stream_to(f"localhost:{port}", port=port, listen_address="127.0.0.1")
         self.assert_is_reset(port)
         return Expected(port, "loop", "policy", "connect", None, f"a ring of streams: {port} -> {port}")
 
