@@ -269,7 +269,7 @@ class HostileInput(harness.EndToEnd):
         # AddressSanitizer keeps what was freed; here memory is measured.
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
         service = self.start_service(FIXED + THREADS, environment={"ASAN_OPTIONS": sanitizer})
-        fixed = {port: f"127.0.0.1:{port}" for port in service.ports[:FIXED]}
+        fixed = {port: f"127.0.0.1:{number}" for number, port in enumerate(service.ports[:FIXED], 1)}
         for port, backend in fixed.items():
             service.create(port, backend)
         own = service.ports[FIXED:]
