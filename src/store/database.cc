@@ -141,6 +141,23 @@ std::optional<base::Error> Database::look_at_files() {
   return base::Error{base::Errc::replaced, watch_.describe()};
 }
 
+// A log that is still needed is lost with this connection, except where the next one sets it aside.
+base::Result<void> Database::prepare_to_close() {
+  look_at_files();
+  watch_.drop_index();
+  if (watch_.is_settled()) return {};
+  const auto change = watch_.change();
+  if (change == FileChange::replaced && (!watch_.has_log_in_place() || find_foreign_log(file_)))
+    return {};
+  return base::Error{
+      base::Errc::unavailable,
+      change == FileChange::rewritten
+          ? "the log of the former content can neither be emptied nor renamed: see that the disk "
+            "can be written, then reload again"
+          : "a program that reads the former database keeps its log in use: end that program, "
+            "then reload again"};
+}
+
 bool Database::keep_log_short(LogStats& stats) {
   if (!log_keeper_) log_keeper_ = std::make_unique<LogKeeper>(connection_->getHandle(), watch_);
   sqlite3_busy_handler(connection_->getHandle(), nullptr, nullptr);

@@ -54,6 +54,12 @@ class Database {
   // What has happened to the files since they were opened: `replaced`, with a sentence for
   // operators. nullopt: nothing. Nothing is committed while there is something.
   std::optional<base::Error> look_at_files();
+  // For a caller that will open the file that is there now. unavailable: what was committed would
+  // be lost, or would be applied to that file, if this were closed now. The error says what is in
+  // the way.
+  base::Result<void> prepare_to_close();
+  // After look_at_files(): has all been done that keeps the files whole?
+  bool is_settled() const { return watch_.is_settled(); }
   // Moves what was committed from the log to the file, see LogKeeper::step(). Returns false while
   // the log is too long, because a reader does not let it begin again. `stats` outlive this.
   bool keep_log_short(LogStats& stats);

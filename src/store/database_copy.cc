@@ -81,6 +81,15 @@ void add_faults_of_references(SQLite::Database& connection, std::vector<std::str
 }  // namespace
 
 base::Result<std::unique_ptr<DatabaseReader>> DatabaseReader::open(const std::string& file) {
+  return open_as(file, false);
+}
+
+base::Result<std::unique_ptr<DatabaseReader>> DatabaseReader::open_alone(const std::string& file) {
+  return open_as(file, true);
+}
+
+base::Result<std::unique_ptr<DatabaseReader>> DatabaseReader::open_as(const std::string& file,
+                                                                      bool is_alone) {
   struct stat found {};
   if (::stat(file.c_str(), &found) != 0) {
     const bool is_missing = errno == ENOENT || errno == ENOTDIR;
@@ -93,7 +102,7 @@ base::Result<std::unique_ptr<DatabaseReader>> DatabaseReader::open(const std::st
   // Without a -wal no connection has it open in WAL mode, so nothing changes it. `immutable` then
   // needs no write access to the folder, and leaves no -wal and -shm there.
   std::error_code failure;
-  const bool has_log = std::filesystem::exists(file + "-wal", failure);
+  const bool has_log = !is_alone && std::filesystem::exists(file + "-wal", failure);
   const bool is_unfinished = std::filesystem::exists(file + "-journal", failure) &&
                              std::filesystem::file_size(file + "-journal", failure) > 0;
   if (is_unfinished)
@@ -143,12 +152,19 @@ base::Result<std::vector<std::string>> DatabaseReader::find_damage(const OnProgr
   return findings;
 }
 
-std::optional<std::string> DatabaseReader::find_first_damage() try {
-  std::string verdict = connection_->execAndGet("PRAGMA quick_check(1)").getString();
-  if (verdict == "ok") return std::nullopt;
-  return verdict;
-} catch (const SQLite::Exception& failure) {
-  return to_error("cannot be read", failure, connection_->getHandle()).message;
+base::Result<std::vector<std::string>> DatabaseReader::find_first_damage(
+    const OnProgress& on_progress) {
+  const Interruption interruption(*connection_, on_progress);
+  try {
+    std::vector<std::string> findings;
+    std::string verdict = connection_->execAndGet("PRAGMA quick_check(1)").getString();
+    if (verdict != "ok") findings.push_back(std::move(verdict));
+    return findings;
+  } catch (const SQLite::Exception& failure) {
+    if ((failure.getErrorCode() & 0xff) == SQLITE_INTERRUPT) return ended();
+    return std::vector<std::string>{
+        to_error("cannot be read", failure, connection_->getHandle()).message};
+  }
 }
 
 std::vector<std::string> DatabaseReader::unreadable_rows() try {

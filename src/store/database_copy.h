@@ -38,6 +38,8 @@ class DatabaseReader {
   // Reads the file with its `-wal`. Creates no `-wal` or `-shm` for a file without one.
   // not_found: there is no such file.
   static base::Result<std::unique_ptr<DatabaseReader>> open(const std::string& file);
+  // Reads the file alone: the `-wal` next to it is not its own. Nothing else writes to the file.
+  static base::Result<std::unique_ptr<DatabaseReader>> open_alone(const std::string& file);
   DatabaseReader(const DatabaseReader&) = delete;
   DatabaseReader& operator=(const DatabaseReader&) = delete;
   ~DatabaseReader();
@@ -45,8 +47,9 @@ class DatabaseReader {
   // Looks at every page and index, and at references between tables. Empty: all is well.
   // `on_progress` is called with zeros. unavailable: it was ended by `on_progress`.
   base::Result<std::vector<std::string>> find_damage(const OnProgress& on_progress);
-  // A faster look that leaves out indexes and references. nullopt: all is well.
-  std::optional<std::string> find_first_damage();
+  // A faster look that leaves out indexes and references. Empty: all is well. Otherwise as
+  // find_damage().
+  base::Result<std::vector<std::string>> find_first_damage(const OnProgress& on_progress);
   // Why the service would refuse it, by identity and schema alone; nullopt: an older schema is
   // fine, as the service migrates it.
   std::optional<std::string> refusal();
@@ -59,6 +62,8 @@ class DatabaseReader {
 
  private:
   DatabaseReader(std::string file, std::unique_ptr<SQLite::Database> connection);
+  static base::Result<std::unique_ptr<DatabaseReader>> open_as(const std::string& file,
+                                                               bool is_alone);
 
   std::string file_;
   std::unique_ptr<SQLite::Database> connection_;

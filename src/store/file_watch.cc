@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -193,6 +194,19 @@ bool FileWatch::settle() {
       break;
   }
   return is_settled_;
+}
+
+bool FileWatch::is_in_place(const Pinned& pinned) {
+  struct stat found {};
+  return ::stat(pinned.path.c_str(), &found) == 0 && found.st_dev == pinned.device &&
+         found.st_ino == pinned.inode;
+}
+
+bool FileWatch::has_log_in_place() const { return is_in_place(log_); }
+
+void FileWatch::drop_index() {
+  if (change_ == FileChange::replaced && !is_in_place(log_) && is_in_place(shared_))
+    ::unlink(shared_.path.c_str());
 }
 
 std::uint64_t FileWatch::log_bytes() const {

@@ -45,6 +45,15 @@ class FileWatch {
   // database. Writes only to files that this connection opened. False: call it again.
   bool settle();
 
+  // After look(). Is nothing of the opened files left that settle() has to keep?
+  bool is_settled() const { return !change_ || is_settled_; }
+  std::optional<FileChange> change() const { return change_; }
+  // Has the opened -wal its name still?
+  bool has_log_in_place() const;
+  // After the database and its log were replaced: removes the opened -shm from the name that
+  // belongs to the new files, which would share it with programs that have the former ones open.
+  void drop_index();
+
   // A sentence for operators: what has happened and what to do.
   std::string describe() const;
   LogState log() const { return index_.read(); }
@@ -67,6 +76,7 @@ class FileWatch {
   FileWatch(sqlite3* connection, LogIndex index) : connection_(connection), index_(index) {}
 
   static base::Result<Pinned> pin(const std::string& path);
+  static bool is_in_place(const Pinned& pinned);
   std::optional<FileChange> compare();
   bool may_be_copied(const LogState& log) const;
   bool is_rewritten(const Content& now, const LogState& before);

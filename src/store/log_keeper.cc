@@ -74,7 +74,9 @@ void LogKeeper::empty() {
 bool LogKeeper::open_aside() {
   if (aside_ != nullptr) return true;
   const char* path = sqlite3_db_filename(connection_, "main");
-  if (sqlite3_open_v2(path, &aside_, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
+  // Before the first read, as that opens the -shm: see Reader::identity_.
+  if (sqlite3_open_v2(path, &aside_, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK ||
+      watch_.look()) {
     sqlite3_close(aside_);
     aside_ = nullptr;
     return false;

@@ -20,7 +20,7 @@ constexpr int kVersionBits = 32;
 }  // namespace
 
 Reader::Reader(std::string file, std::chrono::milliseconds patience)
-    : file_(std::move(file)), patience_(patience) {}
+    : file_(std::move(file)), patience_(patience), identity_(identify(file_)) {}
 
 Reader::~Reader() = default;
 
@@ -43,10 +43,21 @@ void Reader::exclusively(base::Callback<bool()> function) {
   const std::lock_guard lock(mutex_);
   if (!is_image_) close();
   if (function()) close();
+  identity_ = identify(file_);
+}
+
+void Reader::between_queries(base::Callback<void()> function) {
+  const std::lock_guard lock(mutex_);
+  function();
 }
 
 base::Result<void> Reader::ensure_open() {
   if (connection_) return {};
+  if (identify(file_) != identity_)
+    return base::Error{base::Errc::replaced,
+                       "the database " + file_ +
+                           " was replaced while the service had it open: it is not read until a "
+                           "reload has opened the file that is there now"};
   try {
     auto connection = std::make_unique<SQLite::Database>(file_, SQLite::OPEN_READONLY, kBusyMillis);
     connection->exec("PRAGMA query_only = ON");
@@ -77,9 +88,10 @@ void Reader::begin() {
   sqlite3_exec(connection_->getHandle(), "BEGIN", nullptr, nullptr, nullptr);
 }
 
-void Reader::end(bool was_answered) {
+void Reader::end(std::optional<base::Errc> error) {
   sqlite3_exec(connection_->getHandle(), "COMMIT", nullptr, nullptr, nullptr);
-  if (!was_answered && !is_image_) close();
+  const bool is_broken = error == base::Errc::unavailable || error == base::Errc::internal;
+  if (is_broken && !is_image_) close();
 }
 
 int Reader::on_progress(void* self) {

@@ -11,6 +11,7 @@
 #include "base/callback.h"
 #include "base/result.h"
 #include "core/token_store.h"
+#include "store/file_identity.h"
 #include "store/job_thread.h"
 #include "store/queries.h"
 
@@ -47,9 +48,14 @@ class Reader {
   // Reads from this connection instead of the file until exclusively() drops it.
   void use(std::unique_ptr<SQLite::Database> image);
 
+  // Runs the function while no query runs, so that no snapshot of this process keeps the log in
+  // use. Any thread but the reader's.
+  void between_queries(base::Callback<void()> function);
+
   // Closes the connection to the file, runs the function and lets the next query open it again. For
-  // work during which SQLite must not have the file open in this process, see folder.cc. An image
-  // is dropped only if the function returns true. Any thread but the reader's.
+  // work during which SQLite must not have the file open in this process, see folder.cc. The file
+  // that is there afterwards is the one to be read. An image is dropped only if the function
+  // returns true. Any thread but the reader's.
   void exclusively(base::Callback<bool()> function);
 
   // For the query that runs: it is not interrupted after the patience. On the reader's thread.
@@ -65,14 +71,14 @@ class Reader {
     if (auto opened = ensure_open(); !opened) return opened.error();
     begin();
     auto result = query(*queries_);
-    end(bool{result});
+    end(result ? std::nullopt : std::optional(result.error().code));
     return result;
   }
   base::Result<void> ensure_open();
   void adopt(std::unique_ptr<SQLite::Database> connection);
   void close();
   void begin();
-  void end(bool was_answered);
+  void end(std::optional<base::Errc> error);
   static int on_progress(void* self);
 
   const std::string file_;
@@ -83,6 +89,9 @@ class Reader {
   std::unique_ptr<Queries> queries_;
   bool is_image_ = false;
   std::int64_t connections_ = 0;  // so far
+  // Another file at the name is not opened. Its -shm may be that of the writer's database, whose
+  // POSIX locks would go when it is closed.
+  std::optional<FileIdentity> identity_;
   base::Instant interrupt_at_{};
 
   JobThread thread_{"store-reader"};  // last: it uses all of the above

@@ -1,6 +1,7 @@
 #include "store/restoration.h"
 
 #include <SQLiteCpp/Database.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/fd.h"
 #include "store/file_identity.h"
 #include "store/folder.h"
 
@@ -20,6 +22,23 @@ bool has_bytes(const std::string& file) {
   std::error_code missing;
   const auto size = std::filesystem::file_size(file, missing);
   return !missing && size > 0;
+}
+
+// The bytes that a connection locks for as long as it uses a database in WAL mode
+// (sqlite.org/src/file/src/os.h, SHARED_FIRST and SHARED_SIZE).
+constexpr off_t kSharedFirst = 0x40000002;
+constexpr off_t kSharedSize = 510;
+
+// Does another process have the database open? The caller has not: to close a descriptor of the
+// file releases the POSIX locks of the process.
+bool is_in_use(const std::string& file) {
+  const base::Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = kSharedFirst;
+  lock.l_len = kSharedSize;
+  return opened && ::fcntl(opened.get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 // Moves what is in the log into the file, so that the file alone is the whole database. Fails for
@@ -39,19 +58,29 @@ void complete(const std::string& file) {
 
 }  // namespace
 
-std::optional<std::string> find_foreign_log(const std::string& file) {
-  const std::string log = file + "-wal";
+bool has_foreign_log(const std::string& file) {
   const auto record = read_claim_record(folder_of(file));
   const auto database_now = identify(file);
-  if (!record || !database_now || !has_bytes(log)) return std::nullopt;
-  if (identify(log) != record->log || *database_now == record->database) return std::nullopt;
+  return record && database_now && *database_now != record->database &&
+         identify(file + "-wal") == record->log;
+}
+
+std::optional<std::string> find_foreign_log(const std::string& file) {
+  const std::string log = file + "-wal";
+  if (!has_bytes(log) || !has_foreign_log(file)) return std::nullopt;
   return log + " belongs to the former database, not to the file that is at " + file + " now";
 }
 
 base::Result<std::optional<std::string>> set_foreign_log_aside(const std::string& file) {
-  auto found = find_foreign_log(file);
-  if (!found) return std::optional<std::string>();
   const std::string log = file + "-wal";
+  auto found = find_foreign_log(file);
+  if (!found) {
+    // A program that still has the former database open goes on with an empty log and its -shm.
+    // With the file of today they may be in use since the former database was closed.
+    if (has_foreign_log(file) && !is_in_use(file))
+      for (const std::string& each : {log, file + "-shm"}) ::unlink(each.c_str());
+    return std::optional<std::string>();
+  }
   if (std::rename(log.c_str(), (log + ".former").c_str()) != 0)
     return base::Error{base::Errc::unavailable,
                        base::describe_errno(*found + ", and it cannot be renamed", errno)};

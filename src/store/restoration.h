@@ -10,13 +10,17 @@
 // alone. So a `-wal` that stays behind would be applied to the wrong file and damage it.
 namespace sc::store {
 
-// Returns a sentence if the file's `-wal` is that of another database, as after an interrupted
-// restore. nullopt: by the record of the folder's last user it is the file's own.
+// Is the file's `-wal`, which may be empty, that of another database by the record of the folder's
+// last user?
+bool has_foreign_log(const std::string& file);
+
+// Returns a sentence if such a `-wal` has content, as after an interrupted restore. nullopt: it is
+// empty, or the file's own.
 std::optional<std::string> find_foreign_log(const std::string& file);
 
-// Renames such a `-wal` to `-wal.former`, where SQLite does not find it. Returns what was done, for
-// the log; nullopt: nothing had to be. Called by the holder of the folder before SQLite opens the
-// file.
+// Renames such a `-wal` to `-wal.former`, where SQLite does not find it. Removes an empty one, as
+// programs that have the former database open may still write to it. Returns what was renamed, for
+// the log; nullopt: nothing was. Called by the holder of the folder before SQLite opens the file.
 base::Result<std::optional<std::string>> set_foreign_log_aside(const std::string& file);
 
 // Replaces the database, its `-wal` and its `-shm` by the copy, as one. After a crash at any moment

@@ -8,6 +8,7 @@
 #include "store/database_copy.h"
 #include "store/folder.h"
 #include "store/reader.h"
+#include "store/restoration.h"
 
 namespace sc::store {
 namespace {
@@ -129,10 +130,9 @@ void Writer::add_step(base::Callback<milliseconds(Database&)> step, milliseconds
 
 void Writer::reopen(base::Callback<void(base::Result<bool>)> answer) {
   run([this, answer = std::move(answer)](Database* database) mutable {
-    const auto fault = database == nullptr ? std::nullopt : database->look_at_files();
-    if (database != nullptr && !fault) return answer(false);
-    if (had_database_)
-      if (auto present = check_present(); !present) return answer(present.error());
+    if (database != nullptr && !database->look_at_files()) return answer(false);
+    if (auto closable = prepare_to_close(); !closable) return answer(closable.error());
+    if (auto present = check_present(); !present) return answer(present.error());
     database_.reset();
     if (auto opened = open(); !opened) {
       note(opened.error());
@@ -141,6 +141,26 @@ void Writer::reopen(base::Callback<void(base::Result<bool>)> answer) {
     note(std::nullopt);
     answer(true);
   });
+}
+
+base::Result<void> Writer::prepare_to_close() {
+  if (!database_) return set_former_log_aside();
+  if (database_->is_settled()) return database_->prepare_to_close();
+  base::Result<void> done{};
+  // The query that runs now may be what keeps the log in use.
+  reader_.between_queries([&] { done = database_->prepare_to_close(); });
+  return done;
+}
+
+// After a failed reopen(): the log of the former database would be taken for that of the file.
+base::Result<void> Writer::set_former_log_aside() {
+  base::Result<void> done{};
+  if (!had_database_) return done;
+  reader_.exclusively([&] {
+    if (auto aside = set_foreign_log_aside(options_.file); !aside) done = aside.error();
+    return false;
+  });
+  return done;
 }
 
 // Once a second, and more often while the files are not those that were opened.
@@ -177,7 +197,10 @@ bool Writer::drop_lost_claim() {
 // Looks at the file that would be opened while the present one is open still: what is refused
 // changes nothing.
 base::Result<void> Writer::check_present() const {
-  auto reader = DatabaseReader::open(options_.file);
+  if (!had_database_) return {};
+  // With the log of the former database at its name, that of the file is empty.
+  auto reader = has_foreign_log(options_.file) ? DatabaseReader::open_alone(options_.file)
+                                               : DatabaseReader::open(options_.file);
   if (!reader) {
     if (reader.error().code == base::Errc::not_found)
       return base::Error{base::Errc::replaced,
@@ -188,10 +211,12 @@ base::Result<void> Writer::check_present() const {
   }
   if (auto why = (*reader)->refusal())
     return base::Error{base::Errc::invalid, "the database " + options_.file + " " + *why};
-  if (auto damage = (*reader)->find_first_damage())
-    return base::Error{base::Errc::invalid,
-                       "the database " + options_.file + " is damaged: " + *damage};
-  return {};
+  const auto damage = (*reader)->find_first_damage(
+      [this](std::uint64_t, std::uint64_t) { return !thread_.must_end(); });
+  if (!damage) return damage.error();
+  if (damage->empty()) return {};
+  return base::Error{base::Errc::invalid,
+                     "the database " + options_.file + " is damaged: " + damage->front()};
 }
 
 bool Writer::finish(milliseconds limit) {
@@ -209,8 +234,11 @@ void Writer::serve(std::vector<Commit> commits) {
 
 std::vector<Writer::Commit> Writer::try_commit(std::vector<Commit> commits) {
   if (!database_) {
-    const base::Error closed{base::Errc::unavailable, "the database is closed"};
-    for (Commit& commit : commits) settle(commit, trouble_.value_or(closed));
+    base::Error closed =
+        trouble_.value_or(base::Error{base::Errc::unavailable, "the database is closed"});
+    // What is wrong with the file is not the fault of the change.
+    if (closed.code != base::Errc::replaced) closed.code = base::Errc::unavailable;
+    for (Commit& commit : commits) settle(commit, closed);
     return {};
   }
   std::vector<Writes> batch = take_backlog();
@@ -309,8 +337,11 @@ milliseconds Writer::recover() {
   const milliseconds next = back_off_ = std::min(back_off_ * 2, kLongestBackOff);
   if (!database_) {
     const bool is_another = had_database_;
-    if (auto opened = open(); !opened) {
-      note(opened.error());
+    auto done = prepare_to_close();
+    if (done) done = check_present();
+    if (done) done = open();
+    if (!done) {
+      note(done.error());
       return next;
     }
     options_.on_opened(is_another);
@@ -338,20 +369,17 @@ base::Result<void> Writer::open() {
   base::Result<void> done{};
   reader_.exclusively([this, &done] {
     const std::string folder = folder_of(options_.file);
-    if (had_database_) {
-      if (auto present = check_present(); !present) {
-        done = present.error();
-        return false;
-      }
-      drop_lost_claim();
-    } else if (!require_database(options_.file)) {
-      // It was there at the start and could not be written. An empty one would close all streams.
-      done = base::Error{base::Errc::replaced,
-                         options_.file +
-                             " is gone since the start: no change is accepted; put a copy of the "
-                             "database there, then reload the service"};
+    if (auto present = require_database(options_.file); !present) {
+      // It was there before. An empty one would close all streams.
+      const bool is_gone = present.error().code == base::Errc::not_found;
+      done = is_gone ? base::Error{base::Errc::replaced,
+                                   options_.file +
+                                       " is gone: no change is accepted; put a copy of the "
+                                       "database there, then reload the service"}
+                     : present.error();
       return false;
     }
+    if (had_database_) drop_lost_claim();
     done = complete_claim(claim_, folder);
     if (!done) return false;
     auto opened = Database::open_claimed(options_.file);

@@ -120,6 +120,8 @@ class Writer {
   void note(std::optional<base::Error> trouble);
   std::chrono::milliseconds recover();
   std::chrono::milliseconds look_at_files();
+  base::Result<void> prepare_to_close();
+  base::Result<void> set_former_log_aside();
   base::Result<void> open();
   void close();
   bool drop_lost_claim();

@@ -109,6 +109,15 @@ class DatabaseCase(harness.EndToEnd):
         self.service.start()
         self.assertEqual(set(self.service.streams()), set(ports))
 
+    def reader(self):
+        reader = sqlite3.connect(self.path(), isolation_level=None)
+        self.addCleanup(reader.close)
+        return reader
+
+    @staticmethod
+    def rows(reader):
+        return reader.execute("SELECT count(*) FROM streams").fetchone()[0]
+
 
 class Commands(DatabaseCase):
     def test_a_backup_of_a_running_service_is_complete_and_one_file(self):
@@ -301,6 +310,40 @@ class Replaced(DatabaseCase):
                  for each in self.service.get("/v1/streams").json["streams"]]
         self.assertEqual(shown, created)
 
+    def test_a_backup_is_taken_up_although_a_program_still_reads_the_former_database(self):
+        for is_reading in (True, False):
+            with self.subTest(is_reading=is_reading):
+                self.start(name=f"reader-{is_reading}")
+                reader = self.reader()
+                if is_reading:
+                    reader.execute("BEGIN")
+                self.assertEqual(self.rows(reader), 3)
+                self.service.create(self.service.ports[7], self.hello.address)
+                self.done("restore", "--reload", self.backup)
+                self.assertEqual(self.put(self.service.ports[5]).status, 201)
+                if is_reading:  # its snapshot holds the last change in the log
+                    self.assertGreater(self.path("-wal.former").stat().st_size, 0)
+                    self.assertEqual(self.rows(reader), 3)
+                    reader.execute("COMMIT")
+                self.assertEqual(self.rows(reader), 4)
+                reader.close()
+                self.service.remove(self.service.ports[5])
+                self.assert_serves(self.in_backup)
+
+    def test_a_start_after_a_replacement_leaves_an_idle_program_its_log(self):
+        self.start()
+        reader = self.reader()
+        self.assertEqual(self.rows(reader), 3)
+        os.rename(self.backup, self.path())
+        self.service.stop()
+        self.service.start()
+        self.assertEqual(self.service.streams(), self.in_backup)
+        self.service.create(self.service.ports[5], self.hello.address)
+        self.assertEqual(self.rows(reader), 3)
+        reader.close()
+        self.service.kill9()
+        self.assert_is_whole({*self.in_backup, self.service.ports[5]})
+
 
 class Damaged(DatabaseCase):
     def test_a_copy_over_the_open_database_is_noticed_and_taken_up_by_a_reload(self):
@@ -330,6 +373,20 @@ class Damaged(DatabaseCase):
         self.start()
         self.path("-wal").unlink()
         self.assert_refuses_changes("-wal was removed")
+        self.reload()
+        self.assert_serves(self.before)
+
+    def test_a_removed_log_that_a_reader_holds_is_kept_until_the_reader_ends(self):
+        self.start()
+        reader = self.reader()
+        reader.execute("BEGIN")
+        self.rows(reader)
+        self.service.create(self.service.ports[5], self.hello.address)
+        self.before = self.service.streams()
+        self.path("-wal").unlink()
+        self.assert_refuses_changes("-wal was removed")
+        self.reload_is_refused("a program that reads the former database")
+        reader.execute("COMMIT")
         self.reload()
         self.assert_serves(self.before)
 
@@ -391,10 +448,9 @@ class Log(DatabaseCase):
 
     def test_a_reader_that_holds_the_log_is_reported_and_the_log_shrinks_after_its_end(self):
         self.start()
-        reader = sqlite3.connect(self.path(), isolation_level=None)
-        self.addCleanup(reader.close)
+        reader = self.reader()
         reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM streams").fetchall()
+        self.rows(reader)
         self.grow_log(66)
         wait_until(self.is_log_reported, 10, "the condition")
         self.assertEqual(self.service.get("/readyz").status, 200)
