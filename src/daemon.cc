@@ -161,9 +161,10 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       stop_wakeup_(loop_, [this] { on_stop(); }),
       reload_wakeup_(loop_, [this] { on_reload(); }) {
   token_book_.set_file_tokens(options_.tokens);
-  store_->set_on_damage([this](const base::Error& damage) {
+  store_->set_on_damage([this](const std::optional<base::Error>& damage) {
+    if (!damage) return health_.clear("database-integrity");
     health_.report("database-integrity",
-                   damage.message + "; streams go on: put a backup back and restart the service",
+                   damage->message + "; streams go on: put a backup back and reload the service",
                    core::Readiness::unready);
   });
   plane_.set_on_resolver_trouble([this](const std::string& trouble) {

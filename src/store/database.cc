@@ -119,6 +119,10 @@ Database::Database(std::string file, std::unique_ptr<SQLite::Database> connectio
 // reader is left.
 Database::~Database() {
   log_keeper_.reset();
+  // The check's connection must not stay open: whatever opens the files next may close them by a
+  // plain descriptor, which would release its POSIX locks.
+  const bool is_checked = !check_ || check_->is_passed();
+  if (check_) check_->stop();
   const bool is_as_opened = !look_at_files();
   if (is_as_opened) try_exec(*connection_, "PRAGMA wal_checkpoint(PASSIVE)");
   // Statements go before their connection.
@@ -128,7 +132,7 @@ Database::~Database() {
   connection_.reset();
   // A database that was not read whole is checked by the next start, and so are files that replaced
   // ours.
-  if (is_as_opened && is_same && (!check_ || check_->is_passed())) leave_end_mark(file_);
+  if (is_as_opened && is_same && is_checked) leave_end_mark(file_);
 }
 
 std::optional<base::Error> Database::look_at_files() {

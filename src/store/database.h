@@ -94,7 +94,8 @@ class Database {
   base::Result<core::PruneStep> prune_history(base::WallTime before, std::uint16_t from_port);
   base::Result<void> note_token_use(const std::string& sha256, base::WallTime at);
 
-  // The check that the start did not wait for; null: the database was closed cleanly.
+  // The check that the start did not wait for; null: the database was closed cleanly. Stopped when
+  // the database is closed.
   const std::shared_ptr<IntegrityCheck>& check() const { return check_; }
 
   // What the page cache does not need now.

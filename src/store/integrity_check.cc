@@ -24,16 +24,19 @@ IntegrityCheck::IntegrityCheck(std::string file, std::string uri, int flags)
   thread_ = std::thread([this, uri = std::move(uri), flags] { run(uri, flags); });
 }
 
-// Again and again, as SQLite forgets an interrupt that comes before the statement begins.
 IntegrityCheck::~IntegrityCheck() {
-  {
-    std::unique_lock lock(mutex_);
-    is_interrupted_ = true;
-    do {
-      if (connection_ != nullptr) sqlite3_interrupt(connection_);
-    } while (!over_.wait_for(lock, std::chrono::milliseconds(5), [this] { return is_over_; }));
-  }
+  stop();
   thread_.join();
+}
+
+// Again and again, as SQLite forgets an interrupt that comes before the statement begins.
+void IntegrityCheck::stop() {
+  std::unique_lock lock(mutex_);
+  if (is_over_) return;
+  is_interrupted_ = true;
+  do {
+    if (connection_ != nullptr) sqlite3_interrupt(connection_);
+  } while (!over_.wait_for(lock, std::chrono::milliseconds(5), [this] { return is_over_; }));
 }
 
 bool IntegrityCheck::wait_for(std::chrono::milliseconds most) {

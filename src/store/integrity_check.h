@@ -21,8 +21,12 @@ class IntegrityCheck {
   IntegrityCheck(std::string file, std::string uri, int flags);
   IntegrityCheck(const IntegrityCheck&) = delete;
   IntegrityCheck& operator=(const IntegrityCheck&) = delete;
-  // Interrupts it.
+  // As stop(); without a call of the function that on_damage() was given afterwards.
   ~IntegrityCheck();
+
+  // Interrupts it, unless it is over, and waits until its connection is closed. It has not passed
+  // then.
+  void stop();
 
   // Waits for the end, but not longer than that. Returns whether it is over; if not, its end will
   // be logged.

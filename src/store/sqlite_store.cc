@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "store/folder.h"
 #include "store/image.h"
-#include "store/integrity_check.h"
 
 namespace sc::store {
 namespace {
@@ -72,7 +71,6 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
   try {
     std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(post), patience));
     store->reader_ = std::make_unique<Reader>(file, patience);
-    if (files->database) store->check_ = files->database->check();
     if (files->image) store->reader_->use(std::move(files->image));
     Answers& answers = store->answers_;
     SqliteStore* self = store.get();
@@ -100,6 +98,13 @@ base::Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& 
                             [&answers, self](bool is_long) {
                               answers.post([self, is_long] {
                                 if (self->on_long_log_) self->on_long_log_(is_long);
+                              });
+                            },
+                        .on_damage =
+                            [&answers, self](std::optional<base::Error> damage) {
+                              answers.post([self, damage = std::move(damage)] {
+                                self->damage_ = damage;
+                                if (self->on_damage_) self->on_damage_(damage);
                               });
                             }},
         std::move(files->claim), std::move(files->database), files->trouble, *store->reader_);
@@ -169,14 +174,9 @@ void SqliteStore::history(const core::HistoryQuery& query, OnHistory on_done) {
                                 std::move(on_done));
 }
 
-void SqliteStore::set_on_damage(base::Callback<void(const base::Error&)> on_damage) {
+void SqliteStore::set_on_damage(base::Callback<void(const std::optional<base::Error>&)> on_damage) {
   on_damage_ = std::move(on_damage);
-  if (!check_) return;
-  check_->on_damage([this](const base::Error& damage) {
-    answers_.post([this, damage] {
-      if (on_damage_) on_damage_(damage);
-    });
-  });
+  if (damage_) on_damage_(damage_);
 }
 
 void SqliteStore::as_of(base::WallTime time, OnStreams on_done) {

@@ -20,8 +20,6 @@
 
 namespace sc::store {
 
-class IntegrityCheck;
-
 // The StreamStore and TokenStore on SQLite, with one thread that writes and one that reads. Control
 // thread only, unless a function says otherwise.
 class SqliteStore final : public core::StreamStore, public core::TokenStore {
@@ -54,8 +52,9 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
     on_recorded_ = std::move(on_recorded);
     is_told_ = true;
   }
-  // Called if the check of a database that was not closed cleanly finds damage after the start.
-  void set_on_damage(base::Callback<void(const base::Error&)> on_damage);
+  // Called with the damage that the check of the opened database finds, and with nullopt when
+  // another database was opened. Damage that is known when this is called is reported at once.
+  void set_on_damage(base::Callback<void(const std::optional<base::Error>&)> on_damage);
   void as_of(base::WallTime time, OnStreams on_done) override;
   void prune_history(base::WallTime before, std::uint16_t from_port, OnPruned on_done) override;
   void load_tokens(std::optional<std::int64_t> known, OnTokens on_done) override;
@@ -134,8 +133,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   base::Callback<void(bool)> on_long_log_;
   std::optional<base::Error> trouble_;
 
-  std::shared_ptr<IntegrityCheck> check_;  // null: none is needed
-  base::Callback<void(const base::Error&)> on_damage_;
+  std::optional<base::Error> damage_;
+  base::Callback<void(const std::optional<base::Error>&)> on_damage_;
 
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<Writer> writer_;  // last: its thread uses the reader

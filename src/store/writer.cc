@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "store/database_copy.h"
 #include "store/folder.h"
+#include "store/integrity_check.h"
 #include "store/reader.h"
 #include "store/restoration.h"
 
@@ -63,6 +64,7 @@ Writer::Writer(Options options, FolderClaim claim, std::unique_ptr<Database> dat
       back_off_(kFirstBackOff) {
   recovery_ = thread_.add_step([this] { return recover(); }, trouble_ ? back_off_ : kNotDue);
   thread_.add_step([this] { return look_at_files(); }, kFileLook);
+  if (database_) follow_check();
 }
 
 Writer::~Writer() {
@@ -391,9 +393,16 @@ base::Result<void> Writer::open() {
     if (had_database_) take_backlog();
     database_ = std::move(*opened);
     had_database_ = true;
+    options_.on_damage(std::nullopt);
+    follow_check();
     return true;
   });
   return done;
+}
+
+void Writer::follow_check() {
+  if (const auto& check = database_->check())
+    check->on_damage([this](const base::Error& damage) { options_.on_damage(damage); });
 }
 
 }  // namespace sc::store

@@ -41,6 +41,9 @@ class Writer {
     std::function<void(std::optional<base::Error>)> on_trouble;
     std::function<void(bool is_another)> on_opened;
     std::function<void(bool is_long)> on_long_log;  // because a reader holds it, or no longer
+    // Of the opened database: the damage that its check has found, or nullopt when it was opened.
+    // On the writer's thread or on that of the check.
+    std::function<void(std::optional<base::Error>)> on_damage;
   };
 
   // `database` is null if the file cannot be written now; `trouble` says why. `claim` holds the
@@ -123,6 +126,7 @@ class Writer {
   base::Result<void> prepare_to_close();
   base::Result<void> set_former_log_aside();
   base::Result<void> open();
+  void follow_check();
   void close();
   bool drop_lost_claim();
   base::Result<void> check_present() const;

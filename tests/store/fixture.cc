@@ -11,9 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "support/catch.h"
 
@@ -114,6 +116,14 @@ unsigned mode_of(const std::string& file) {
   struct stat found {};
   REQUIRE(::stat(file.c_str(), &found) == 0);
   return found.st_mode & 07777U;
+}
+
+std::ptrdiff_t count_open(const std::string& file) {
+  const auto descriptors = std::filesystem::directory_iterator("/proc/self/fd");
+  return std::count_if(begin(descriptors), end(descriptors), [&](const auto& each) {
+    std::error_code gone;
+    return std::filesystem::read_symlink(each, gone) == file;
+  });
 }
 
 std::vector<std::string> query(const std::string& file, const std::string& sql) {

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -53,6 +54,9 @@ std::string read_bytes(const std::string& file);
 void write_bytes(const std::string& file, std::string_view bytes);
 // Lower twelve bits of st_mode.
 unsigned mode_of(const std::string& file);
+
+// How many descriptors of this process have the file open.
+std::ptrdiff_t count_open(const std::string& file);
 
 // Runs SQL on a connection of its own and gives the rows as sqlite3 prints them: `a|b|`.
 std::vector<std::string> query(const std::string& file, const std::string& sql);

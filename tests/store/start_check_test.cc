@@ -140,6 +140,20 @@ TEST_CASE("damage of a large database is found after the start, and its end is n
   CHECK_FALSE(Database::open(file));
 }
 
+TEST_CASE("a check that is stopped has closed the database, and has not passed") {
+  const TempFolder folder;
+  const std::string file = closed_database(folder, 2000);
+  for (int i = 0; i < 20; ++i) {
+    std::shared_ptr<store::IntegrityCheck> check;
+    REQUIRE(store::inspect_for_start(file, store::embedded_migrations(), check, 0));
+    check->stop();
+    CHECK(count_open(file) == 0);
+    const bool is_passed = check->is_passed();
+    check->stop();
+    CHECK(check->is_passed() == is_passed);
+  }
+}
+
 TEST_CASE("a check that is not waited for any more ends early, and has not passed") {
   const TempFolder folder;
   const std::string file = closed_database(folder, 2000);
