@@ -9,12 +9,14 @@ namespace {
 constexpr std::chrono::milliseconds kLook{500};
 constexpr const char* kComponent = "database";
 constexpr const char* kLogComponent = "database-log";
+constexpr const char* kReadsComponent = "database-reads";
+
+std::string in_seconds(std::chrono::milliseconds duration) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
+}
 
 std::string stalled(bool is_locked) {
-  const std::string since =
-      std::to_string(
-          std::chrono::duration_cast<std::chrono::seconds>(DatabaseHealth::kStalled).count()) +
-      " s";
+  const std::string since = in_seconds(DatabaseHealth::kStalled);
   if (is_locked)
     return "another program has held a lock on the database for more than " + since +
            ": changes fail until it ends its transaction; streams go on";
@@ -24,8 +26,9 @@ std::string stalled(bool is_locked) {
 
 }  // namespace
 
-DatabaseHealth::DatabaseHealth(store::SqliteStore& store, core::Health& health, Later later)
-    : store_(store), health_(health), later_(std::move(later)) {}
+DatabaseHealth::DatabaseHealth(store::SqliteStore& store, core::Health& health,
+                               const base::Clock& clock, Later later)
+    : store_(store), health_(health), clock_(clock), later_(std::move(later)) {}
 
 void DatabaseHealth::start() {
   store_.set_on_trouble([this](const std::optional<base::Error>& trouble) {
@@ -43,9 +46,21 @@ void DatabaseHealth::start() {
 }
 
 void DatabaseHealth::look() {
-  is_stalled_ = store_.oldest_job() >= kStalled;
+  const base::Instant now = clock_.steady();
+  is_stalled_ = store_.oldest_write(now) >= kStalled;
   update();
+  look_at_reads(now);
   later_(kLook, [this] { look(); });
+}
+
+void DatabaseHealth::look_at_reads(base::Instant now) {
+  if (store_.oldest_read(now) < kStalledRead) return health_.clear(kReadsComponent);
+  health_.report(kReadsComponent,
+                 "queries of the history and of tokens have waited for more than " +
+                     in_seconds(kStalledRead) +
+                     ": clients ask for more than the database can answer, or its disk hangs; "
+                     "changes and streams go on",
+                 core::Readiness::ready);
 }
 
 void DatabaseHealth::update() {

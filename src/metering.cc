@@ -78,10 +78,11 @@ api::ServiceMetrics Metering::read() const {
   out.workers = workers();
   for (const Silence& each : liveness_.silences())
     out.silences.emplace_back(each.thread, seconds(each.duration));
-  out.store = {store_.commits().times(), store_.commits().failures(),
-               store_.queued(),          seconds(store_.oldest_job()),
-               store_.log().bytes,       store_.log().waiting_bytes,
-               store_.log().checkpoints, store_.log().failed_checkpoints};
+  out.store = {
+      store_.commits().times(), store_.commits().failures(),
+      store_.queued(),          seconds(store_.oldest_job(std::chrono::steady_clock::now())),
+      store_.log().bytes,       store_.log().waiting_bytes,
+      store_.log().checkpoints, store_.log().failed_checkpoints};
   out.resolver = resolver();
   out.api = {server_.answers().all(), server_.evicted(),      server_.turned_away(),
              server_.limit_hits(),    server_.slow_readers(), events_.watchers(),

@@ -24,6 +24,12 @@ base::Error no_answer(milliseconds patience) {
               " s: its disk may hang"};
 }
 
+// A job may begin between `now` and the look.
+milliseconds age_of_oldest(const JobThread& thread, base::Instant now) {
+  const base::Instant since = std::min(thread.busy_since().value_or(now), now);
+  return std::chrono::duration_cast<milliseconds>(now - since);
+}
+
 struct Files {
   FolderClaim claim;
   std::unique_ptr<Database> database;       // null: the disk cannot be written now
@@ -209,11 +215,12 @@ void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
   });
 }
 
-milliseconds SqliteStore::oldest_job() const {
-  const base::Instant now = std::chrono::steady_clock::now();
-  const base::Instant since = std::min(writer_->thread().busy_since().value_or(now),
-                                       reader_->thread().busy_since().value_or(now));
-  return std::chrono::duration_cast<milliseconds>(now - since);
+milliseconds SqliteStore::oldest_write(base::Instant now) const {
+  return age_of_oldest(writer_->thread(), now);
+}
+
+milliseconds SqliteStore::oldest_read(base::Instant now) const {
+  return age_of_oldest(reader_->thread(), now);
 }
 
 // However long it takes: only the thread knows which database is open.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "base/callback.h"
+#include "base/clock.h"
 #include "base/result.h"
 #include "core/stream_store.h"
 #include "core/token_store.h"
@@ -73,8 +75,13 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   void set_on_long_log(base::Callback<void(bool)> on_long_log) {
     on_long_log_ = std::move(on_long_log);
   }
-  // The age of the oldest job of either thread that is not done. 0: both are idle. Any thread.
-  std::chrono::milliseconds oldest_job() const;
+  // The age at `now` of the oldest job that is not done: of the thread that writes, of the one that
+  // reads, of both. 0: the thread is idle. Any thread.
+  std::chrono::milliseconds oldest_write(base::Instant now) const;
+  std::chrono::milliseconds oldest_read(base::Instant now) const;
+  std::chrono::milliseconds oldest_job(base::Instant now) const {
+    return std::max(oldest_write(now), oldest_read(now));
+  }
   // Does a commit wait for a lock of another program? Any thread.
   bool is_locked() const { return writer_->is_locked(); }
 

@@ -90,7 +90,9 @@ TEST_CASE("history, tokens and the past are answered while the writer is busy") 
   threads.control.run_until([&] { return events && streams && has_tokens; });
   CHECK(events == 1);
   CHECK(streams == 1);
-  CHECK(threads.store->oldest_job() >= milliseconds{0});
+  const base::Instant later = std::chrono::steady_clock::now() + milliseconds{10};
+  CHECK(threads.store->oldest_write(later) >= milliseconds{10});
+  CHECK(threads.store->oldest_job(later) == threads.store->oldest_write(later));
   gate.set_value();
 }
 
