@@ -194,11 +194,12 @@ void SqliteStore::prune_history(base::WallTime before, std::uint16_t from_port, 
   auto answer = answers_.expect<base::Result<core::PruneStep>>(
       std::move(on_done),
       [this]() -> std::optional<base::Error> { return no_answer(answers_.patience()); });
-  writer_->run([before, from_port, answer = std::move(answer)](Database* database) mutable {
-    answer(database != nullptr
-               ? database->prune_history(before, from_port)
-               : base::Error{base::Errc::unavailable, "the database cannot be written now"});
-  });
+  writer_->run_yielding(
+      [before, from_port, answer = std::move(answer)](Database* database) mutable {
+        answer(database != nullptr
+                   ? database->prune_history(before, from_port)
+                   : base::Error{base::Errc::unavailable, "the database cannot be written now"});
+      });
 }
 
 void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_done) {
@@ -208,7 +209,7 @@ void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_don
 }
 
 void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
-  writer_->run([sha256, at](Database* database) {
+  writer_->run_yielding([sha256, at](Database* database) {
     if (database == nullptr) return;
     if (auto noted = database->note_token_use(sha256, at); !noted)
       base::log::warning("the use of a token was not noted", {{"reason", noted.error().message}});

@@ -82,7 +82,7 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   std::chrono::milliseconds oldest_job(base::Instant now) const {
     return std::max(oldest_write(now), oldest_read(now));
   }
-  // Does a commit wait for a lock of another program? Any thread.
+  // Does the writer wait for a lock of another program? Any thread.
   bool is_locked() const { return writer_->is_locked(); }
 
   // Has both threads open the database that is there now, if it is not the opened one any more, see

@@ -21,7 +21,7 @@ using Steady = std::chrono::steady_clock;
 constexpr milliseconds kFirstBackOff{500};
 constexpr milliseconds kLongestBackOff{10'000};
 constexpr milliseconds kBusyStep{5};
-constexpr milliseconds kProbe{1000};  // for a lock of another program
+constexpr milliseconds kShortWait{1000};  // for a lock of another program
 constexpr milliseconds kNotDue = std::chrono::hours(24);
 // Facts that wait in memory; about 300 bytes each.
 constexpr std::size_t kMostBacklog = 100'000;
@@ -111,14 +111,26 @@ void Writer::ask_commit(Commit commit) {
   });
 }
 
-void Writer::run(base::Callback<void(Database*)> job) {
+void Writer::ask_job(base::Callback<void(Database*)> job, bool yields) {
   queued_.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   open_group_.reset();
-  thread_.ask([this, job = std::move(job)]() mutable {
+  thread_.ask([this, yields, job = std::move(job)]() mutable {
+    if (database_)
+      database_->set_gives_up(wait_for_lock(yields ? kShortWait : options_.patience, yields));
     job(database_.get());
+    if (database_) database_->set_gives_up({});
+    is_locked_ = false;
     queued_.fetch_sub(1, std::memory_order_relaxed);
   });
+}
+
+// Is called while another program holds a lock, and returns whether the job gives up.
+std::function<bool()> Writer::wait_for_lock(milliseconds most, bool yields) {
+  return [this, yields, until = Steady::now() + most] {
+    is_locked_ = true;
+    return Steady::now() >= until || thread_.must_end() || (yields && thread_.has_waiting());
+  };
 }
 
 void Writer::add_step(base::Callback<milliseconds(Database&)> step, milliseconds delay) {
@@ -348,10 +360,7 @@ milliseconds Writer::recover() {
     }
     options_.on_opened(is_another);
   }
-  // A job that waits is not held up by a lock of another program.
-  database_->set_gives_up([this, until = Steady::now() + kProbe] {
-    return thread_.has_waiting() || thread_.must_end() || Steady::now() >= until;
-  });
+  database_->set_gives_up(wait_for_lock(kShortWait, true));
   base::Result<void> done = database_->probe();
   if (done && !backlog_.empty()) {
     std::vector<Writes> batch = take_backlog();
@@ -362,6 +371,7 @@ milliseconds Writer::recover() {
     if (done) options_.on_recorded();
   }
   database_->set_gives_up({});
+  is_locked_ = false;
   note(done ? std::nullopt : std::optional(done.error()));
   return next;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/callback.h"
@@ -74,7 +75,10 @@ class Writer {
   // written later, before any commit that comes later.
   void record(Writes writes);
   // A job in its turn. null: no database is open for writing.
-  void run(base::Callback<void(Database*)> job);
+  void run(base::Callback<void(Database*)> job) { ask_job(std::move(job), false); }
+  // For work that can be done later as well: gives way to the next job, and after a second at most,
+  // while another program holds a lock.
+  void run_yielding(base::Callback<void(Database*)> job) { ask_job(std::move(job), true); }
 
   // Background work: `step` is called while no job waits and a database is open, for the first time
   // after `delay`. It returns the time until the next call; 0: as soon as no job waits. A step
@@ -93,7 +97,7 @@ class Writer {
   // What was asked for and is not done yet. Any thread.
   std::size_t queued() const { return queued_.load(std::memory_order_relaxed); }
   const CommitStats& commits() const { return commits_; }
-  // Does a commit wait for a lock of another program? Any thread.
+  // Does a job wait for a lock of another program? Any thread.
   bool is_locked() const { return is_locked_.load(std::memory_order_relaxed); }
   // Any thread.
   const LogStats& log() const { return log_stats_; }
@@ -113,6 +117,8 @@ class Writer {
   };
 
   void ask_commit(Commit commit);
+  void ask_job(base::Callback<void(Database*)> job, bool yields);
+  std::function<bool()> wait_for_lock(std::chrono::milliseconds most, bool yields);
   void serve(std::vector<Commit> commits);
   // Tries one transaction. Returns the commits that should be tried again.
   std::vector<Commit> try_commit(std::vector<Commit> commits);

@@ -207,6 +207,72 @@ TEST_CASE("a store ends in time although another program holds a lock") {
   shell.exec("ROLLBACK");
 }
 
+// A store with events that can be pruned, and another program that holds a lock on its database.
+struct Locked : Threads {
+  Locked() {
+    for (int i = 0; i < 3; ++i) REQUIRE(commit(history_of(9000)) == "saved");
+    shell.emplace(file, SQLite::OPEN_READWRITE);
+    shell->exec("BEGIN IMMEDIATE");
+  }
+  static std::vector<core::StoreWrite> history_of(std::uint16_t port) {
+    return {event(0, core::EventAction::changed, port, "x:1", "x:2", "service", "")};
+  }
+  void prune() {
+    store->prune_history(minute(1000), 0, [this](Result<core::PruneStep> done) {
+      pruned = done ? std::to_string(done->deleted) + " deleted" : done.error().message;
+    });
+  }
+  // Returns false if the writer does not wait for a lock within ten seconds.
+  bool wait_for_lock() const {
+    const base::Instant until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!store->is_locked() && std::chrono::steady_clock::now() < until)
+      std::this_thread::yield();
+    return store->is_locked();
+  }
+
+  std::optional<SQLite::Database> shell;
+  std::string pruned;
+};
+
+TEST_CASE_METHOD(Locked, "a change does not wait behind pruning that waits for a lock") {
+  prune();
+  CHECK(wait_for_lock());
+  const base::Instant began = std::chrono::steady_clock::now();
+  std::string answer;
+  store->commit(created(9001),
+                [&](Result<void> saved) { answer = saved ? "saved" : saved.error().message; });
+  control.run_until([&] { return !pruned.empty(); });
+  CHECK_THAT(pruned, Catch::Contains("another program holds a lock on the database"));
+  CHECK(std::chrono::steady_clock::now() - began < milliseconds{900});
+  CHECK(answer.empty());
+  shell->exec("ROLLBACK");
+  control.run_until([&] { return !answer.empty(); });
+  CHECK(answer == "saved");
+  pruned.clear();
+  prune();
+  control.run_until([&] { return !pruned.empty(); });
+  CHECK(pruned == "1 deleted");
+}
+
+TEST_CASE_METHOD(Locked, "pruning gives up after a second while another program holds a lock") {
+  const base::Instant began = std::chrono::steady_clock::now();
+  prune();
+  CHECK(wait_for_lock());
+  control.run_until([&] { return !pruned.empty(); });
+  CHECK_THAT(pruned, Catch::Contains("another program holds a lock on the database"));
+  CHECK(std::chrono::steady_clock::now() - began < milliseconds{3000});
+  on_writer([] {});
+  CHECK_FALSE(store->is_locked());
+}
+
+TEST_CASE_METHOD(Locked, "a store's end does not wait for a note of a token's use") {
+  store->note_token_use("digest", minute(0));
+  CHECK(wait_for_lock());
+  const base::Instant began = std::chrono::steady_clock::now();
+  CHECK(store->finish(milliseconds{3000}));
+  CHECK(std::chrono::steady_clock::now() - began < milliseconds{900});
+}
+
 TEST_CASE("a store whose thread hangs reports that at its end") {
   Threads threads;
   auto gate = threads.hold(&SqliteStore::run);
