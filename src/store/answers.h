@@ -44,13 +44,18 @@ class Answers {
   base::Callback<void(R)> expect(base::Callback<void(R)> on_done,
                                  base::Callback<std::optional<base::Error>()> withdraw) {
     const std::uint64_t id = next_id_++;
-    auto done = std::make_shared<base::Callback<void(R)>>(std::move(on_done));
+    auto held = std::make_shared<base::Callback<void(R)>>(std::move(on_done));
+    // Moved to the stack, so that a thread that still holds it destroys nothing of the caller's.
+    const auto call = [held](R answer) {
+      auto done = std::move(*held);
+      done(std::move(answer));
+    };
     waiting_.emplace(id, Waiting{std::chrono::steady_clock::now(), std::move(withdraw),
-                                 [done](base::Error error) { (*done)(R(std::move(error))); }});
+                                 [call](base::Error error) { call(R(std::move(error))); }});
     look_later();
-    return [this, id, done, alive = alive_, post = post_](R answer) {
-      post([this, id, done, alive, answer = std::move(answer)]() mutable {
-        if (*alive && waiting_.erase(id) > 0) (*done)(std::move(answer));
+    return [this, id, call, alive = alive_, post = post_](R answer) {
+      post([this, id, call, alive, answer = std::move(answer)]() mutable {
+        if (*alive && waiting_.erase(id) > 0) call(std::move(answer));
       });
     };
   }

@@ -66,9 +66,9 @@ std::optional<base::Instant> JobThread::busy_since() const {
   return std::nullopt;
 }
 
-bool JobThread::has_waiting() const {
+std::size_t JobThread::waiting() const {
   const std::lock_guard lock(mutex_);
-  return !jobs_.empty();
+  return jobs_.size();
 }
 
 bool JobThread::finish(milliseconds limit) {

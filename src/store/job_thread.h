@@ -49,8 +49,9 @@ class JobThread {
   const base::Pulse& pulse() const { return pulse_; }
   const std::string& name() const { return name_; }
 
-  // Does a job wait behind the one that runs now? Any thread.
-  bool has_waiting() const;
+  // How many jobs wait behind the one that runs now. Any thread.
+  std::size_t waiting() const;
+  bool has_waiting() const { return waiting() > 0; }
 
   // Asks the thread to end after the jobs that wait, and waits for that. Jobs should give up at
   // `limit`, see must_end(). Returns false if the thread still runs shortly after: the process must

@@ -32,12 +32,18 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
   ~Reader();
 
+  // Set once nothing waits for the answer any more. Any thread.
+  using IsOver = std::shared_ptr<const std::atomic<bool>>;
+
   // Runs the query on the reader's thread and passes its result on. The connection is opened at the
-  // first query, and again after a failure.
+  // first query, and again after a failure. A query that is over by then is not run.
   template <class T>
   void ask(base::Callback<base::Result<T>(Queries&)> query,
-           base::Callback<void(base::Result<T>)> answer) {
-    thread_.ask([this, query = std::move(query), answer = std::move(answer)]() mutable {
+           base::Callback<void(base::Result<T>)> answer, IsOver is_over = {}) {
+    thread_.ask([this, query = std::move(query), answer = std::move(answer),
+                 is_over = std::move(is_over)]() mutable {
+      if (is_over && *is_over)
+        return answer(base::Error{base::Errc::unavailable, "its answer came too late"});
       answer(run<T>(query));
     });
   }

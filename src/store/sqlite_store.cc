@@ -140,12 +140,21 @@ void SqliteStore::commit(std::vector<core::StoreWrite> writes, OnCommitted on_do
   auto ticket = std::make_shared<std::shared_ptr<Writer::Ticket>>();
   auto answer = answers_.expect<base::Result<void>>(
       std::move(on_done), [this, ticket]() -> std::optional<base::Error> {
-        if (!(*ticket)->withdraw()) return std::nullopt;
+        if (*ticket && !(*ticket)->withdraw()) return std::nullopt;
         base::Error error = no_answer(answers_.patience());
         error.message += "; nothing was written";
         return error;
       });
+  if (auto admitted = admit_write(); !admitted) return answer(std::move(admitted));
   *ticket = writer_->commit(std::move(writes), std::move(answer));
+}
+
+base::Result<void> SqliteStore::admit_write() const {
+  const bool hangs = oldest_write(std::chrono::steady_clock::now()) > answers_.patience();
+  if (writer_->queued() < (hangs ? kMostWritesOfHungDisk : kMostWrites)) return {};
+  return base::Error{
+      base::Errc::unavailable,
+      "too many changes wait for the database, as its disk may hang; nothing was written"};
 }
 
 void SqliteStore::record(std::vector<core::StoreWrite> writes) {
@@ -155,10 +164,16 @@ void SqliteStore::record(std::vector<core::StoreWrite> writes) {
 template <class T>
 void SqliteStore::ask_reader(base::Callback<base::Result<T>(Queries&)> query,
                              base::Callback<void(base::Result<T>)> on_done) {
-  reader_->ask<T>(std::move(query), answers_.expect<base::Result<T>>(
-                                        std::move(on_done), [this]() -> std::optional<base::Error> {
-                                          return no_answer(answers_.patience());
-                                        }));
+  auto is_over = std::make_shared<std::atomic<bool>>(false);
+  auto answer = answers_.expect<base::Result<T>>(std::move(on_done),
+                                                 [this, is_over]() -> std::optional<base::Error> {
+                                                   *is_over = true;
+                                                   return no_answer(answers_.patience());
+                                                 });
+  if (reader_->thread().waiting() >= kMostQueries)
+    return answer(base::Error{base::Errc::unavailable,
+                              "too many queries wait for the database: ask again later"});
+  reader_->ask<T>(std::move(query), std::move(answer), std::move(is_over));
 }
 
 // The writer reads them, after the commits before. A reload compares them with the running streams,
@@ -209,10 +224,13 @@ void SqliteStore::load_tokens(std::optional<std::int64_t> known, OnTokens on_don
 }
 
 void SqliteStore::note_token_use(const std::string& sha256, base::WallTime at) {
-  writer_->run_yielding([sha256, at](Database* database) {
+  const auto log = [](const base::Error& why) {
+    base::log::warning("the use of a token was not noted", {{"reason", why.message}});
+  };
+  if (auto admitted = admit_write(); !admitted) return log(admitted.error());
+  writer_->run_yielding([sha256, at, log](Database* database) {
     if (database == nullptr) return;
-    if (auto noted = database->note_token_use(sha256, at); !noted)
-      base::log::warning("the use of a token was not noted", {{"reason", noted.error().message}});
+    if (auto noted = database->note_token_use(sha256, at); !noted) log(noted.error());
   });
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,11 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
   // The longest wait of a change for a lock of another program, or for the thread that writes; and
   // of a query for its answer.
   static constexpr std::chrono::milliseconds kPatience{5000};
+  // More queries, or more writes, are not taken: they would only wait, in memory. Writes while the
+  // oldest one has waited for longer than the patience, and at any time.
+  static constexpr std::size_t kMostQueries = 1000;
+  static constexpr std::size_t kMostWritesOfHungDisk = 4096;
+  static constexpr std::size_t kMostWrites = 100'000;
 
   // On the caller's thread; Database::open says what is refused. A database that can be read
   // but not written now is opened too: see trouble().
@@ -128,6 +134,8 @@ class SqliteStore final : public core::StreamStore, public core::TokenStore {
  private:
   SqliteStore(Post post, std::chrono::milliseconds patience);
 
+  // unavailable: too many wait.
+  base::Result<void> admit_write() const;
   template <class T>
   void ask_reader(base::Callback<base::Result<T>(Queries&)> query,
                   base::Callback<void(base::Result<T>)> on_done);

@@ -151,9 +151,10 @@ TEST_CASE("a change that is not passed to the database in time is withdrawn") {
   CHECK(threads.ports().empty());
 }
 
-TEST_CASE("a query whose answer does not come in time fails, and its late answer is dropped") {
+TEST_CASE("a query whose answer does not come in time fails, and it is not run any more") {
   Threads threads(milliseconds{0});
   auto gate = threads.hold(&SqliteStore::run_at_reader);
+  const auto before = count_open(threads.file);
   int answers = 0;
   threads.store->history({}, [&](auto page) {
     CHECK_FALSE(page);
@@ -164,6 +165,55 @@ TEST_CASE("a query whose answer does not come in time fails, and its late answer
   gate.set_value();
   threads.control.run();  // the late answer
   CHECK(answers == 1);
+  CHECK(count_open(threads.file) == before);  // the first query would open it
+}
+
+TEST_CASE("more queries than a thousand do not wait for a reader that does not answer") {
+  Threads threads;
+  auto gate = threads.hold(&SqliteStore::run_at_reader);
+  std::vector<std::string> answers;
+  const auto ask = [&] {
+    threads.store->history({}, [&](Result<core::HistoryPage> page) {
+      answers.push_back(page ? "answered" : page.error().message);
+    });
+  };
+  for (std::size_t i = 0; i < SqliteStore::kMostQueries; ++i) ask();
+  ask();
+  threads.control.run_until([&] { return !answers.empty(); });
+  CHECK_THAT(answers.front(), Catch::Contains("too many queries wait"));
+  gate.set_value();
+  threads.control.run_until([&] { return answers.size() == SqliteStore::kMostQueries + 1; });
+  CHECK(answers.back() == "answered");
+  answers.clear();
+  ask();
+  threads.control.run_until([&] { return !answers.empty(); });
+  CHECK(answers.front() == "answered");
+}
+
+TEST_CASE("more changes than a limit do not wait for a writer that does not answer") {
+  Threads threads(milliseconds{0});
+  auto gate = threads.hold(&SqliteStore::run);
+  std::vector<std::string> answers;
+  const auto ask = [&] {
+    threads.store->commit(created(9000), [&](Result<void> saved) {
+      answers.push_back(saved ? "saved" : saved.error().message);
+    });
+  };
+  while (threads.store->queued() < SqliteStore::kMostWritesOfHungDisk) ask();
+  while (threads.store->oldest_write(std::chrono::steady_clock::now()) <= milliseconds{0})
+    std::this_thread::yield();
+  ask();
+  threads.control.run_until([&] { return !answers.empty(); });
+  CHECK_THAT(answers.front(), Catch::Contains("too many changes wait"));
+  CHECK(threads.store->queued() == SqliteStore::kMostWritesOfHungDisk);
+  threads.store->note_token_use("digest", minute(0));
+  CHECK(threads.store->queued() == SqliteStore::kMostWritesOfHungDisk);
+  answers.clear();
+  threads.look();  // the callers leave
+  CHECK(answers.size() == SqliteStore::kMostWritesOfHungDisk - 1);
+  gate.set_value();
+  threads.on_writer([] {});
+  CHECK(threads.ports().empty());
 }
 
 // More than a few pages, and therefore more than there is space for.
