@@ -25,6 +25,8 @@ BINARY = os.environ.get("STREAM_CONDUCTOR", str(ROOT / "build/release/stream-con
 REPORTS = re.compile(r"(Address|Leak|Thread|Memory)Sanitizer|runtime error:|Assertion .* failed")
 PIPES_KEPT = 2 * 16  # descriptors of the pipes that a worker keeps at rest, src/relay/pipe_pool.h
 START_SECONDS = 20
+# For a service that must end although one of its threads cannot.
+LEAVES_THREADS = {"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + ":report_thread_leaks=0"}
 FIELD = re.compile(r'([a-z_]+)=("(?:[^"\\]|\\.)*"|\S+)')
 
 Reply = collections.namedtuple("Reply", "status headers body json")

@@ -90,7 +90,8 @@ class Names(harness.EndToEnd):
                                            "within 2s (127.0.0.1)")
 
     def test_clients_of_a_silent_name_hold_up_no_other_stream_with_getaddrinfo(self):
-        service = self.start_service(environment={"RESOLVER": "system", "RESOLVE_TIMEOUT": "2s"})
+        service = self.start_service(environment=harness.LEAVES_THREADS | {
+            "RESOLVER": "system", "RESOLVE_TIMEOUT": "2s"})
         silent, _ = self.check_silent_name(service)
         failures = f"/v1/streams/{silent}/failures"
         wait_until(lambda: service.get(failures).json["failures"], 10, "the end of a session")

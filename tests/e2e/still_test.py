@@ -110,7 +110,8 @@ class ManagerThatDoesNotRead(Managed):
 class StoppedWorker(Managed):
     """One of two workers stands still."""
 
-    environment = {"DURABLE_AFTER": "0", "WORKERS": "2", "WATCHDOG_USEC": "1000000"}
+    environment = harness.LEAVES_THREADS | {
+        "DURABLE_AFTER": "0", "WORKERS": "2", "WATCHDOG_USEC": "1000000"}
 
     def setUp(self):
         super().setUp()
@@ -230,7 +231,8 @@ class Undurable(harness.EndToEnd):
     """Without a service manager."""
 
     def test_a_drain_at_sigterm_ends_although_a_worker_stands_still(self):
-        service = self.start_service(flags={"workers": 2, "drain-timeout": "1s"})
+        service = self.start_service(flags={"workers": 2, "drain-timeout": "1s"},
+                                     environment=harness.LEAVES_THREADS)
         port = service.create(service.ports[0], f"127.0.0.1:{self.backend(peers.echo).port}")
         with self.client(port) as sock, StoppedThread(service.pid, "worker-0"):
             sock.sendall(b"x")
