@@ -55,6 +55,15 @@ struct HomesFixture {
     REQUIRE(loop_until(control, std::move(condition)));
   }
 
+  // By the member's name in a capture: clang 14 crashes where the inner lambda captures `this`.
+  void handle(const relay::WorkerEvent& event) {
+    std::visit(
+        [&homes = homes](const auto& each) {
+          if constexpr (requires { homes.handle(each); }) homes.handle(each);
+        },
+        event);
+  }
+
   loop::Loop control;
   base::Fd backend = listen_on_loopback();
   relay::Admission admission{{}, [] {}};
@@ -66,14 +75,8 @@ struct HomesFixture {
   std::vector<std::pair<std::uint64_t, int>> moved;
   std::vector<std::unique_ptr<relay::Worker>> workers;
   relay::Homes homes{workers, [this](std::uint64_t id, int fd) { moved.emplace_back(id, fd); }};
-  loop::Mailbox<relay::WorkerEvent> inbox{control, [this](const relay::WorkerEvent& event) {
-                                            std::visit(
-                                                [this](const auto& each) {
-                                                  if constexpr (requires { homes.handle(each); })
-                                                    homes.handle(each);
-                                                },
-                                                event);
-                                          }};
+  loop::Mailbox<relay::WorkerEvent> inbox{
+      control, [this](const relay::WorkerEvent& event) { handle(event); }};
 };
 
 TEST_CASE_METHOD(HomesFixture, "a stream accepts once a worker has its listener") {
