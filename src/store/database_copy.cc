@@ -110,19 +110,21 @@ base::Result<std::unique_ptr<DatabaseReader>> DatabaseReader::open_as(const std:
                                                 " has an unfinished transaction (" + file +
                                                 "-journal); open it with sqlite3 once"};
   try {
+    std::string uri = to_uri(file) + (has_log ? "?mode=ro" : "?mode=ro&immutable=1");
     auto connection = std::make_unique<SQLite::Database>(
-        to_uri(file) + (has_log ? "?mode=ro" : "?mode=ro&immutable=1"),
-        SQLite::OPEN_READONLY | SQLite::OPEN_URI, kBusyMillis);
+        uri, SQLite::OPEN_READONLY | SQLite::OPEN_URI, kBusyMillis);
     connection->exec("BEGIN");
     connection->execAndGet("SELECT count(*) FROM sqlite_master");
-    return std::unique_ptr<DatabaseReader>(new DatabaseReader(file, std::move(connection)));
+    return std::unique_ptr<DatabaseReader>(
+        new DatabaseReader(file, std::move(uri), std::move(connection)));
   } catch (const SQLite::Exception& failure_of_open) {
     return to_error("the database " + file + " cannot be read", failure_of_open);
   }
 }
 
-DatabaseReader::DatabaseReader(std::string file, std::unique_ptr<SQLite::Database> connection)
-    : file_(std::move(file)), connection_(std::move(connection)) {}
+DatabaseReader::DatabaseReader(std::string file, std::string uri,
+                               std::unique_ptr<SQLite::Database> connection)
+    : file_(std::move(file)), uri_(std::move(uri)), connection_(std::move(connection)) {}
 
 DatabaseReader::~DatabaseReader() = default;
 
@@ -150,21 +152,6 @@ base::Result<std::vector<std::string>> DatabaseReader::find_damage(const OnProgr
     findings.push_back(to_error("cannot be read", failure, connection_->getHandle()).message);
   }
   return findings;
-}
-
-base::Result<std::vector<std::string>> DatabaseReader::find_first_damage(
-    const OnProgress& on_progress) {
-  const Interruption interruption(*connection_, on_progress);
-  try {
-    std::vector<std::string> findings;
-    std::string verdict = connection_->execAndGet("PRAGMA quick_check(1)").getString();
-    if (verdict != "ok") findings.push_back(std::move(verdict));
-    return findings;
-  } catch (const SQLite::Exception& failure) {
-    if ((failure.getErrorCode() & 0xff) == SQLITE_INTERRUPT) return ended();
-    return std::vector<std::string>{
-        to_error("cannot be read", failure, connection_->getHandle()).message};
-  }
 }
 
 std::vector<std::string> DatabaseReader::unreadable_rows() try {

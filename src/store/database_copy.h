@@ -47,9 +47,6 @@ class DatabaseReader {
   // Looks at every page and index, and at references between tables. Empty: all is well.
   // `on_progress` is called with zeros. unavailable: it was ended by `on_progress`.
   base::Result<std::vector<std::string>> find_damage(const OnProgress& on_progress);
-  // A faster look that leaves out indexes and references. Empty: all is well. Otherwise as
-  // find_damage().
-  base::Result<std::vector<std::string>> find_first_damage(const OnProgress& on_progress);
   // Why the service would refuse it, by identity and schema alone; nullopt: an older schema is
   // fine, as the service migrates it.
   std::optional<std::string> refusal();
@@ -58,14 +55,16 @@ class DatabaseReader {
   base::Result<DatabaseSummary> summary();
 
   SQLite::Database& connection() { return *connection_; }
+  const std::string& uri() const { return uri_; }  // what SQLite has opened
   const std::string& file() const { return file_; }
 
  private:
-  DatabaseReader(std::string file, std::unique_ptr<SQLite::Database> connection);
+  DatabaseReader(std::string file, std::string uri, std::unique_ptr<SQLite::Database> connection);
   static base::Result<std::unique_ptr<DatabaseReader>> open_as(const std::string& file,
                                                                bool is_alone);
 
   std::string file_;
+  std::string uri_;
   std::unique_ptr<SQLite::Database> connection_;
 };
 

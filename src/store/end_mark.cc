@@ -28,10 +28,7 @@ std::string identity_of(const std::string& file) {
 }
 
 std::string mark_of(const std::string& file) {
-  std::string mark(kBegin);
-  for (const char* suffix : {"", "-wal", "-journal"})
-    mark.append("\n").append(identity_of(file + suffix));
-  return mark + "\n";
+  return std::string(kBegin) + name_content(file) + "\n";
 }
 
 std::string path_of_mark(const std::string& file) {
@@ -49,6 +46,13 @@ std::string name_files(const std::string& file) {
     out += (is_there ? std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) : "none") +
            " ";
   }
+  return out;
+}
+
+std::string name_content(const std::string& file) {
+  std::string out;
+  for (const char* suffix : {"", "-wal", "-journal"})
+    out.append("\n").append(identity_of(file + suffix));
   return out;
 }
 

@@ -14,6 +14,10 @@ namespace sc::store {
 // ones.
 std::string name_files(const std::string& file);
 
+// Names their content as well, as far as that shows from outside: by inode, size and time of the
+// last modification.
+std::string name_content(const std::string& file);
+
 // Returns whether the files are as a clean end left them. Erases the mark, on disk before it
 // returns, so that an end without leave_end_mark() counts as unclean. On a disk that cannot be
 // written, the mark stays; there the files cannot change either.

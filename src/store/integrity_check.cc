@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include <system_error>
 #include <utility>
 
 #include "base/blocked_signals.h"
@@ -15,18 +16,26 @@ namespace sc::store {
 namespace {
 
 constexpr int kBusyMillis = 5000;  // another program's sqlite3 may hold a lock
+constexpr std::chrono::milliseconds kLook{10};
 
 }  // namespace
 
-IntegrityCheck::IntegrityCheck(std::string file, std::string uri, int flags)
+IntegrityCheck::IntegrityCheck(std::string file, const std::string& uri, int flags)
     : file_(std::move(file)) {
-  const base::BlockedSignals blocked;
-  thread_ = std::thread([this, uri = std::move(uri), flags] { run(uri, flags); });
+  try {
+    const base::BlockedSignals blocked;
+    thread_ = std::thread([this, uri, flags] {
+      ::pthread_setname_np(::pthread_self(), "check");
+      run(uri, flags);
+    });
+  } catch (const std::system_error&) {  // the host gives no thread now
+    run(uri, flags);
+  }
 }
 
 IntegrityCheck::~IntegrityCheck() {
   stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 // Again and again, as SQLite forgets an interrupt that comes before the statement begins.
@@ -51,6 +60,18 @@ base::Result<void> IntegrityCheck::wait() {
   return verdict_;
 }
 
+base::Result<void> IntegrityCheck::wait_while(const std::function<bool()>& may_go_on) {
+  std::unique_lock lock(mutex_);
+  while (!over_.wait_for(lock, kLook, [this] { return is_over_; })) {
+    if (may_go_on()) continue;
+    lock.unlock();
+    stop();
+    return base::Error{base::Errc::unavailable,
+                       "the check of the database " + file_ + " was ended before it was complete"};
+  }
+  return verdict_;
+}
+
 bool IntegrityCheck::is_passed() {
   const std::lock_guard lock(mutex_);
   return is_over_ && !is_interrupted_ && verdict_;
@@ -67,7 +88,6 @@ void IntegrityCheck::on_damage(std::function<void(const base::Error&)> function)
 }
 
 void IntegrityCheck::run(const std::string& uri, int flags) {
-  ::pthread_setname_np(::pthread_self(), "check");
   auto found = check(uri, flags);
   std::function<void(const base::Error&)> on_damage;
   {

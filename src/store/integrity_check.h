@@ -17,8 +17,9 @@ namespace sc::store {
 // (PRAGMA quick_check). A large one takes seconds, for which a start does not wait.
 class IntegrityCheck {
  public:
-  // Begins. `file` is named in the verdict; `uri` and `flags` are what SQLite opens.
-  IntegrityCheck(std::string file, std::string uri, int flags);
+  // Begins, and is over already if the host gives no thread. `file` is named in the verdict; `uri`
+  // and `flags` are what SQLite opens.
+  IntegrityCheck(std::string file, const std::string& uri, int flags);
   IntegrityCheck(const IntegrityCheck&) = delete;
   IntegrityCheck& operator=(const IntegrityCheck&) = delete;
   // As stop(); without a call of the function that on_damage() was given afterwards.
@@ -33,6 +34,9 @@ class IntegrityCheck {
   bool wait_for(std::chrono::milliseconds most);
   // Waits for the end. invalid: the database is corrupt, and where.
   base::Result<void> wait();
+  // As wait(), while the function, which is called every few milliseconds, returns true. Then it
+  // stops the check. unavailable: it was stopped.
+  base::Result<void> wait_while(const std::function<bool()>& may_go_on);
   // Is it over, and found no damage?
   bool is_passed();
   // Calls the function with the damage, if some is found: on the thread of the check or, if it is

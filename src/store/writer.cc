@@ -1,11 +1,14 @@
 #include "store/writer.h"
 
+#include <SQLiteCpp/Database.h>
+
 #include <algorithm>
 #include <thread>
 #include <utility>
 
 #include "base/log.h"
 #include "store/database_copy.h"
+#include "store/end_mark.h"
 #include "store/folder.h"
 #include "store/integrity_check.h"
 #include "store/reader.h"
@@ -210,7 +213,7 @@ bool Writer::drop_lost_claim() {
 
 // Looks at the file that would be opened while the present one is open still: what is refused
 // changes nothing.
-base::Result<void> Writer::check_present() const {
+base::Result<void> Writer::check_present() {
   if (!had_database_) return {};
   // With the log of the former database at its name, that of the file is empty.
   auto reader = has_foreign_log(options_.file) ? DatabaseReader::open_alone(options_.file)
@@ -225,12 +228,12 @@ base::Result<void> Writer::check_present() const {
   }
   if (auto why = (*reader)->refusal())
     return base::Error{base::Errc::invalid, "the database " + options_.file + " " + *why};
-  const auto damage = (*reader)->find_first_damage(
-      [this](std::uint64_t, std::uint64_t) { return !thread_.must_end(); });
-  if (!damage) return damage.error();
-  if (damage->empty()) return {};
-  return base::Error{base::Errc::invalid,
-                     "the database " + options_.file + " is damaged: " + damage->front()};
+  const std::string content = name_content(options_.file);
+  if (content == checked_) return {};  // and could not be opened for another reason
+  IntegrityCheck check(options_.file, (*reader)->uri(), SQLite::OPEN_READONLY | SQLite::OPEN_URI);
+  auto done = check.wait_while([this] { return !thread_.must_end(); });
+  if (done) checked_ = content;
+  return done;
 }
 
 bool Writer::finish(milliseconds limit) {
@@ -403,6 +406,7 @@ base::Result<void> Writer::open() {
     if (had_database_) take_backlog();
     database_ = std::move(*opened);
     had_database_ = true;
+    checked_.clear();
     options_.on_damage(std::nullopt);
     follow_check();
     return true;

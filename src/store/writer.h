@@ -135,7 +135,7 @@ class Writer {
   void follow_check();
   void close();
   bool drop_lost_claim();
-  base::Result<void> check_present() const;
+  base::Result<void> check_present();
 
   const Options options_;
   Reader& reader_;
@@ -151,6 +151,7 @@ class Writer {
   FolderClaim claim_;
   std::unique_ptr<Database> database_;
   bool had_database_ = false;  // then an empty one is never made in its place
+  std::string checked_;        // the content that check_present() has found whole
   bool has_long_log_ = false;
   std::optional<base::Error> trouble_;
   std::vector<Writes> backlog_;

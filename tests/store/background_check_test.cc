@@ -26,16 +26,20 @@ using store::SqliteStore;
 
 using AutoExtension = void (*)();
 
-std::mutex mutex;  // guards is_held
-std::condition_variable released;
+std::mutex mutex;  // guards is_held and has_one
+std::condition_variable changed;
 bool is_held = false;
+bool has_one = false;  // that is held
 
 // SQLite calls it for each connection, on the thread that opens it.
 int hold_check(sqlite3* /*connection*/, const char** /*error*/, const void* /*api*/) {
   std::array<char, 16> name{};
   ::pthread_getname_np(::pthread_self(), name.data(), name.size());
   std::unique_lock lock(mutex);
-  if (std::string_view(name.data()) == "check") released.wait(lock, [] { return !is_held; });
+  if (std::string_view(name.data()) != "check") return SQLITE_OK;
+  has_one = true;
+  changed.notify_all();
+  changed.wait(lock, [] { return !is_held; });
   return SQLITE_OK;
 }
 
@@ -53,12 +57,17 @@ class HeldChecks {
     sqlite3_cancel_auto_extension(reinterpret_cast<AutoExtension>(&hold_check));
   }
   static void release() { set(false); }
+  static void wait_for_one() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [] { return has_one; });
+  }
 
  private:
   static void set(bool held) {
     const std::lock_guard lock(mutex);
     is_held = held;
-    released.notify_all();
+    has_one = false;
+    changed.notify_all();
   }
 };
 
@@ -126,6 +135,65 @@ TEST_CASE("damage that is found after the start is reported until another databa
   (*store)->reopen([&](base::Result<bool> opened) { is_opened = opened && *opened; });
   control.run_until([&] { return is_opened && !damage; });
   CHECK(is_opened == true);
+}
+
+// A store whose database was replaced by a copy, and that is about to open it.
+struct Examined {
+  Examined() {
+    auto opened = SqliteStore::open(file, control.post());
+    REQUIRE(opened);
+    store = std::move(*opened);
+    bool is_saved = false;
+    store->commit(created(9000), [&](const auto& saved) { is_saved = bool{saved}; });
+    control.run_until([&] { return is_saved; });
+    CHECK(events() == "1");
+    execute(file, "VACUUM INTO '" + file + ".copy'");
+    std::filesystem::rename(file + ".copy", file);
+  }
+  void reopen() {
+    store->reopen([this](const base::Result<bool>& opened) {
+      answer = opened ? "opened" : opened.error().message;
+    });
+  }
+  std::string events() {
+    std::string number;
+    store->history({}, [&](base::Result<core::HistoryPage> page) {
+      number = page ? std::to_string(page->events.size()) : page.error().message;
+    });
+    control.run_until([&] { return !number.empty(); });
+    return number;
+  }
+
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  ControlThread control;
+  std::unique_ptr<SqliteStore> store;
+  std::string answer;
+};
+
+TEST_CASE("queries are answered while a file that has replaced the database is examined") {
+  Examined test;
+  const HeldChecks held;
+  test.reopen();
+  HeldChecks::wait_for_one();
+  CHECK(test.events() == "1");
+  CHECK(test.answer.empty());
+  HeldChecks::release();
+  test.control.run_until([&] { return !test.answer.empty(); });
+  CHECK(test.answer == "opened");
+  CHECK(test.events() == "1");
+}
+
+TEST_CASE("the examination of a file ends when the store must end") {
+  Examined test;
+  const HeldChecks held;
+  test.reopen();
+  HeldChecks::wait_for_one();
+  // 250 ms more, in which the writer sees that it must end.
+  CHECK_FALSE(test.store->finish(std::chrono::milliseconds{0}));
+  HeldChecks::release();
+  test.control.run_until([&] { return !test.answer.empty(); });
+  CHECK_THAT(test.answer, Catch::Contains("was ended before it was complete"));
 }
 
 }  // namespace
