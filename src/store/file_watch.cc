@@ -75,6 +75,14 @@ base::Result<FileWatch> FileWatch::start(sqlite3* connection, const std::string&
     if (!pinned) return pinned.error();
     *into = std::move(*pinned);
   }
+  // The file at the name is pinned; the connection may have opened a former one.
+  int is_moved = 0;
+  sqlite3_file_control(connection, "main", SQLITE_FCNTL_HAS_MOVED, &is_moved);
+  if (is_moved != 0) {
+    sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    return base::Error{base::Errc::unavailable,
+                       "the database " + file + " was replaced while it was opened"};
+  }
   struct stat found {};
   if (::fstat(watch.database_.fd.get(), &found) == 0)
     watch.known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};

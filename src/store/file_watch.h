@@ -31,7 +31,8 @@ enum class FileChange : unsigned char {
 // shows in the -shm. The connection's thread.
 class FileWatch {
  public:
-  // Reads once, so that -wal and -shm exist.
+  // Reads once, so that -wal and -shm exist. unavailable: the file was replaced since the
+  // connection has opened it.
   static base::Result<FileWatch> start(sqlite3* connection, const std::string& file);
 
   // Looks now: three calls of stat(2), about 2 µs. nullopt: the files are as they were opened, and
