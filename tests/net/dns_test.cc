@@ -156,6 +156,17 @@ TEST_CASE_METHOD(TwoServers, "a server that fails or refuses makes room for the 
   CHECK(took < 200ms);
 }
 
+TEST_CASE_METHOD(TwoServers,
+                 "a server that fails is not asked again while the other one takes its time") {
+  DnsScript slow = found({"127.0.0.9"});
+  slow.delay = 1500ms;
+  first.set("db.test", refusing(2));
+  second.set("db.test", Type::a, slow);
+  CHECK(ips("db.test") == Ips{"127.0.0.9"});
+  CHECK(first.asked("db.test", Type::a) == 1);
+  CHECK(first.asked("db.test", Type::aaaa) == 1);
+}
+
 TEST_CASE_METHOD(TwoServers, "a slow server is still listened to while the next one is asked") {
   DnsScript slow = found({"127.0.0.9"});
   slow.delay = 600ms;  // longer than it is waited for

@@ -23,6 +23,7 @@ DnsQuestion::DnsQuestion(loop::Loop& loop, ServerList& servers, std::string name
       timeout_(timeout),
       on_done_(std::move(on_done)),
       order_(servers.order()),
+      has_failed_(servers.size()),
       wait_(loop, [this] { on_wait_over(); }),
       deadline_(loop, [this] { give_up(); }) {
   deadline_.start(timeout_);
@@ -36,11 +37,17 @@ bool DnsQuestion::may_send() const {
 }
 
 void DnsQuestion::send_next() {
-  const std::size_t round = next_ / order_.size();
+  round_ = next_ / order_.size();
   send_to(order_[next_++ % order_.size()]);
+  skip_failed();
   const milliseconds patience = servers_.conf().timeout.value_or(std::chrono::seconds(5));
   is_last_wait_ = !may_send();
-  wait_.start(is_last_wait_ ? patience : std::min(kFirstWait * (1 << round), patience));
+  wait_.start(is_last_wait_ ? patience : std::min(kFirstWait * (1 << round_), patience));
+}
+
+void DnsQuestion::skip_failed() {
+  if (failures_ == order_.size()) return;
+  while (has_failed_[order_[next_ % order_.size()]]) ++next_;
 }
 
 void DnsQuestion::send_to(std::size_t server) {
@@ -63,7 +70,9 @@ void DnsQuestion::on_reply(std::size_t place, DnsReply reply) {
     case DnsReply::Kind::server_failure:
       // It answers, but not this: another one may. It is not asked again for this name.
       servers_.note_answer(server);
-      ++failures_;
+      if (!has_failed_[server]) ++failures_;
+      has_failed_[server] = true;
+      skip_failed();
       failure_ = "DNS server " + servers_.address(server).ip() + " " + reply.message;
       break;
     case DnsReply::Kind::unreachable:
@@ -78,7 +87,7 @@ void DnsQuestion::on_reply(std::size_t place, DnsReply reply) {
       failure_ = reply.message;
       break;
   }
-  const bool is_round_over = next_ % order_.size() == 0;
+  const bool is_round_over = next_ / order_.size() != round_;
   if (may_send() && !is_round_over) {
     send_next();
   } else if (!is_any_open() && !is_worth_waiting()) {

@@ -15,9 +15,9 @@ namespace sc::net {
 
 // One name and record type, asked of the servers until one gives a valid reply. The query goes to
 // the next server when one fails or has been silent for kFirstWait. After the last server the round
-// begins again with twice the wait. A reply to any query that is still open counts, so a
-// slow server is not cut short by its successor. Starts when made; on_done comes later, once;
-// destruction cancels. Loop's thread only.
+// begins again with twice the wait, without the servers that have answered with an error. A reply
+// to any query that is still open counts, so a slow server is not cut short by its successor.
+// Starts when made; on_done comes later, once; destruction cancels. Loop's thread only.
 class DnsQuestion {
  public:
   using OnDone = base::Callback<void(DnsReply)>;  // may destroy the DnsQuestion
@@ -40,6 +40,7 @@ class DnsQuestion {
   };
 
   void send_next();
+  void skip_failed();
   void send_to(std::size_t server);
   void on_reply(std::size_t place, DnsReply reply);
   void on_wait_over();
@@ -56,13 +57,15 @@ class DnsQuestion {
   const std::chrono::milliseconds timeout_;
   OnDone on_done_;
   std::vector<std::size_t> order_;
-  std::size_t next_ = 0;  // counts on over the rounds
+  std::size_t next_ = 0;   // place in order_ of the next query; counts on over the rounds
+  std::size_t round_ = 0;  // of the latest query
   std::vector<Sent> sent_;
-  std::string failure_;          // of the latest server that answered with an error
-  std::size_t failures_ = 0;     // servers that answered with an error
-  std::size_t unreachable_ = 0;  // queries that no server took
-  bool is_exhausted_ = false;    // this host could not send
-  bool is_last_wait_ = false;    // nothing more is sent
+  std::string failure_;           // of the latest server that answered with an error
+  std::vector<bool> has_failed_;  // by server: it answered with an error
+  std::size_t failures_ = 0;      // these servers
+  std::size_t unreachable_ = 0;   // queries that no server took
+  bool is_exhausted_ = false;     // this host could not send
+  bool is_last_wait_ = false;     // nothing more is sent
   loop::Timer wait_;
   loop::Timer deadline_;
 };
