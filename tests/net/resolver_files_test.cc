@@ -79,17 +79,21 @@ TEST_CASE("hosts: every line of a name counts, in any case, with comments and al
       "10.0.0.1\tDB.example db  # 10.9.9.9 db\n"
       "#10.0.0.2 db\n"
       "nonsense db\n"
-      "fe80::1%lo db\n"
+      "fe80::1%lo db DB\n"
       "2001:db8::1 other db\r\n"
       "10.0.0.1 db";
-  CHECK(ips_of(net::find_in_hosts(text, "db")) ==
-        Texts{"10.0.0.1:0", "[fe80::1%lo]:0", "[2001:db8::1]:0"});
-  CHECK(ips_of(net::find_in_hosts(text, "db.example")) == Texts{"10.0.0.1:0"});
-  CHECK(net::find_in_hosts(text, "10.9.9.9").empty());
-  CHECK(net::find_in_hosts("", "db").empty());
+  const net::HostsIndex index(text);
+  CHECK(ips_of(index.find("db")) == Texts{"10.0.0.1:0", "[fe80::1%lo]:0", "[2001:db8::1]:0"});
+  CHECK(ips_of(index.find("db.example")) == Texts{"10.0.0.1:0"});
+  CHECK(ips_of(index.find("localhost")) == Texts{"127.0.0.1:0"});
+  for (const char* none : {"10.9.9.9", "10.0.0.1", "d", "dba", "", "\n", "#"})
+    CHECK(index.find(none).empty());
+  for (const char* nothing : {"", "\n", "10.0.0.1", "10.0.0.1\n", "# 10.0.0.1 db", " \t\r\n\n"})
+    CHECK(net::HostsIndex(nothing).find("db").empty());
+  CHECK(net::HostsIndex().find("db").empty());
   std::string many;
   for (int i = 0; i < 100; ++i) many += "10.0.1." + std::to_string(i) + " db\n";
-  CHECK(net::find_in_hosts(many, "db").size() == net::kMostHostsAddresses);
+  CHECK(net::HostsIndex(many).find("db").size() == net::HostsIndex::kMostAddresses);
 }
 
 TEST_CASE("localhost and names below it are local") {

@@ -281,6 +281,25 @@ TEST_CASE_METHOD(ResolverFixture, "9,000 names that open at once are looked up a
   CHECK(first.asked() < 2 * 9000 + 100);  // hardly any was lost and asked for again
 }
 
+TEST_CASE_METHOD(ResolverFixture, "a hosts file of 2 MB with 9,000 names of streams is read once") {
+  std::string text;
+  for (int i = 0; i < 80'000; ++i) text += "0.0.0.0 advertiser" + std::to_string(i) + ".test\n";
+  for (int i = 0; i < 9000; ++i) text += "127.0.0.5 n" + std::to_string(i) + ".test\n";
+  write("hosts", text);
+  std::vector<std::shared_ptr<net::Name>> names;
+  for (int i = 0; i < 9000; ++i) names.push_back(name("n" + std::to_string(i) + ".test"));
+  for (const auto& each : names) resolver->look_ahead(each);
+  CHECK(loop_until_seen(
+      loop,
+      [&] {
+        return std::all_of(names.begin(), names.end(),
+                           [](const auto& each) { return each->answer() != nullptr; });
+      },
+      10s));
+  CHECK(ips("n8999.test") == Ips{"127.0.0.5"});
+  CHECK(first.asked() == 0);
+}
+
 TEST_CASE_METHOD(ResolverFixture, "what look-ups did is counted") {
   first.set("db.test", Type::a, found({"127.0.0.5"}, 10));
   first.set("gone.test", refusing(3));

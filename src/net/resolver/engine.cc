@@ -162,13 +162,9 @@ void Resolver::Engine::start(Entry& entry, bool is_ahead) {
 bool Resolver::Engine::answer_locally(Entry& entry) {
   const bool is_local = is_localhost(entry.text);
   if (system_ && !is_local) return false;  // getaddrinfo reads the hosts file itself
-  std::vector<Address> found;
-  if (entry.hosts_seen != hosts_generation_) {
-    std::string_view name = entry.text;
-    if (name.ends_with('.')) name.remove_suffix(1);
-    found = find_in_hosts(hosts_.content(), name);
-    if (found.empty()) entry.hosts_seen = hosts_generation_;
-  }
+  std::string_view name = entry.text;
+  if (name.ends_with('.')) name.remove_suffix(1);
+  std::vector<Address> found = hosts_index_.find(name);
   const NameSource source = found.empty() ? NameSource::loopback : NameSource::hosts;
   if (found.empty() && is_local)
     found = {*Address::parse_ip("127.0.0.1", 0), *Address::parse_ip("::1", 0)};

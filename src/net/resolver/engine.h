@@ -15,6 +15,7 @@
 #include "loop/loop.h"
 #include "loop/mailbox.h"
 #include "loop/timer.h"
+#include "net/resolver/hosts_file.h"
 #include "net/resolver/inquiry.h"
 #include "net/resolver/resolver.h"
 #include "net/resolver/server_list.h"
@@ -62,12 +63,11 @@ class Resolver::Engine {
     base::Instant answered_at{};  // when addresses arrived last
     base::Instant expires{};      // the addresses, by their TTL
     std::chrono::seconds ttl{};
-    std::string winner;            // the candidate of the search list that had them
-    std::uint64_t hosts_seen = 0;  // the generation of the hosts file that has no such name
-    bool is_running = false;       // a look-up is under way
-    bool is_partial = false;       // of which one family has been found and published
-    bool is_ahead = false;         // and no client waits for it
-    bool is_queued = false;        // in ahead_
+    std::string winner;       // the candidate of the search list that had them
+    bool is_running = false;  // a look-up is under way
+    bool is_partial = false;  // of which one family has been found and published
+    bool is_ahead = false;    // and no client waits for it
+    bool is_queued = false;   // in ahead_
     base::Instant started{};
     std::vector<ResolverClient*> waiting;
     std::unique_ptr<Inquiry> inquiry;
@@ -119,7 +119,7 @@ class Resolver::Engine {
   ResolvEnvironment environment_;
   WatchedFile hosts_;
   WatchedFile resolv_conf_;
-  std::uint64_t hosts_generation_ = 1;
+  HostsIndex hosts_index_;                      // of the content of hosts_
   std::chrono::milliseconds looked_at_{-1000};  // at the files; loop time
   std::shared_ptr<ServerList> servers_;
   std::vector<std::shared_ptr<ServerList>> former_;  // until nothing uses them

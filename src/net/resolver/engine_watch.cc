@@ -28,7 +28,7 @@ void Resolver::Engine::look_at_files() {
   looked_at_ = loop_.now();
   const base::Pulse::Job job(resolver_.pulse_);  // the disk of the files may be slow
   if (hosts_.refresh()) {
-    ++hosts_generation_;
+    hosts_index_ = HostsIndex(hosts_.content());
     const base::Instant now = clock_.steady();
     for (const auto& [text, entry] : entries_) expire(*entry, now);
   }

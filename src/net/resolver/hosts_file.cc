@@ -9,19 +9,6 @@ namespace {
 
 constexpr std::string_view kBlank = " \t\r";
 
-std::string_view take_word(std::string_view& line) {
-  const std::size_t start = std::min(line.find_first_not_of(kBlank), line.size());
-  line.remove_prefix(start);
-  const std::size_t end = std::min(line.find_first_of(kBlank), line.size());
-  const std::string_view word = line.substr(0, end);
-  line.remove_prefix(end);
-  return word;
-}
-
-bool is_same(std::string_view word, std::string_view lower) {
-  return word.size() == lower.size() && base::to_lower(word) == lower;
-}
-
 bool is_at_or_below(std::string_view name, const std::string& domain) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
   const std::string lower = base::to_lower(name);
@@ -30,22 +17,49 @@ bool is_at_or_below(std::string_view name, const std::string& domain) {
 
 }  // namespace
 
-std::vector<Address> find_in_hosts(std::string_view text, std::string_view name) {
-  std::vector<Address> found;
-  while (!text.empty() && found.size() < kMostHostsAddresses) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    line = line.substr(0, line.find('#'));
-    const std::string_view ip = take_word(line);
-    for (auto word = take_word(line); !word.empty(); word = take_word(line)) {
-      if (!is_same(word, name)) continue;
-      if (auto address = Address::parse_ip(ip, 0);
-          address && std::find(found.begin(), found.end(), *address) == found.end())
-        found.push_back(*address);
-      break;
-    }
+HostsIndex::HostsIndex(std::string_view text) : text_(text.substr(0, UINT32_MAX)) {
+  for (std::size_t start = 0; start < text_.size();) {
+    const std::size_t end = std::min(text_.find('\n', start), text_.size());
+    add_line(start, end);
+    start = end + 1;
   }
+  std::sort(entries_.begin(), entries_.end(), [this](const Entry& one, const Entry& other) {
+    const int order = at(one.name).compare(at(other.name));
+    return order != 0 ? order < 0 : one.name.start < other.name.start;
+  });
+}
+
+// The words of a line up to a comment: an address and its names.
+void HostsIndex::add_line(std::size_t start, std::size_t end) {
+  const std::string_view line = std::string_view(text_).substr(0, end);
+  end = std::min(line.find('#', start), end);
+  Word ip;
+  while (true) {
+    start = std::min(line.find_first_not_of(kBlank, start), end);
+    if (start == end) return;
+    const std::size_t word_end = std::min(line.find_first_of(kBlank, start), end);
+    const Word word{static_cast<std::uint32_t>(start),
+                    static_cast<std::uint32_t>(word_end - start)};
+    start = word_end;
+    if (ip.size == 0) {
+      ip = word;
+      continue;
+    }
+    text_.replace(word.start, word.size, base::to_lower(at(word)));
+    entries_.push_back({word, ip});
+  }
+}
+
+std::vector<Address> HostsIndex::find(std::string_view name) const {
+  std::vector<Address> found;
+  auto entry = std::lower_bound(
+      entries_.begin(), entries_.end(), name,
+      [this](const Entry& each, std::string_view wanted) { return at(each.name) < wanted; });
+  for (; entry != entries_.end() && at(entry->name) == name && found.size() < kMostAddresses;
+       ++entry)
+    if (auto address = Address::parse_ip(at(entry->ip), 0);
+        address && std::find(found.begin(), found.end(), *address) == found.end())
+      found.push_back(*address);
   return found;
 }
 
