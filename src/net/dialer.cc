@@ -8,12 +8,10 @@
 #include <fstream>
 #include <optional>
 #include <stdexcept>
+#include <utility>
 
 namespace sc::net {
 namespace {
-
-// A look-up that begins again because resolv.conf has changed may take a second more.
-constexpr std::chrono::milliseconds kResolverSlack{3000};
 
 DialFailure to_failure(const NameAnswer& answer) {
   return answer.failure == NameAnswer::Failure::exhausted ? DialFailure::exhausted
@@ -143,6 +141,8 @@ void Dialer::on_answer(const NameAnswer& answer) {
 
 void Dialer::on_deadline() {
   if (trace_.is_resolving) {
+    // A pause of the whole process stops the resolver's thread too. It answers soon after.
+    if (!std::exchange(is_overdue_, true)) return deadline_.start(kResolverGrace);
     fail(DialFailure::exhausted, "the resolver's thread does not answer", 0);
     return;
   }

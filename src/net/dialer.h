@@ -92,6 +92,11 @@ class Dialer {
   using OnDone = base::Callback<void(Outcome)>;
 
   static constexpr std::chrono::milliseconds kAttemptDelay{250};
+  // The resolver's answer is overdue this long after the resolver's own limit. A look-up that
+  // begins again because resolv.conf has changed may take a second more.
+  static constexpr std::chrono::milliseconds kResolverSlack{2000};
+  // The dialer waits this much longer for an overdue answer.
+  static constexpr std::chrono::milliseconds kResolverGrace{1000};
 
   Dialer(loop::Loop& loop, base::HostPort target, DialOptions options, OnDone on_done,
          base::Fd socket = {});
@@ -135,6 +140,7 @@ class Dialer {
   OnDone on_done_;
   base::Fd given_;  // until it has connected
   std::optional<Lookup> lookup_;
+  bool is_overdue_ = false;  // the look-up's answer
   std::vector<Address> addresses_;
   std::size_t next_ = 0;
   std::string last_failure_;

@@ -4,6 +4,7 @@ In network and mount namespaces of its own, where the DNS servers of this host a
 """
 
 import pathlib
+import signal
 import subprocess
 import threading
 import time
@@ -110,6 +111,24 @@ class Names(harness.EndToEnd):
         self.assertEqual(texts.count(b"here"), 600)
         self.assertEqual(self.dns.asked["slow.test", dns.A], 1)
         self.assertEqual(self.dns.asked["slow.test", dns.AAAA], 1)
+        self.assertEqual(service.get(f"/v1/streams/{port}/failures").json["failures"], [])
+
+    def test_clients_of_a_name_whose_answer_arrives_during_a_pause_are_served(self):
+        self.dns.set("slow.test", ["127.0.0.1"], delay=0.8)
+        service = self.start_service(environment={"RESOLVE_TIMEOUT": "1s"})
+        port = self.stream(service, 0, "slow.test")
+        socks = [self.client(port) for _ in range(20)]
+        wait_until(lambda: service.get(f"/v1/streams/{port}").json["sessions_total"] == 20, 10,
+                   "20 sessions")
+        # Longer than the service waits for its resolver's thread.
+        until = time.monotonic() + 4.2
+        service.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: time.monotonic() > until, 10, "an end of the time to resolve")
+        finally:
+            service.process.send_signal(signal.SIGCONT)
+        for sock in socks:
+            self.assertEqual(peers.read_all(sock), b"here")
         self.assertEqual(service.get(f"/v1/streams/{port}/failures").json["failures"], [])
 
     def test_a_dead_first_server_costs_the_first_client_little_and_later_ones_nothing(self):

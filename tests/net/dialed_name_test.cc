@@ -1,4 +1,6 @@
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <string>
 
 #include "net/dial_fixture.h"
@@ -11,6 +13,50 @@ namespace {
 
 using net::DialFailure;
 using namespace std::chrono_literals;
+
+// Between hold() and let_go(), a thread that reads this clock stops.
+class HeldClock final : public base::Clock {
+ public:
+  base::WallTime wall() const override { return clock_.wall(); }
+  base::Instant steady() const override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return !is_held_; });
+    return clock_.steady();
+  }
+  std::string boot_id() const override { return clock_.boot_id(); }
+
+  void hold() { set(true); }
+  void let_go() { set(false); }
+
+ private:
+  void set(bool is_held) {
+    const std::lock_guard lock(mutex_);
+    is_held_ = is_held;
+    changed_.notify_all();
+  }
+
+  base::SystemClock clock_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  bool is_held_ = false;
+};
+
+// Names are looked up on a thread that the test can stop.
+struct HeldFixture : DialFixture {
+  HeldFixture() { options.resolver = &client; }
+  HeldFixture(const HeldFixture&) = delete;
+  HeldFixture& operator=(const HeldFixture&) = delete;
+  ~HeldFixture() {
+    dialer.reset();
+    clock.let_go();
+    resolver.stop();
+  }
+
+  static constexpr std::chrono::milliseconds kLimit{100};
+  HeldClock clock;
+  net::Resolver resolver{SystemResolver::options(kLimit), clock};
+  net::ResolverClient client{loop, resolver};
+};
 
 TEST_CASE_METHOD(DialFixture, "a name is looked up and dialed") {
   TcpListener listener;
@@ -53,6 +99,25 @@ TEST_CASE_METHOD(DialFixture, "the look-up has a time limit of its own") {
   check_failed(DialFailure::unresolved,
                "cannot resolve slow.test: the system's resolver did not answer within 100ms");
   CHECK(std::chrono::steady_clock::now() - before >= 100ms);
+  host.forget_name("slow.test");  // no server is asked for it
+  host.answer_names();
+}
+
+TEST_CASE_METHOD(HeldFixture,
+                 "a dial gives a resolver's thread that was paused a moment more to answer") {
+  host.hang_name("slow.test");
+  const bool answers = GENERATE(true, false);
+  dial("slow.test", 80);
+  clock.hold();
+  loop::Timer later(loop, [&] { clock.let_go(); });
+  if (answers) {
+    later.start(kLimit + net::Dialer::kResolverSlack + net::Dialer::kResolverGrace / 10);
+    check_failed(DialFailure::unresolved,
+                 "cannot resolve slow.test: the system's resolver did not answer within 100ms");
+  } else {
+    check_failed(DialFailure::exhausted,
+                 "cannot resolve slow.test: the resolver's thread does not answer");
+  }
   host.forget_name("slow.test");  // no server is asked for it
   host.answer_names();
 }
