@@ -111,8 +111,8 @@ OwnPaths::Dialing::~Dialing() {
 }
 
 // A reset frees the source port in the kernel, often before the dialling end has seen the reset and
-// has ended its announcement. An entry with the same two addresses is then stale. Without its
-// removal, the accepting end would mark the ring on the stale entry.
+// has ended its announcement. If the connection was never accepted, an entry with the same two
+// addresses is then stale. Without its removal, the accepting end would mark the ring on it.
 OwnPaths::Announced OwnPaths::Dialing::announce(const DialOrigin& origin, int socket) {
   Shard& shard = paths_.shard_of(to_.port());
   auto dial = std::make_shared<OwnDial>(origin, to_, local_address(socket));
@@ -171,18 +171,22 @@ std::optional<std::string> OwnPaths::ring(const DialOrigin& origin, const Addres
 }
 
 // Two sockets may have one source where they were dialled to different addresses of the port.
-std::shared_ptr<OwnDial> OwnPaths::look_up(std::uint16_t port, const Accepted& client) const {
-  const Shard& shard = shard_of(port);
+std::shared_ptr<OwnDial> OwnPaths::look_up(std::uint16_t port, const Accepted& client) {
+  Shard& shard = shard_of(port);
   const std::lock_guard lock(shard.mutex);
   const auto [first, last] = shard.by_source.equal_range(PackedAddress(client.peer));
   std::optional<PackedAddress> own;
   for (auto each = first; each != last; ++each) {
-    const std::shared_ptr<OwnDial>& dial = each->second;
-    const Address to = dial->to().address();
+    const Address to = each->second->to().address();
     if (to.port() != port) continue;
-    if (std::next(first) == last) return dial;
-    if (!own) own = PackedAddress(local_address(client.fd.get()));
-    if (as_dialled(to) == *own) return dial;
+    if (std::next(first) != last) {
+      if (!own) own = PackedAddress(local_address(client.fd.get()));
+      if (as_dialled(to) != *own) continue;
+    }
+    auto dial = std::move(each->second);
+    shard.by_source.erase(each);
+    shard.used.fetch_sub(1);
+    return dial;
   }
   return nullptr;
 }

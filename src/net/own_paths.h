@@ -71,13 +71,17 @@ class OwnDial {
 // connection here before the listener's worker can accept it. That worker looks the peer up. So
 // each session knows which streams its client has passed.
 //
+// A connection that its dialling end closes before it is accepted has no path: another program may
+// have its port by then. A ring goes one stream further in this case.
+//
 // The check costs one relaxed load if a session dials a port without a listener of this service, or
-// is accepted while no such connection is open. Any thread, but for construction.
+// is accepted while no such connection waits in a backlog. Any thread, but for construction.
 class OwnPaths {
  public:
   static constexpr std::size_t kMostStreams = 64;  // in a row
 
-  // Takes a connection off the list before its socket is closed, as its port may be used again.
+  // Removes a connection that has not been accepted from the list. It ends before the socket is
+  // closed, because another program may get the port at once.
   class Announced {
    public:
     Announced() = default;
@@ -126,9 +130,10 @@ class OwnPaths {
   std::optional<std::string> ring(const DialOrigin& origin, const Address& to) const;
   bool is_local(const Address& address) const { return local_.contains(address); }
 
-  // Returns the connection by which a client of the stream's listener came. Null: it is none of
-  // this service's.
-  std::shared_ptr<OwnDial> find(std::uint16_t port, const Accepted& client) const {
+  // Returns the connection by which a client of the stream's listener came, and removes it from the
+  // list: it is accepted once, and after its reset another program may get its port. Null: the
+  // client is no stream of this service.
+  std::shared_ptr<OwnDial> take(std::uint16_t port, const Accepted& client) {
     if (shard_of(port).used.load(std::memory_order_relaxed) == 0) return nullptr;
     return look_up(port, client);
   }
@@ -141,14 +146,13 @@ class OwnPaths {
   // Of all connections to the ports that share it.
   struct Shard {
     std::atomic<std::size_t> used{0};  // entries, and dials that may become some
-    mutable std::mutex mutex;
+    std::mutex mutex;
     std::unordered_multimap<PackedAddress, std::shared_ptr<OwnDial>, Hash> by_source;
   };
 
   Shard& shard_of(std::uint16_t port) { return shards_[port % kShards]; }
-  const Shard& shard_of(std::uint16_t port) const { return shards_[port % kShards]; }
   bool is_listened_on(std::uint16_t port) const;
-  std::shared_ptr<OwnDial> look_up(std::uint16_t port, const Accepted& client) const;
+  std::shared_ptr<OwnDial> look_up(std::uint16_t port, const Accepted& client);
 
   const LocalAddresses& local_;
   std::array<std::atomic<std::uint64_t>, 1024> ports_{};  // a bit for each port; relaxed

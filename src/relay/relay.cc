@@ -36,6 +36,7 @@ Relay::Relay(loop::Loop& loop, base::Fd client, net::Dialed backend,
     : loop_(loop),
       client_(std::move(client)),
       backend_(std::move(backend.fd)),
+      own_(std::move(backend.own)),
       up_(resources),
       down_(resources),
       counters_(counters),
@@ -46,11 +47,13 @@ Relay::Relay(loop::Loop& loop, base::Fd client, net::Dialed backend,
   start();
 }
 
-Relay::Relay(loop::Loop& loop, handoff::KeptSession kept, const Pump::Resources& resources,
-             std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done)
+Relay::Relay(loop::Loop& loop, handoff::KeptSession kept, net::OwnPaths::Announced own,
+             const Pump::Resources& resources, std::chrono::milliseconds idle_timeout,
+             StreamCounters& counters, OnDone on_done)
     : loop_(loop),
       client_(std::move(kept.client)),
       backend_(std::move(kept.backend)),
+      own_(std::move(own)),
       record_(std::move(kept.record)),
       up_(resources),
       down_(resources),
@@ -75,6 +78,7 @@ void Relay::start() {
   try {
     update();
   } catch (const std::exception&) {
+    own_ = {};
     for (const base::Fd* fd : {&client_, &backend_}) net::end_connection(fd->get());
     throw;
   }
@@ -241,8 +245,24 @@ void Relay::end_copied(core::EndReason reason) {
   record_.reset();
 }
 
+// The reset that ends a ring passes from stream to stream: each of them ends for the ring, and no
+// backend or client is blamed. The dialer does the same for a session that still dials.
+void Relay::blame_ring(RelayEnd& how) const {
+  const bool is_reset =
+      how.reason == core::EndReason::backend_reset || how.reason == core::EndReason::client_reset;
+  if (!is_reset || own_.dial() == nullptr) return;
+  how.ring = own_.dial()->ring();
+  if (how.ring.empty()) return;
+  how.reason = core::EndReason::loop;
+  how.error = 0;
+}
+
 void Relay::finish(core::EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
+  RelayEnd how{reason, error, bytes_in_, bytes_out_,
+               is_closing() ? core::SessionPhase::close : core::SessionPhase::relay};
+  blame_ring(how);
+  own_ = {};  // another program may get the port of a closed socket at once
   if (has_copies_) {
     end_copied(reason);
   } else {
@@ -256,8 +276,7 @@ void Relay::finish(core::EndReason reason, int error) {
   client_.reset();
   backend_.reset();
   idle_check_.reset();
-  done(RelayEnd{reason, error, bytes_in_, bytes_out_,
-                is_closing() ? core::SessionPhase::close : core::SessionPhase::relay});
+  done(std::move(how));
 }
 
 }  // namespace sc::relay

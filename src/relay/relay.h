@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "base/callback.h"
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/dialer.h"
+#include "net/own_paths.h"
 #include "net/socket.h"
 #include "relay/counters.h"
 #include "relay/pump.h"
@@ -26,6 +28,7 @@ struct RelayEnd {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   core::SessionPhase phase = core::SessionPhase::relay;
+  std::string ring = {};  // of streams, as a sentence; empty: no ring ended it
 };
 
 // Two pumps between two connected sockets that it owns, and what both wait for. Ends when both
@@ -40,9 +43,11 @@ class Relay {
   // std::runtime_error, after both sides were reset, when the host cannot poll one more descriptor.
   Relay(loop::Loop& loop, base::Fd client, net::Dialed backend, const Pump::Resources& resources,
         std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
-  // Goes on where a former process's was; `kept` has both sockets. Throws likewise.
-  Relay(loop::Loop& loop, handoff::KeptSession kept, const Pump::Resources& resources,
-        std::chrono::milliseconds idle_timeout, StreamCounters& counters, OnDone on_done);
+  // Goes on where a former process's was; `kept` has both sockets. `own` announces the backend's
+  // socket if a listener of this service may accept it. Throws like the other constructor.
+  Relay(loop::Loop& loop, handoff::KeptSession kept, net::OwnPaths::Announced own,
+        const Pump::Resources& resources, std::chrono::milliseconds idle_timeout,
+        StreamCounters& counters, OnDone on_done);
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
@@ -93,11 +98,13 @@ class Relay {
   void pump_up(bool ended);
   void pump_down(bool ended);
   void update();
+  void blame_ring(RelayEnd& how) const;
   void finish(core::EndReason reason, int error);
 
   loop::Loop& loop_;
   base::Fd client_;
   base::Fd backend_;
+  net::OwnPaths::Announced own_;                    // of backend_; ends before it is closed
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
   bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
   bool is_counted_ = false;                         // as one that was to be kept and was not

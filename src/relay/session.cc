@@ -101,12 +101,12 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
   }
   const net::Address reached = net::peer_address(kept.backend.get());
   address_ = net::PackedAddress(reached);
-  announce_backend(kept.backend.get(), reached);
+  auto own = announce_backend(kept.backend.get(), reached);
   state_ = State::relaying;
-  relay_ =
-      std::make_unique<Relay>(loop_, std::move(kept), resources_,
-                              stream_.spec->idle_timeout.value_or(options_.idle_timeout),
-                              *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
+  relay_ = std::make_unique<Relay>(loop_, std::move(kept), std::move(own), resources_,
+                                   stream_.spec->idle_timeout.value_or(options_.idle_timeout),
+                                   *stream_.counters,
+                                   [this](const RelayEnd& how) { end(how, how.ring); });
 }
 
 Session::Activity::Activity(StreamCounters& counters) : counters_(counters) {
@@ -140,10 +140,10 @@ void Session::start_dialing(base::Fd socket) {
 
 // A connection that a former process dialled may wait in the backlog of one of our listeners still.
 // What its client had passed before this stream is not known any more.
-void Session::announce_backend(int fd, const net::Address& address) {
-  if (options_.paths == nullptr || !options_.paths->may_be_own(address)) return;
+net::OwnPaths::Announced Session::announce_backend(int fd, const net::Address& address) const {
+  if (options_.paths == nullptr || !options_.paths->may_be_own(address)) return {};
   net::OwnPaths::Dialing dialing(*options_.paths, address);
-  announced_ = dialing.announce({stream_.spec->port, nullptr}, fd);
+  return dialing.announce({stream_.spec->port, nullptr}, fd);
 }
 
 handoff::SessionFacts Session::facts() const {
@@ -169,7 +169,6 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   state_ = State::relaying;
   times_.connected = times_.mark(std::chrono::steady_clock::now());
   address_ = net::PackedAddress(outcome.dialed->address);
-  announced_ = std::move(outcome.dialed->own);
   SC_KILL_POINT("dialed");
   // Before a byte is moved.
   const bool was_kept = record_ != nullptr;
@@ -179,10 +178,10 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   }
   SC_KILL_POINT("backend_added");
   try {
-    relay_ =
-        std::make_unique<Relay>(loop_, std::move(client_), std::move(*outcome.dialed), resources_,
-                                stream_.spec->idle_timeout.value_or(options_.idle_timeout),
-                                *stream_.counters, [this](const RelayEnd& how) { end(how, {}); });
+    relay_ = std::make_unique<Relay>(
+        loop_, std::move(client_), std::move(*outcome.dialed), resources_,
+        stream_.spec->idle_timeout.value_or(options_.idle_timeout), *stream_.counters,
+        [this](const RelayEnd& how) { end(how, how.ring); });
     if (was_kept) relay_->expect_copies();
     if (record_) {
       relay_->keep(std::move(record_));
@@ -285,28 +284,10 @@ core::SessionDetails Session::details() const {
   return told;
 }
 
-// The reset that ends a ring passes from stream to stream: each of them ends for the ring, and no
-// backend or client is blamed. The dialer does the same for a session that still dials.
-RelayEnd Session::blame_ring(RelayEnd how, std::string& detail) const {
-  const net::OwnDial* dialled = announced_.dial();
-  const bool is_reset =
-      how.reason == core::EndReason::backend_reset || how.reason == core::EndReason::client_reset;
-  if (is_reset && dialled != nullptr) {
-    std::string ring = dialled->ring();
-    if (!ring.empty()) {
-      how.reason = core::EndReason::loop;
-      how.error = 0;
-      detail = std::move(ring);
-    }
-  }
-  if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);
-  return how;
-}
-
-void Session::end(const RelayEnd& cause, std::string detail) {
+void Session::end(const RelayEnd& how, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
-  const RelayEnd how = blame_ring(cause, detail);
+  if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);
   // A client whose backend was never reached is told by a reset: an orderly end would read as an
   // empty reply.
   if (client_) record_ ? net::end_connection(client_.get()) : net::reset_on_close(client_.get());

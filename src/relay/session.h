@@ -118,9 +118,8 @@ class Session {
   bool keep_backend(const net::Dialed& dialed);
   void remember(net::DialTrace trace);
   std::chrono::microseconds age() const;
-  void announce_backend(int fd, const net::Address& address);
-  RelayEnd blame_ring(RelayEnd how, std::string& detail) const;
-  void end(const RelayEnd& cause, std::string detail);
+  net::OwnPaths::Announced announce_backend(int fd, const net::Address& address) const;
+  void end(const RelayEnd& how, std::string detail);
 
   loop::Loop& loop_;
   const core::SessionId id_;
@@ -144,7 +143,6 @@ class Session {
   std::unique_ptr<net::Dialer> dialer_;             // while dialing
   std::unique_ptr<Relay> relay_;                    // while relaying
   std::shared_ptr<net::OwnDial> via_;               // by which its client came; mostly null
-  net::OwnPaths::Announced announced_;              // its backend, once it is reached
   Activity activity_;  // the last: who sees a socket closed finds it counted out
 };
 

@@ -421,7 +421,7 @@ void Worker::handle(const Shutdown&) {
 
 void Worker::place(const StreamContext& stream, net::Accepted client) {
   SC_KILL_POINT("accepted");
-  auto via = options_.paths != nullptr ? options_.paths->find(stream.spec->port, client) : nullptr;
+  auto via = options_.paths != nullptr ? options_.paths->take(stream.spec->port, client) : nullptr;
   if (via && via->closes_ring_at(stream.spec->port))
     return end_ring(stream, std::move(client), *via);
   // One of a stream that is durable early is kept at once, by this worker.

@@ -91,14 +91,15 @@ TEST_CASE_METHOD(PathsFixture,
   const std::uint16_t port = port_of(listener);
   const char* const to = GENERATE("127.0.0.1", "127.0.0.9", "0.0.0.0", "::1", "::");
   auto first = connect(listener, at(to, port), {8999, nullptr});
-  const auto via = paths.find(port, first.client);
+  const auto via = paths.take(port, first.client);
   REQUIRE(via);
   CHECK(via->path() == net::StreamPath{8999});
   CHECK_FALSE(via->closes_ring_at(port));
   CHECK(via->closes_ring_at(8999));
   auto second = connect(listener, at(to, port), {port, via});
-  REQUIRE(paths.find(port, second.client));
-  CHECK(paths.find(port, second.client)->path() == net::StreamPath{8999, port});
+  const auto next = paths.take(port, second.client);
+  REQUIRE(next);
+  CHECK(next->path() == net::StreamPath{8999, port});
 }
 
 TEST_CASE_METHOD(PathsFixture, "a path belongs to its own connection and ends with it") {
@@ -108,12 +109,20 @@ TEST_CASE_METHOD(PathsFixture, "a path belongs to its own connection and ends wi
   REQUIRE(socket);
   net::AcceptResult foreign = net::accept(listener.get());
   REQUIRE(foreign.error == 0);
-  CHECK_FALSE(paths.find(to.port(), foreign.accepted));
+  CHECK_FALSE(paths.take(to.port(), foreign.accepted));
   auto own = connect(listener, to, {8999, nullptr});
-  CHECK(paths.find(to.port(), own.client));
-  CHECK_FALSE(paths.find(to.port(), foreign.accepted));
+  CHECK_FALSE(paths.take(to.port(), foreign.accepted));
   own.announced = {};
-  CHECK_FALSE(paths.find(to.port(), own.client));
+  CHECK_FALSE(paths.take(to.port(), own.client));
+}
+
+TEST_CASE_METHOD(PathsFixture, "a path is taken once, so a later client with its port has none") {
+  const base::Fd listener = listen("127.0.0.1");
+  const Address to = net::local_address(listener.get());
+  auto own = connect(listener, to, {8999, nullptr});
+  CHECK(paths.take(to.port(), own.client));
+  // The dialling end has not seen a reset that freed its port.
+  CHECK_FALSE(paths.take(to.port(), own.client));
 }
 
 TEST_CASE_METHOD(PathsFixture, "a connect that fails leaves no path behind") {
@@ -121,16 +130,16 @@ TEST_CASE_METHOD(PathsFixture, "a connect that fails leaves no path behind") {
   const Address to = net::local_address(listener.get());
   { const OwnPaths::Dialing abandoned(paths, to); }
   auto own = connect(listener, to, {8999, nullptr});
-  CHECK(paths.find(to.port(), own.client));
+  CHECK(paths.take(to.port(), own.client));
 }
 
 TEST_CASE_METHOD(PathsFixture, "an end that finds a ring shows it to all before it") {
   const base::Fd listener = listen("127.0.0.1");
   const Address to = net::local_address(listener.get());
   auto first = connect(listener, to, {8998, nullptr});
-  auto second = connect(listener, to, {8999, paths.find(to.port(), first.client)});
+  auto second = connect(listener, to, {8999, paths.take(to.port(), first.client)});
   CHECK(first.announced.dial()->ring().empty());
-  paths.find(to.port(), second.client)->set_ring("8998 -> 8999 -> 8998");
+  paths.take(to.port(), second.client)->set_ring("8998 -> 8999 -> 8998");
   CHECK(second.announced.dial()->ring() == "8998 -> 8999 -> 8998");
   CHECK(first.announced.dial()->ring() == "8998 -> 8999 -> 8998");
 }
@@ -217,7 +226,7 @@ struct ResetFixture : PathsFixture {
   void find_ring_and_reset(const std::string& ring) {
     net::AcceptResult taken = net::accept(listener.get());
     REQUIRE(taken.error == 0);
-    const auto via = paths.find(port, taken.accepted);
+    const auto via = paths.take(port, taken.accepted);
     REQUIRE(via);
     via->set_ring(ring);
     net::reset_on_close(taken.accepted.fd.get());
@@ -294,11 +303,11 @@ TEST_CASE_METHOD(PathsFixture, "a new connection takes the place of a reset one 
     const auto second = dialing.announce({8999, nullptr}, socket.get());
     net::AcceptResult taken = net::accept(listener.get());
     REQUIRE(taken.error == 0);
-    CHECK(paths.find(to.port(), taken.accepted).get() == second.dial());
-    first.announced = {};
-    CHECK(paths.find(to.port(), taken.accepted).get() == second.dial());
+    const bool is_first_seen = GENERATE(false, true);  // that its connection was reset
+    if (is_first_seen) first.announced = {};
+    CHECK(paths.take(to.port(), taken.accepted).get() == second.dial());
   }
-  CHECK_FALSE(paths.find(to.port(), net::Accepted{base::Fd(), source}));
+  CHECK_FALSE(paths.take(to.port(), net::Accepted{base::Fd(), source}));
 }
 
 TEST_CASE_METHOD(PathsFixture, "a dialed connection is announced until its socket closes") {
@@ -317,15 +326,15 @@ TEST_CASE_METHOD(PathsFixture, "a dialed connection is announced until its socke
   // Before the dialer has heard that it is connected.
   net::AcceptResult taken = net::accept(listener.get());
   REQUIRE(taken.error == 0);
-  const auto via = paths.find(port, taken.accepted);
-  REQUIRE(via);
-  CHECK(via->path() == net::StreamPath{8999});
+  const bool is_taken = GENERATE(false, true);
+  const auto via = is_taken ? paths.take(port, taken.accepted) : nullptr;
   REQUIRE(loop_until(loop, [&] { return outcome.has_value(); }));
   REQUIRE(outcome->dialed);
-  CHECK(outcome->dialed->own.dial() == via.get());
-  CHECK(paths.find(port, taken.accepted));
+  REQUIRE(outcome->dialed->own.dial() != nullptr);
+  CHECK(outcome->dialed->own.dial()->path() == net::StreamPath{8999});
+  if (is_taken) CHECK(outcome->dialed->own.dial() == via.get());
   outcome.reset();
-  CHECK_FALSE(paths.find(port, taken.accepted));
+  CHECK_FALSE(paths.take(port, taken.accepted));
 }
 
 }  // namespace

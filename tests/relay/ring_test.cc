@@ -1,4 +1,5 @@
 #include <string>
+#include <vector>
 
 #include "core/end_reason.h"
 #include "relay/pool_fixture.h"
@@ -36,6 +37,26 @@ TEST_CASE_METHOD(RingFixture,
   check_ring(first, ring);
   check_ring(second, ring);
   CHECK(pool.sessions() == 0);
+}
+
+TEST_CASE_METHOD(RingFixture, "a client keeps its path when another worker gets it") {
+  const std::uint16_t first = open(1);                   // at the first worker
+  const std::uint16_t second = open(first);              // at the second one
+  const std::uint16_t other = open(port_of(backend));    // at the first one
+  const std::uint16_t crowded = open(port_of(backend));  // at the second one
+  REQUIRE(pool.counters(other)->home != pool.counters(crowded)->home);
+  change(first, second);
+  std::vector<Pair> pairs;
+  for (int i = 0; i < 4; ++i) pairs.push_back(connect(crowded));
+  // The third one went to the first worker.
+  end_writes(pairs[2].client);
+  end_writes(pairs[2].backend);
+  turn_until([&] { return pool.sessions() == 3; });
+  const base::Fd client = connect_to(first);
+  check_ring(second, std::to_string(first) + " -> " + std::to_string(second) + " -> " +
+                         std::to_string(first));
+  const auto ended_at = relay::Worker::index_of(pool.failures(second).front().id);
+  CHECK(ended_at != pool.counters(second)->home);
 }
 
 TEST_CASE_METHOD(RingFixture, "streams in a row carry bytes") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ struct SessionFixture : LoopFixture {
   std::vector<std::string> dialed;    // each call's trouble
   std::vector<core::EndReason> ends;  // each call's reason
   std::vector<core::EndedSession> told;
+  std::function<void()> at_end = [] {};  // from inside each call
   bool keep = false;
   bool is_host_full = false;  // no descriptor is left for the way to the backend
   relay::SessionSpec spec{9000, {}, {}, {}};
@@ -56,6 +58,7 @@ struct SessionFixture : LoopFixture {
         [this](const relay::SessionEnd& end) {
           ends.push_back(end.reason);
           told.push_back(relay::to_told(end));
+          at_end();
           if (!keep) session.reset();
         });
     CHECK(dialed.empty());

@@ -49,20 +49,30 @@ TEST_CASE_METHOD(SessionFixture,
   CHECK(counters->sessions_active == 0);
 }
 
-TEST_CASE_METHOD(SessionFixture, "a ring that resets a session ends it as `loop` at any moment") {
-  const net::LocalAddresses local(loop);
-  net::OwnPaths paths(local);
+struct OwnBackendFixture : SessionFixture {
+  OwnBackendFixture() {
+    paths.add_listener(to);
+    options.paths = &paths;
+    via = std::make_shared<net::OwnDial>(net::DialOrigin{8999, nullptr}, to, net::Address());
+  }
+  OwnBackendFixture(const OwnBackendFixture&) = delete;
+  OwnBackendFixture& operator=(const OwnBackendFixture&) = delete;
+  ~OwnBackendFixture() { session.reset(); }  // before the paths
+
+  net::LocalAddresses local{loop};
+  net::OwnPaths paths{local};
   const net::Address to = net::local_address(listener.get());
-  paths.add_listener(to);
-  options.paths = &paths;
-  via = std::make_shared<net::OwnDial>(net::DialOrigin{8999, nullptr}, to, net::Address());
+};
+
+TEST_CASE_METHOD(OwnBackendFixture,
+                 "a ring that resets a session ends it as `loop` at any moment") {
   const bool is_connected = GENERATE(false, true);  // the session has seen its connect succeed
   start();
   if (is_connected) turn_until([&] { return session->state() == Session::State::relaying; });
   const std::string ring = "8999 -> 9000 -> 9001 -> 9000";
   {
     const net::Accepted accepted = accept_one(listener.get());
-    const auto dial = paths.find(to.port(), accepted);
+    const auto dial = paths.take(to.port(), accepted);
     REQUIRE(dial);
     dial->set_ring(ring);
     net::reset_on_close(accepted.fd.get());
@@ -74,6 +84,23 @@ TEST_CASE_METHOD(SessionFixture, "a ring that resets a session ends it as `loop`
   CHECK(told[0].phase == (is_connected ? core::SessionPhase::relay : core::SessionPhase::connect));
   CHECK(via->ring() == ring);
   CHECK(client_is_reset());
+}
+
+TEST_CASE_METHOD(OwnBackendFixture, "a session that ends announces no socket that is closed") {
+  start();
+  turn_until([&] { return session->state() == Session::State::relaying; });
+  const net::Accepted accepted = accept_one(listener.get());
+  bool is_announced = true;
+  at_end = [&] { is_announced = paths.take(to.port(), accepted) != nullptr; };
+  const bool is_cut = GENERATE(false, true);
+  if (is_cut) {
+    session->cut(core::EndReason::killed);
+  } else {
+    end_writes(client);
+    end_writes(accepted.fd);
+  }
+  turn_until_ended();
+  CHECK_FALSE(is_announced);
 }
 
 TEST_CASE_METHOD(SessionFixture, "a cut before the loop has turned once ends it as well") {
