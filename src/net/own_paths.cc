@@ -47,10 +47,8 @@ std::string describe_ring(const StreamPath& path) {
 }
 
 void OwnDial::set_ring(const std::string& ring) {
-  for (OwnDial* each = this; each != nullptr; each = each->via_.get()) {
-    const std::lock_guard lock(each->mutex_);
-    each->ring_ = ring;
-  }
+  const std::lock_guard lock(mutex_);
+  ring_ = ring;
 }
 
 std::string OwnDial::ring() const {

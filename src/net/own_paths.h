@@ -43,7 +43,7 @@ struct DialOrigin {
 class OwnDial {
  public:
   OwnDial(const DialOrigin& origin, const Address& to, const Address& from)
-      : path_(origin.path()), via_(origin.via), to_(to), from_(from) {}
+      : path_(origin.path()), to_(to), from_(from) {}
 
   const StreamPath& path() const { return path_; }  // up to the stream that dialled
   // Returns whether a session of that stream must not go on from here: the connection has passed it
@@ -51,15 +51,14 @@ class OwnDial {
   bool closes_ring_at(std::uint16_t stream) const;
   const PackedAddress& to() const { return to_; }  // as it was dialled
   const PackedAddress& from() const { return from_; }
-  // The accepting end found a ring. It sets the ring here and on all connections before this one,
-  // and resets its end afterwards. So each dialling end can name the ring as the cause of its
-  // reset.
+  // The accepting end found a ring, or its own dial ran into one and no other address connected. It
+  // sets the ring here and resets its end afterwards. So the dialling end can name the ring as the
+  // cause of its reset, and passes the ring on to the connection before in the same way.
   void set_ring(const std::string& ring);
   std::string ring() const;  // empty: none was found
 
  private:
   const StreamPath path_;
-  const std::shared_ptr<OwnDial> via_;
   const PackedAddress to_;
   const PackedAddress from_;
   mutable std::mutex mutex_;

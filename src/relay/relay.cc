@@ -255,6 +255,7 @@ void Relay::blame_ring(RelayEnd& how) const {
   if (how.ring.empty()) return;
   how.reason = core::EndReason::loop;
   how.error = 0;
+  if (via_) via_->set_ring(how.ring);
 }
 
 void Relay::finish(core::EndReason reason, int error) {

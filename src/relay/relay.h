@@ -51,6 +51,10 @@ class Relay {
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
 
+  // Sets the connection of another stream of this service by which the client came. A ring that
+  // ends the relay is marked there before the client is reset.
+  void set_via(std::shared_ptr<net::OwnDial> via) { via_ = std::move(via); }
+
   // From now on it is kept for the next process, see SessionRecord. False: it is not, this time, or
   // is already.
   bool keep(handoff::Keeper& keeper, handoff::SessionFacts facts);
@@ -105,6 +109,7 @@ class Relay {
   base::Fd client_;
   base::Fd backend_;
   net::OwnPaths::Announced own_;                    // of backend_; ends before it is closed
+  std::shared_ptr<net::OwnDial> via_;               // see set_via(); mostly null
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
   bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
   bool is_counted_ = false;                         // as one that was to be kept and was not

@@ -182,6 +182,7 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
         loop_, std::move(client_), std::move(*outcome.dialed), resources_,
         stream_.spec->idle_timeout.value_or(options_.idle_timeout), *stream_.counters,
         [this](const RelayEnd& how) { end(how, how.ring); });
+    relay_->set_via(std::move(via_));
     if (was_kept) relay_->expect_copies();
     if (record_) {
       relay_->keep(std::move(record_));
@@ -287,6 +288,7 @@ core::SessionDetails Session::details() const {
 void Session::end(const RelayEnd& how, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
+  // The dial ran into a ring. A relay has marked its ring by itself, and has via_.
   if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);
   // A client whose backend was never reached is told by a reset: an orderly end would read as an
   // empty reply.

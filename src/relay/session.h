@@ -142,8 +142,8 @@ class Session {
   std::unique_ptr<handoff::SessionRecord> record_;  // while dialing, if its client is kept
   std::unique_ptr<net::Dialer> dialer_;             // while dialing
   std::unique_ptr<Relay> relay_;                    // while relaying
-  std::shared_ptr<net::OwnDial> via_;               // by which its client came; mostly null
-  Activity activity_;  // the last: who sees a socket closed finds it counted out
+  std::shared_ptr<net::OwnDial> via_;  // by which its client came; mostly null; then the relay's
+  Activity activity_;                  // the last: who sees a socket closed finds it counted out
 };
 
 std::string_view to_string(Session::State state);

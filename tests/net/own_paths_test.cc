@@ -133,15 +133,15 @@ TEST_CASE_METHOD(PathsFixture, "a connect that fails leaves no path behind") {
   CHECK(paths.take(to.port(), own.client));
 }
 
-TEST_CASE_METHOD(PathsFixture, "an end that finds a ring shows it to all before it") {
+TEST_CASE_METHOD(PathsFixture, "an end that finds a ring shows it to the dialling end alone") {
   const base::Fd listener = listen("127.0.0.1");
   const Address to = net::local_address(listener.get());
   auto first = connect(listener, to, {8998, nullptr});
   auto second = connect(listener, to, {8999, paths.take(to.port(), first.client)});
-  CHECK(first.announced.dial()->ring().empty());
+  CHECK(second.announced.dial()->ring().empty());
   paths.take(to.port(), second.client)->set_ring("8998 -> 8999 -> 8998");
   CHECK(second.announced.dial()->ring() == "8998 -> 8999 -> 8998");
-  CHECK(first.announced.dial()->ring() == "8998 -> 8999 -> 8998");
+  CHECK(first.announced.dial()->ring().empty());  // its session may still connect elsewhere
 }
 
 TEST_CASE_METHOD(PathsFixture, "only listeners that the connection has passed make a ring") {

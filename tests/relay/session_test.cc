@@ -103,6 +103,30 @@ TEST_CASE_METHOD(OwnBackendFixture, "a session that ends announces no socket tha
   CHECK_FALSE(is_announced);
 }
 
+TEST_CASE_METHOD(OwnBackendFixture,
+                 "a ring behind one address leaves no mark if another address connects") {
+  auto other = net::listen_tcp(*net::Address::parse_ip("127.0.0.2", to.port()), {});
+  REQUIRE(other);
+  host.add_name("two.test", {"127.0.0.1", "127.0.0.2"});
+  start("two.test", to.port());
+  // Stops before the session sees its connect succeed.
+  REQUIRE(loop_until(loop, [&] { return net::waiting_clients(listener.get()) > 0; }));
+  {
+    const net::Accepted accepted = accept_one(listener.get());
+    const auto dial = paths.take(to.port(), accepted);
+    REQUIRE(dial);
+    dial->set_ring("8999 -> 9000 -> 9001 -> 9000");
+    net::reset_on_close(accepted.fd.get());
+  }
+  turn_until([&] { return session->state() == Session::State::relaying; });
+  CHECK(session->running().address == net::local_address(other->get()).to_string());
+  CHECK(via->ring().empty());
+  reset(client);
+  turn_until_ended();
+  CHECK(told[0].reason == core::EndReason::client_reset);
+  CHECK(via->ring().empty());
+}
+
 TEST_CASE_METHOD(SessionFixture, "a cut before the loop has turned once ends it as well") {
   start();
   session->cut(core::EndReason::killed);
