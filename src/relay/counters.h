@@ -48,6 +48,9 @@ struct StreamCounters {
   std::atomic<bool> backend_trouble{false};  // as the control thread was told: it is not reached
   // When it was told of trouble last, in the loops' milliseconds.
   std::atomic<std::int64_t> trouble_told_at{std::numeric_limits<std::int64_t>::min()};
+  // The stream is removed, and its sessions have to end by then, in the loops' milliseconds.
+  static constexpr std::int64_t kNotRemoved = std::numeric_limits<std::int64_t>::max();
+  std::atomic<std::int64_t> drained_at{kNotRemoved};
 
  private:
   std::atomic<StreamFailures*> failures_{nullptr};  // owned

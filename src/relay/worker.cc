@@ -155,9 +155,14 @@ void Worker::handle(AdoptSession command) {
     report_if_drained();
     return;
   }
+  const std::uint64_t stream_id = command.stream.id;
+  const std::int64_t drained_at = command.stream.counters->drained_at.load(kRelaxed);
   NewClient client{std::move(command.client)};
   client.via = std::move(command.via);
   add_session(new_id(), std::move(command.stream), std::move(client), true);
+  // The client was on its way while another worker stood still, and DrainStream was here first.
+  if (drained_at != StreamCounters::kNotRemoved)
+    handle(DrainStream{stream_id, std::chrono::milliseconds(drained_at) - loop_.now()});
 }
 
 void Worker::handle(ResumeSession command) {

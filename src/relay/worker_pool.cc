@@ -219,7 +219,8 @@ void WorkerPool::close(std::uint16_t port, std::chrono::milliseconds drain,
   active_.erase(found);
   active.kept.reset();  // before the worker closes what it names
   past_.close(port, active.counters);
-  closing_.emplace(active.id, Closing{drain, !active.is_released, std::move(on_free), port});
+  closing_.emplace(active.id,
+                   Closing{drain, !active.is_released, std::move(on_free), port, active.counters});
   homes_.close(active.id, [this, id = active.id] { on_closed(id); });
   wait_for_answers();
 }
@@ -229,7 +230,8 @@ void WorkerPool::release(std::uint16_t port, base::Callback<void()> on_free) {
   assert(!active.is_released);
   active.is_released = true;
   active.kept.reset();
-  closing_.emplace(active.id, Closing{std::nullopt, true, std::move(on_free), port});
+  closing_.emplace(active.id,
+                   Closing{std::nullopt, true, std::move(on_free), port, active.counters});
   homes_.close(active.id, [this, id = active.id] { on_closed(id); });
   wait_for_answers();
 }
@@ -450,6 +452,8 @@ void WorkerPool::on_closed(std::uint64_t stream_id) {
     paths_.remove_listener(closed.port);
   }
   if (closed.drain) {
+    const auto until = control_.now() + *closed.drain;
+    closed.counters->drained_at.store(until.count(), std::memory_order_relaxed);
     for (const auto& worker : workers_) worker->send(DrainStream{stream_id, *closed.drain});
     // Every session that was accepted has its place already.
     past_.sum_up(closed.port);

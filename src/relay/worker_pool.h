@@ -149,6 +149,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
     bool had_listener = true;
     base::Callback<void()> on_free;
     std::uint16_t port = 0;
+    std::shared_ptr<StreamCounters> counters;
   };
 
   void on_copies_due();

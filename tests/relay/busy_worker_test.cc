@@ -64,5 +64,37 @@ TEST_CASE_METHOD(PoolFixture,
   CHECK(talks({std::move(client), std::move(accepted)}));
 }
 
+TEST_CASE_METHOD(PoolFixture,
+                 "a client of a removed stream ends when the worker that it went to stands still") {
+  pool.set_logged_sessions(core::LoggedSessions::all);
+  HeldUp held;
+  const std::uint16_t busy = open(port_of(backend));  // at the first worker
+  const std::uint16_t port = open(port_of(backend));  // at the second one
+  {
+    const Pair first = connect(busy);
+    end_writes(first.client);
+    end_writes(first.backend);
+    held.wait();
+  }
+  pool.set_logged_sessions(core::LoggedSessions::none);
+  // The second worker sends some to the first, as that one has fewer.
+  std::vector<base::Fd> clients;
+  std::vector<base::Fd> accepted;
+  for (int i = 0; i < 8; ++i) clients.push_back(connect_to(port));
+  turn_until([&] { return pool.counters(port)->sessions_admitted == 8; });
+  const auto ended = [&] {
+    return std::count_if(clients.begin(), clients.end(), [](const base::Fd& client) {
+      return net::take_error(client.get()) == ECONNRESET;
+    });
+  };
+  const auto is_removed_at_once = GENERATE(true, false);
+  std::ptrdiff_t over = 0;
+  close(port, is_removed_at_once ? 0ms : 300ms);
+  turn_until([&] { return (over += ended()) > 0; });
+  pool.set_still(0, true);
+  turn_until([&] { return (over += ended()) == 8; });
+  held.let_go();
+}
+
 }  // namespace
 }  // namespace sc::test
