@@ -55,6 +55,7 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
       answers_due_(control, [this] { on_answers_due(); }),
       admission_(options.limits,
                  [this] {
+                   if (is_shut_down_.load(std::memory_order_relaxed)) return;
                    for (const auto& worker : workers_) worker->send(LookForRoom{});
                  }),
       resolver_(options.resolver, clock_,
@@ -98,7 +99,9 @@ WorkerPool::WorkerPool(loop::Loop& control, const WorkerPoolOptions& options,
 WorkerPool::~WorkerPool() { shutdown(); }
 
 std::vector<std::string> WorkerPool::shutdown() {
-  checks_.clear();  // an attempt that ends makes room, of which the workers are told
+  // A destroyed worker returns its pipes. This makes room, and the other workers must not be woken.
+  is_shut_down_.store(true, std::memory_order_relaxed);
+  checks_.clear();
   for (const auto& worker : workers_) worker->send(Shutdown{});
   std::vector<std::string> silent;
   const auto until = std::chrono::steady_clock::now() + kShutdownPatience;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -175,7 +176,8 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
 
   loop::Loop& control_;
   net::LocalAddresses local_;
-  net::OwnPaths paths_{local_};  // outlives the workers and the checks
+  std::atomic<bool> is_shut_down_{false};  // workers may be gone; read on any thread
+  net::OwnPaths paths_{local_};            // outlives the workers and the checks
   WorkerPoolOptions options_;
   OnBackendNote on_backend_note_;
   std::function<void(const std::string&)> on_resolver_trouble_;
