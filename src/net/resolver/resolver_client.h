@@ -35,7 +35,7 @@ class ResolverClient {
   Resolver& resolver_;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, class Lookup*> lookups_;
-  // Asked and not answered. Holds the names, so that no other one comes to their addresses.
+  // Asked and not answered. Holds the names, so that their addresses stay theirs.
   std::unordered_map<std::shared_ptr<Name>, std::vector<std::uint64_t>> waiting_;
   loop::Mailbox<std::shared_ptr<Name>> answered_;
 };
