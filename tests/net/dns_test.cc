@@ -34,6 +34,21 @@ TEST_CASE_METHOD(ResolverFixture, "an unanswered AAAA query delays an A answer b
   CHECK(took < 300ms);  // before a server is asked again
 }
 
+TEST_CASE_METHOD(ResolverFixture,
+                 "an A answer that expires while the AAAA query is unanswered is renewed at once") {
+  first.set("db.test", Type::a, found({"127.0.0.5"}, 1));
+  first.set("db.test", Type::aaaa, failing(How::is_silent));
+  CHECK(ips("db.test") == Ips{"127.0.0.5"});
+  first.set("db.test", Type::a, found({"127.0.0.6"}, 1));
+  clock.advance(1s);
+  const auto answer = look_up("db.test");
+  CHECK_FALSE(was_cached);
+  CHECK_FALSE(answer->is_stale);
+  REQUIRE(answer->addresses.size() == 1);
+  CHECK(answer->addresses.front().ip() == "127.0.0.6");
+  CHECK(took < 300ms);  // of which 50 ms may be a wait for the AAAA answer
+}
+
 TEST_CASE_METHOD(ResolverFixture, "an IPv6 answer that comes late is added for later sessions") {
   DnsScript late = found({"::1"});
   late.delay = 150ms;

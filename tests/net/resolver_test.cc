@@ -82,6 +82,37 @@ TEST_CASE_METHOD(ResolverFixture,
   CHECK_FALSE(is_victim_called);
 }
 
+TEST_CASE_METHOD(ResolverFixture, "a name that comes back while its renewal fails has its answer") {
+  first.set("db.test", Type::a, found({"127.0.0.5"}, 60));
+  ips("db.test");
+  held.clear();  // its stream is removed, and created again
+  DnsScript failing_late = refusing(2);
+  failing_late.delay = 200ms;
+  first.set("db.test", failing_late);
+  const auto wanted = name("db.test");
+  REQUIRE(wanted->answer() == nullptr);
+  resolver->look_ahead(wanted);  // this look-up does not use the answer that is there
+  const auto answer = look_up("db.test");
+  CHECK(answer->failure == Failure::none);
+  CHECK(answer->addresses.size() == 1);
+  CHECK_FALSE(answer->is_stale);
+  REQUIRE(first.asked("db.test", Type::a) == 2);
+  CHECK(wanted->last_failure());
+}
+
+TEST_CASE_METHOD(ResolverFixture, "a look-up is answered even if its caller lets the name go") {
+  DnsScript slow = found({"127.0.0.5"});
+  slow.delay = 100ms;
+  first.set("db.test", Type::a, slow);
+  start();
+  auto wanted = resolver->name("db.test");
+  std::shared_ptr<const net::NameAnswer> answer;
+  const net::Lookup lookup(*client, wanted, [&](auto told) { answer = std::move(told); });
+  wanted.reset();
+  REQUIRE(loop_until(loop, [&] { return answer != nullptr; }));
+  CHECK(answer->failure == Failure::none);
+}
+
 TEST_CASE_METHOD(ResolverFixture, "failures are cached for a short time") {
   first.set("gone.test", refusing(3));
   first.set("bad.test", refusing(2));

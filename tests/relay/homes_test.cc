@@ -158,5 +158,24 @@ TEST_CASE_METHOD(HomesFixture,
   turn_until([&] { return is_closed; });
 }
 
+TEST_CASE_METHOD(HomesFixture,
+                 "a stream at a worker that stands still moves when another worker is back") {
+  for (const auto& worker : workers) worker->set_still(true);
+  const std::uint16_t port = open(1);
+  const auto& answer = ask(1);
+  tick(relay::Homes::kTries * relay::Homes::kPatience);
+  REQUIRE(answer);  // no worker answers
+  CHECK_FALSE(*answer);
+  const std::size_t home = counters[0]->home;
+  const std::size_t other = 1 - home;
+  workers[other]->set_still(false);
+  workers[other]->start();
+  tick();
+  CHECK(counters[0]->home == other);
+  turn_until([&] { return !homes.waits(); });
+  CHECK(talks(connect_through(port, backend)));
+  workers[home]->start();
+}
+
 }  // namespace
 }  // namespace sc::test
