@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -55,7 +54,7 @@ struct DialFixture {
 
   loop::Loop loop;
   FakeHost host;
-  SystemResolver names{loop, std::chrono::milliseconds(100)};
+  SystemResolver names{loop};
   net::DialOptions options;
   int calls = 0;
   net::Dialer::Outcome outcome;

@@ -92,6 +92,8 @@ TEST_CASE_METHOD(DialFixture, "a name whose addresses are cached is dialled with
 }
 
 TEST_CASE_METHOD(DialFixture, "the look-up has a time limit of its own") {
+  SystemResolver impatient{loop, 100ms};
+  options.resolver = &impatient.client;
   host.hang_name("slow.test");
   options.timeout = 20ms;
   const auto before = std::chrono::steady_clock::now();
@@ -99,6 +101,7 @@ TEST_CASE_METHOD(DialFixture, "the look-up has a time limit of its own") {
   check_failed(DialFailure::unresolved,
                "cannot resolve slow.test: the system's resolver did not answer within 100ms");
   CHECK(std::chrono::steady_clock::now() - before >= 100ms);
+  dialer.reset();
   host.forget_name("slow.test");  // no server is asked for it
   host.answer_names();
 }

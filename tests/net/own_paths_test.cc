@@ -201,7 +201,7 @@ TEST_CASE_METHOD(PathsFixture, "a dialer skips an address that closes a ring and
 // The accepting end finds a ring and resets the connection before the dialer's loop has turned.
 struct ResetFixture : PathsFixture {
   FakeHost host;
-  SystemResolver names{loop, std::chrono::milliseconds(100)};
+  SystemResolver names{loop};
   net::DialOptions options;
   std::optional<net::Dialer::Outcome> outcome;
   std::optional<net::Dialer> dialer;

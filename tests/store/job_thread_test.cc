@@ -61,9 +61,9 @@ TEST_CASE("a thread reports since when its oldest job waits, and that it is idle
 }
 
 TEST_CASE("steps run while no job waits, again as soon as they ask for it") {
-  JobThread thread("test");
   std::promise<void> enough;
   int calls = 0;
+  JobThread thread("test");
   thread.add_step(
       [&] {
         if (++calls == 3) enough.set_value();
@@ -76,12 +76,12 @@ TEST_CASE("steps run while no job waits, again as soon as they ask for it") {
 }
 
 TEST_CASE("a step that moves its own next call keeps it") {
-  JobThread thread("test");
   std::promise<void> again;
+  std::promise<void> added;
   int calls = 0;
   JobThread::StepId step = 0;
+  JobThread thread("test");  // last: its step uses all of the above
   wait_for(thread);
-  std::promise<void> added;
   thread.ask([&] {
     step = thread.add_step(
         [&] {
@@ -98,8 +98,8 @@ TEST_CASE("a step that moves its own next call keeps it") {
 }
 
 TEST_CASE("a thread that ends in time says so, one that hangs does not hold its owner up") {
-  JobThread thread("test");
   bool ran = false;
+  JobThread thread("test");
   SECTION("it ends") {
     thread.ask([&] { ran = true; });
     CHECK(thread.finish(milliseconds{60'000}));
