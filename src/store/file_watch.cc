@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
+#include <string_view>
 #include <utility>
 
 namespace sc::store {
@@ -84,8 +87,7 @@ base::Result<FileWatch> FileWatch::start(sqlite3* connection, const std::string&
                        "the database " + file + " was replaced while it was opened"};
   }
   struct stat found {};
-  if (::fstat(watch.database_.fd.get(), &found) == 0)
-    watch.known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};
+  if (::fstat(watch.database_.fd.get(), &found) == 0) watch.known_ = watch.content(found);
   watch.known_log_ = watch.index_.read();
   return watch;
 }
@@ -110,9 +112,7 @@ std::optional<FileChange> FileWatch::compare() {
   };
   if (!is_there(file_, database_)) return FileChange::replaced;
   if (file_ != database_.path && !is_there(database_.path, database_)) return FileChange::replaced;
-  if (is_rewritten({found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size},
-                   before))
-    return FileChange::rewritten;
+  if (is_rewritten(content(found), before)) return FileChange::rewritten;
   if (!is_there(log_.path, log_)) {
     struct stat other {};
     const bool is_used = ::stat(log_.path.c_str(), &other) == 0 && other.st_size > 0;
@@ -123,6 +123,38 @@ std::optional<FileChange> FileWatch::compare() {
     return FileChange::log_replaced;
   if (!is_there(shared_.path, shared_)) return FileChange::index_lost;
   return std::nullopt;
+}
+
+// By the descriptor that SQLite has: to close another one would release the POSIX locks.
+FileWatch::Content FileWatch::content(const struct stat& found) const {
+  Content out{.changed_at_ns = found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec,
+              .size = found.st_size};
+  sqlite3_file* file = nullptr;
+  const bool is_read =
+      sqlite3_file_control(connection_, "main", SQLITE_FCNTL_FILE_POINTER, &file) == SQLITE_OK &&
+      file != nullptr && file->pMethods != nullptr &&
+      file->pMethods->xRead(file, out.header.data(), static_cast<int>(out.header.size()), 0) ==
+          SQLITE_OK;
+  if (!is_read) out.header = {};
+  return out;
+}
+
+bool FileWatch::Content::has_header() const { return header != decltype(header){}; }
+
+bool FileWatch::Content::is_in_wal_mode() const {
+  constexpr std::string_view kMagic{"SQLite format 3\0", 16};
+  return std::equal(kMagic.begin(), kMagic.end(), header.begin()) && header[18] == 2 &&
+         header[19] == 2;
+}
+
+std::optional<std::uint32_t> FileWatch::Content::pages() const {
+  const auto number = [this](std::size_t at) {  // big-endian
+    std::uint32_t out = 0;
+    for (std::size_t i = at; i < at + 4; ++i) out = out << 8U | header[i];
+    return out;
+  };
+  if (!has_header() || number(24) != number(92)) return std::nullopt;
+  return number(28);
 }
 
 // Could SQLite have written to the database file since the state that is known?
@@ -137,12 +169,16 @@ bool FileWatch::may_be_copied(const LogState& log) const {
 // `before` is the state of the log from before `now` was read. If it is another one afterwards, the
 // next look decides.
 bool FileWatch::is_rewritten(const Content& now, const LogState& before) {
+  if (now.has_header() && !now.is_in_wal_mode()) return true;
   const LogState log = index_.read();
   if (log != before || log.is_being_written) return false;
   // A complete copy sets the size of the database file.
   const bool is_cut = log.pages != 0 && log.is_all_copied() &&
                       now.size < std::int64_t{log.pages} * std::int64_t{log.page_size};
   if (is_cut) return true;
+  // And it writes the header that has this size.
+  const auto pages = now.pages();
+  if (pages && log.pages != 0 && log.is_all_copied() && *pages != log.pages) return true;
   if (log.is_being_copied() && now != known_) return false;
   if (now != known_ && !may_be_copied(log)) return true;
   known_ = now;
@@ -160,8 +196,7 @@ void FileWatch::note_commit() {
   known_log_ = log;
   if (is_only_one) return;
   struct stat found {};
-  if (::fstat(database_.fd.get(), &found) == 0)
-    known_ = {found.st_mtim.tv_sec * kNanoseconds + found.st_mtim.tv_nsec, found.st_size};
+  if (::fstat(database_.fd.get(), &found) == 0) known_ = content(found);
 }
 
 // By the descriptor that SQLite has, as another file may have the name by now.

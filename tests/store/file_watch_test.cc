@@ -122,6 +122,40 @@ TEST_CASE("a database that is cut while its log is copied is noticed") {
   check_refused(open.change(), "was overwritten");
 }
 
+// Writes a copy over the database. The file has the same size and time of change afterwards.
+void overwrite_at_once(const std::string& file, const std::string& bytes) {
+  const auto size = std::filesystem::file_size(file);
+  const auto time = std::filesystem::last_write_time(file);
+  write_bytes(file, bytes);
+  std::filesystem::resize_file(file, size);
+  std::filesystem::last_write_time(file, time);
+}
+
+TEST_CASE("a copy of the same size that is written within a tick of the clock is noticed") {
+  OpenDatabase open;
+  open.rest();
+  SECTION("made by a backup") { overwrite_at_once(open.file, read_bytes(open.copy)); }
+  SECTION("made by a plain copy") {
+    const std::string bytes = read_bytes(open.file);
+    open.create(9100, 100);
+    open.rest();
+    REQUIRE(std::filesystem::file_size(open.file) > bytes.size());
+    overwrite_at_once(open.file, bytes);
+  }
+  check_refused(open.change(), "was overwritten");
+}
+
+TEST_CASE("a copy of the same size that is written during a checkpoint is noticed") {
+  OpenDatabase open;
+  open.rest();
+  const std::string bytes = read_bytes(open.file);
+  open.create(9100, 100);
+  open.database->connection().exec("PRAGMA wal_checkpoint(PASSIVE)");  // nothing has looked since
+  SECTION("made by a backup") { overwrite_at_once(open.file, read_bytes(open.copy)); }
+  SECTION("made by a plain copy") { overwrite_at_once(open.file, bytes); }
+  check_refused(open.change(), "was overwritten");
+}
+
 TEST_CASE("a database that is overwritten during a commit refuses this commit") {
   OpenDatabase open;
   // The first look copies the log, and the commit begins it again. A later look empties it.
