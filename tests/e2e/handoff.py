@@ -148,13 +148,15 @@ class ManagedHost(Host):
     """The built binary under the stand-in of manager.py. `most` is what its store takes, `messages`
     what waits for it unread."""
 
-    def __init__(self, directory, environment, most=4096, messages=manager.SYSTEMD_QUEUE_LENGTH):
+    def __init__(self, directory, environment, most=4096, messages=manager.SYSTEMD_QUEUE_LENGTH,
+                 binary=harness.BINARY):
         super().__init__()
         self.api = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.manager = manager.Manager(directory, most, [("api", self.api)], messages)
         self.service = HandoffService(directory / "state", peers.free_ports(10),
                                       environment=environment)
         self.service.manager = self.manager
+        self.service.binary = binary
         self._ports = iter(self.service.ports)
         self.service.start()
 

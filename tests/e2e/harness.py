@@ -92,6 +92,7 @@ class Service:
         self.environment = dict(environment or {})
         self.config = self.state.parent / "stream-conductor.toml"
         self.config.write_text(config, encoding="utf-8")
+        self.binary = BINARY
         self.prefix = []  # of the command line, such as `prlimit --fsize=...`
         self.process = None
         self.lines = []
@@ -117,7 +118,7 @@ class Service:
         }
         settings.update(self.flags)
         flags = [f"--{name}={value}" for name, value in settings.items() if value is not None]
-        return [*self.prefix, BINARY, *flags]
+        return [*self.prefix, self.binary, *flags]
 
     def launch(self, **options):
         """Starts the process and waits for nothing."""
