@@ -39,7 +39,7 @@ class FileWatch {
   // connection has opened it.
   static base::Result<FileWatch> start(sqlite3* connection, const std::string& file);
 
-  // Looks now: three calls of stat(2) and one of pread(2), about 2.5 µs. nullopt: the files are as
+  // Looks now: three calls of stat(2) and one of pread(2). nullopt: the files are as
   // they were opened, and no change was noticed before. A replaced file that is put back counts as
   // unchanged.
   std::optional<FileChange> look();

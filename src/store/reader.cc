@@ -25,7 +25,7 @@ Reader::Reader(std::string file, std::chrono::milliseconds patience)
 Reader::~Reader() = default;
 
 base::Result<std::optional<core::TokenSnapshot>> Reader::load_tokens(
-    Queries& queries, std::optional<std::int64_t> known) {
+    Queries& queries, std::optional<std::int64_t> known) const {
   const std::int64_t era = connections_ << kVersionBits;
   const bool is_of_this = known && (*known >> kVersionBits) == connections_;
   auto answer = queries.load_tokens(is_of_this ? std::optional(*known - era) : std::nullopt);

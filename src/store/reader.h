@@ -48,8 +48,8 @@ class Reader {
     });
   }
   // As Queries::load_tokens. The version differs from all those of an earlier connection.
-  base::Result<std::optional<core::TokenSnapshot>> load_tokens(Queries& queries,
-                                                               std::optional<std::int64_t> known);
+  base::Result<std::optional<core::TokenSnapshot>> load_tokens(
+      Queries& queries, std::optional<std::int64_t> known) const;
 
   // Reads from this connection instead of the file until exclusively() drops it.
   void use(std::unique_ptr<SQLite::Database> image);
