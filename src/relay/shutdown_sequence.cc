@@ -66,7 +66,7 @@ void ShutdownSequence::handle(const HandedOver& event) {
 
 void ShutdownSequence::on_handed_over() {
   auto done = std::move(on_handed_over_);
-  done(std::move(handed_over_));
+  done(handed_over_);
 }
 
 void ShutdownSequence::tick() {

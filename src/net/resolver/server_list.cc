@@ -10,9 +10,9 @@ namespace sc::net {
 ServerList::ServerList(loop::Loop& loop, const ResolvConf& conf, std::chrono::milliseconds timeout,
                        std::atomic<std::uint64_t>& sent)
     : loop_(loop), conf_(conf), sent_(sent) {
+  const DnsServer::Options options{timeout, conf.use_vc, conf.edns0};
   for (const Address& address : conf.servers)
-    servers_.push_back({std::make_unique<DnsServer>(
-        loop, address, DnsServer::Options{timeout, conf.use_vc, conf.edns0})});
+    servers_.emplace_back().dns = std::make_unique<DnsServer>(loop, address, options);
 }
 
 std::vector<std::size_t> ServerList::order() {
