@@ -63,6 +63,8 @@ class Database {
   // Moves what was committed from the log to the file, see LogKeeper::step(). Returns false while
   // the log is too long, because a reader does not let it begin again. `stats` outlive this.
   bool keep_log_short(LogStats& stats);
+  // Has enough been committed since the last call that the next one should not wait for its time?
+  bool has_much_log() const { return log_keeper_ && log_keeper_->has_much(); }
 
   // While another program holds a lock, the function is called every few milliseconds until it
   // returns true: then the statement fails. Without it, statements wait for 5 s.

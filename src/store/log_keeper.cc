@@ -11,7 +11,7 @@ namespace {
 
 // More than this is copied by a thread of its own: on a disk of 100 MB/s commits would wait for
 // longer than 0.1 s.
-constexpr std::uint64_t kMuch = 8ULL * 1024 * 1024;
+constexpr std::uint64_t kTooMuch = 8ULL * 1024 * 1024;
 
 }  // namespace
 
@@ -42,13 +42,19 @@ void LogKeeper::step(LogStats& stats) {
   const LogState log = watch_.log();
   const bool is_quiet = log.frames == last_frames_;
   last_frames_ = log.frames;
+  last_salt_ = log.salt;
   if (log.frames == 0) return;
   if (!log.is_all_copied()) {
-    if (stats.waiting_bytes > kMuch) return copy_aside(stats);
+    if (stats.waiting_bytes > kTooMuch) return copy_aside(stats);
     copy(stats);
   }
   if (watch_.log().is_all_copied() && (is_quiet || is_long_)) empty();
   note(stats);
+}
+
+bool LogKeeper::has_much() const {
+  const LogState log = watch_.log();
+  return log.frames >= kMuch + (log.salt == last_salt_ ? last_frames_ : 0);
 }
 
 void LogKeeper::copy(LogStats& stats) {

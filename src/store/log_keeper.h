@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -18,14 +19,16 @@ struct LogStats {
   std::atomic<std::uint64_t> failed_checkpoints{0};
 };
 
-// Moves committed changes from the log to the database file, about once a second. So a copy of that
-// file alone is nearly complete, and the log stays short. Never runs in a commit and never waits
-// for a reader: a reader's transaction keeps later commits in the log. Empties the log while
-// nothing is committed, so that it cannot be applied to another file. The writer's thread.
+// Moves committed changes from the log to the database file, about once a second, and sooner when
+// much was committed. So a copy of that file alone is nearly complete, and the log stays short.
+// Never runs in a commit and never waits for a reader: a reader's transaction keeps later commits
+// in the log. Empties the log while nothing is committed, so that it cannot be applied to another
+// file. The writer's thread.
 class LogKeeper {
  public:
   // A log of this size is reported: a reader has not let it begin again.
   static constexpr std::uint64_t kLong = 64ULL * 1024 * 1024;
+  static constexpr std::uint32_t kMuch = 1000;  // frames, as SQLite's own checkpoints
 
   // Opens a second connection to the same file, for copies on a thread of its own. Both arguments
   // outlive this.
@@ -39,6 +42,9 @@ class LogKeeper {
   // thread of its own, which counts in `stats` too: they outlive this.
   void step(LogStats& stats);
   bool is_long() const { return is_long_; }
+  // Has the log grown by kMuch since the last step? So it begins again before it is long, and
+  // commits overwrite what is there, which costs the disk less than a file that grows.
+  bool has_much() const;
 
  private:
   void note(LogStats& stats);
@@ -50,6 +56,7 @@ class LogKeeper {
   sqlite3* connection_;
   FileWatch& watch_;
   std::uint32_t last_frames_ = 0;
+  std::array<std::uint32_t, 2> last_salt_{};
   bool is_long_ = false;
 
   // Copies a long log, as after a long transaction of a reader, while commits go on. It is open

@@ -66,7 +66,7 @@ Writer::Writer(Options options, FolderClaim claim, std::unique_ptr<Database> dat
       trouble_(std::move(trouble)),
       back_off_(kFirstBackOff) {
   recovery_ = thread_.add_step([this] { return recover(); }, trouble_ ? back_off_ : kNotDue);
-  thread_.add_step([this] { return look_at_files(); }, kFileLook);
+  file_look_ = thread_.add_step([this] { return look_at_files(); }, kFileLook);
   if (database_) follow_check();
 }
 
@@ -294,6 +294,7 @@ std::vector<Writer::Commit> Writer::try_commit(std::vector<Commit> commits) {
     }
   }
   note(trouble);
+  if (database_->has_much_log()) thread_.set_due(file_look_, milliseconds{0});
   if (std::any_of(results.begin(), results.end(), [](const auto& result) { return bool{result}; }))
     options_.on_recorded();
   return again;

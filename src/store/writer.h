@@ -158,6 +158,7 @@ class Writer {
   std::size_t backlog_size_ = 0;
   std::chrono::milliseconds back_off_;
   JobThread::StepId recovery_ = 0;
+  JobThread::StepId file_look_ = 0;
 
   JobThread thread_{"store"};  // last: it uses all of the above
 };

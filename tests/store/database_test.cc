@@ -1,7 +1,11 @@
 #include "store/database.h"
 
+#include <SQLiteCpp/Database.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdint>
+#include <optional>
 
 #include "store/fixture.h"
 #include "store/migrations.h"
@@ -61,6 +65,35 @@ TEST_CASE("a database is opened so that a commit survives a loss of power") {
   CHECK(ask(spy.writer(), "PRAGMA application_id") == std::to_string(store::kApplicationId));
   CHECK(ask(spy.writer(), "PRAGMA user_version") ==
         std::to_string(store::embedded_migrations().size()));
+}
+
+TEST_CASE("a log that has grown much is copied before its time, and once beside a reader") {
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  store::LogStats stats;
+  auto opened = Database::open(file);
+  REQUIRE(opened);
+  Database& database = **opened;
+  std::uint16_t port = 9000;
+  const auto grow = [&] {
+    const std::uint16_t most = port + 2000;
+    while (!database.has_much_log() && port < most) REQUIRE(commit(database, created(port++)));
+    CHECK(database.has_much_log());
+  };
+  database.keep_log_short(stats);
+  CHECK_FALSE(database.has_much_log());
+  grow();
+  std::optional<SQLite::Database> shell;
+  if (GENERATE(false, true)) {
+    shell.emplace(file);
+    shell->exec("BEGIN");
+    shell->execAndGet("SELECT count(*) FROM streams");
+    REQUIRE(commit(database, created(port++)));
+  }
+  database.keep_log_short(stats);
+  CHECK_FALSE(database.has_much_log());
+  CHECK((stats.waiting_bytes > 0) == shell.has_value());
+  grow();
 }
 
 TEST_CASE("a new database has the tables and views that the manual names") {
