@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "support/catch.h"
+#include "support/held_thread.h"
 #include "support/temp_dir.h"
 
 namespace sc::test {
@@ -41,16 +42,8 @@ struct DatabaseHealthFixture {
         [this](milliseconds, base::Callback<void()> function) { look = std::move(function); });
     database_health->start();
   }
-  // Keeps a thread in a job until the promise is set.
   std::promise<void> hold(void (SqliteStore::*run)(base::Callback<void()>)) {
-    std::promise<void> gate;
-    std::promise<void> reached;
-    ((*store).*run)([&reached, open = gate.get_future()]() mutable {
-      reached.set_value();
-      open.wait();
-    });
-    reached.get_future().wait();
-    return gate;
+    return hold_thread(*store, run);
   }
   void look_after(milliseconds passed) {
     clock.advance(passed);

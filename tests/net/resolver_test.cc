@@ -293,6 +293,14 @@ TEST_CASE("a name that is in use is looked up again before it expires") {
   resolver.stop();
 }
 
+// Returns whether all names have an answer before the limit.
+bool are_answered(loop::Loop& loop, const std::vector<std::shared_ptr<net::Name>>& names,
+                  std::chrono::milliseconds limit) {
+  const auto has_answer = [](const auto& each) { return each->answer() != nullptr; };
+  return loop_until_seen(
+      loop, [&] { return std::all_of(names.begin(), names.end(), has_answer); }, limit);
+}
+
 TEST_CASE_METHOD(ResolverFixture, "9,000 names that open at once are looked up a few at a time") {
   std::vector<std::shared_ptr<net::Name>> names;
   for (int i = 0; i < 9000; ++i) {
@@ -301,13 +309,7 @@ TEST_CASE_METHOD(ResolverFixture, "9,000 names that open at once are looked up a
     names.push_back(name(text));
   }
   for (const auto& each : names) resolver->look_ahead(each);
-  CHECK(loop_until_seen(
-      loop,
-      [&] {
-        return std::all_of(names.begin(), names.end(),
-                           [](const auto& each) { return each->answer() != nullptr; });
-      },
-      30s));
+  CHECK(are_answered(loop, names, 30s));
   CHECK(resolver->counters().failures == 0);
   CHECK(first.asked() < 2 * 9000 + 100);  // hardly any was lost and asked for again
 }
@@ -320,13 +322,7 @@ TEST_CASE_METHOD(ResolverFixture, "a hosts file of 2 MB with 9,000 names of stre
   std::vector<std::shared_ptr<net::Name>> names;
   for (int i = 0; i < 9000; ++i) names.push_back(name("n" + std::to_string(i) + ".test"));
   for (const auto& each : names) resolver->look_ahead(each);
-  CHECK(loop_until_seen(
-      loop,
-      [&] {
-        return std::all_of(names.begin(), names.end(),
-                           [](const auto& each) { return each->answer() != nullptr; });
-      },
-      10s));
+  CHECK(are_answered(loop, names, 10s));
   CHECK(ips("n8999.test") == Ips{"127.0.0.5"});
   CHECK(first.asked() == 0);
 }

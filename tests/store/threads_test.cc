@@ -15,6 +15,7 @@
 #include "store/fixture.h"
 #include "store/sqlite_store.h"
 #include "support/catch.h"
+#include "support/held_thread.h"
 
 namespace sc::test {
 namespace {
@@ -38,16 +39,8 @@ struct Threads {
     auto due = std::exchange(looks, {});
     for (auto& each : due) each();
   }
-  // Keeps a thread busy until the promise is set.
   std::promise<void> hold(void (SqliteStore::*run)(base::Callback<void()>)) {
-    std::promise<void> gate;
-    std::promise<void> reached;
-    ((*store).*run)([&reached, open = gate.get_future()]() mutable {
-      reached.set_value();
-      open.wait();
-    });
-    reached.get_future().wait();
-    return gate;
+    return hold_thread(*store, run);
   }
   std::string commit(std::vector<core::StoreWrite> writes) {
     std::string answer;
