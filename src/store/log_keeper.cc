@@ -40,7 +40,7 @@ void LogKeeper::step(LogStats& stats) {
   if (runs_aside_) return;
   if (thread_.joinable()) thread_.join();
   const LogState log = watch_.log();
-  const bool is_quiet = log.frames == last_frames_;
+  const bool is_quiet = log.frames == last_frames_ && log.salt == last_salt_;
   last_frames_ = log.frames;
   last_salt_ = log.salt;
   if (log.frames == 0) return;
@@ -53,6 +53,7 @@ void LogKeeper::step(LogStats& stats) {
 }
 
 bool LogKeeper::has_much() const {
+  if (runs_aside_) return false;
   const LogState log = watch_.log();
   return log.frames >= kMuch + (log.salt == last_salt_ ? last_frames_ : 0);
 }

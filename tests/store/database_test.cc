@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 
 #include "store/fixture.h"
@@ -94,6 +95,23 @@ TEST_CASE("a log that has grown much is copied before its time, and once beside 
   CHECK_FALSE(database.has_much_log());
   CHECK((stats.waiting_bytes > 0) == shell.has_value());
   grow();
+}
+
+TEST_CASE("a log that begins again with as many pages is not taken for one without commits") {
+  const TempFolder folder;
+  const std::string file = folder / "s.db";
+  store::LogStats stats;
+  auto opened = Database::open(file);
+  REQUIRE(opened);
+  for (int i = 0; i < 3; ++i) (*opened)->keep_log_short(stats);
+  CHECK(std::filesystem::file_size(file + "-wal") == 0);
+  for (std::uint16_t port = 9000; port < 9008; ++port) {
+    REQUIRE(commit(**opened, created(port)));
+    (*opened)->keep_log_short(stats);
+    CHECK(std::filesystem::file_size(file + "-wal") > 0);
+  }
+  (*opened)->keep_log_short(stats);
+  CHECK(std::filesystem::file_size(file + "-wal") == 0);
 }
 
 TEST_CASE("a new database has the tables and views that the manual names") {
