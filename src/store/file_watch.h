@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -10,7 +12,6 @@
 #include "store/log_index.h"
 
 struct sqlite3;
-struct stat;
 
 namespace sc::store {
 
@@ -39,7 +40,7 @@ class FileWatch {
   // connection has opened it.
   static base::Result<FileWatch> start(sqlite3* connection, const std::string& file);
 
-  // Looks now: three calls of stat(2) and one of pread(2). nullopt: the files are as
+  // Looks now: three calls of statx(2) and one of pread(2), about 5 us. nullopt: the files are as
   // they were opened, and no change was noticed before. A replaced file that is put back counts as
   // unchanged.
   std::optional<FileChange> look();
@@ -90,8 +91,11 @@ class FileWatch {
   FileWatch(sqlite3* connection, LogIndex index) : connection_(connection), index_(index) {}
 
   static base::Result<Pinned> pin(const std::string& path);
-  static bool is_in_place(const Pinned& pinned);
-  Content content(const struct stat& found) const;
+  // What is asked (STATX_ flags) of the pinned file. nullopt: it does not have that name.
+  static std::optional<struct statx> find(const Pinned& pinned, const std::string& path,
+                                          unsigned asked = 0);
+  Content content(const struct statx& found) const;
+  void take_content();
   std::optional<FileChange> compare();
   bool may_be_copied(const LogState& log) const;
   bool is_rewritten(const Content& now, const LogState& before);
