@@ -108,6 +108,37 @@ base::Result<void> check_page(const http::Request& request) {
   return {};
 }
 
+// Fetch Metadata again: a script's request has the mode `cors` or `same-origin` and no destination.
+// `navigate` is a link, a form, a redirect or a typed address; `no-cors` an image, a prefetch or a
+// download. Where browsers send no such headers, to a plain HTTP origin that is not this host,
+// `Upgrade-Insecure-Requests` still marks each navigation (W3C Upgrade Insecure Requests, section
+// 3.2.1).
+base::Result<void> check_change(const http::Request& request) {
+  const auto value_of = [&](std::string_view name) {
+    const std::string* header = request.header(name);
+    return header == nullptr ? std::string() : base::to_lower(*header);
+  };
+  // `Sec-Purpose` is the Fetch standard's; the others are its forerunners of WebKit and Mozilla.
+  constexpr std::array<std::string_view, 4> kPurposes{"Sec-Purpose", "Purpose", "X-Purpose",
+                                                      "X-Moz"};
+  constexpr std::array<std::string_view, 4> kAhead{"prefetch", "prerender", "preview", "instant"};
+  for (const std::string_view name : kPurposes)
+    for (const std::string_view word : kAhead)
+      if (value_of(name).find(word) != std::string::npos)
+        return Error{Errc::forbidden,
+                     "a browser loads this ahead of a click; a change is made by "
+                     "the page, curl or a program"};
+  const std::string mode = value_of("Sec-Fetch-Mode");
+  const std::string destination = value_of("Sec-Fetch-Dest");
+  const bool is_script = (mode.empty() || mode == "cors" || mode == "same-origin") &&
+                         (destination.empty() || destination == "empty");
+  if (!is_script || request.header("Upgrade-Insecure-Requests") != nullptr)
+    return Error{Errc::forbidden,
+                 "a browser opened this address, which a link can make it do; a change is made by "
+                 "the page, curl or a program"};
+  return {};
+}
+
 std::optional<std::string> presented_token(const http::Request& request) {
   constexpr std::string_view kScheme = "bearer ";
   std::optional<std::string> found;

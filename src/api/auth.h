@@ -31,6 +31,11 @@ struct AuthOptions {
 // be followed from everywhere.
 base::Result<void> check_page(const http::Request& request);
 
+// Fails with forbidden where a browser opened, prefetched or embedded what changes state. A link in
+// a mail that is redirected here has `Sec-Fetch-Site: none`, as if a person had typed the address,
+// so check_page() lets it pass. Our own page's scripts, curl and programs pass here too.
+base::Result<void> check_change(const http::Request& request);
+
 // What stands behind `Authorization: Bearer`, the scheme in any case (RFC 6750, RFC 9110 section
 // 11.1). Nothing: there is no such header. Empty: there is one, or several, and none can be a
 // token.

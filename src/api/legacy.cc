@@ -92,18 +92,22 @@ void add_legacy_routes(Routes& routes, core::Conductor& conductor) {
   const auto get = [&](const char* pattern, Routes::Handler handler) {
     routes.handle("GET", pattern, std::move(handler));
   };
+  const auto change = [&](const char* pattern, Routes::Handler handler) {
+    routes.handle("GET", pattern, std::move(handler), Routes::Effect::changes);
+  };
   get("/status", reading([&conductor](const Params&, const Caller&, Responder responder) {
         responder.respond(json_answer(legacy_status_json(conductor.ports())));
       }));
   get("/getstreams", reading([&conductor](const Params&, const Caller&, Responder responder) {
         responder.respond(json_answer(legacy_streams_json(conductor.list())));
       }));
-  get("/createstream/{port}/{backend}", [&conductor](const Request& request, const Params& params,
-                                                     const Caller& caller, Responder responder) {
-    create(conductor, params, {caller.name, request.id}, caller, std::move(responder));
-  });
-  get("/removestream/{port}", [&conductor](const Request& request, const Params& params,
-                                           const Caller& caller, Responder responder) {
+  change("/createstream/{port}/{backend}",
+         [&conductor](const Request& request, const Params& params, const Caller& caller,
+                      Responder responder) {
+           create(conductor, params, {caller.name, request.id}, caller, std::move(responder));
+         });
+  change("/removestream/{port}", [&conductor](const Request& request, const Params& params,
+                                              const Caller& caller, Responder responder) {
     remove(conductor, params, {caller.name, request.id}, caller, std::move(responder));
   });
   get("/hasstream/{port}",

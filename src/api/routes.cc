@@ -2,13 +2,34 @@
 
 #include <utility>
 
-namespace sc::api {
+#include "api/auth.h"
+#include "api/problem.h"
 
-void Routes::handle(std::string method, std::string_view pattern, Handler handler) {
+namespace sc::api {
+namespace {
+
+std::optional<http::Response> refuse_change(const http::Request& request) {
+  if (request.method == "HEAD") {
+    http::Response response = problem(405, "HEAD changes nothing; GET does", request.id);
+    response.headers.push_back({"Allow", "GET"});
+    return response;
+  }
+  if (auto may = check_change(request); !may) return problem(may.error(), request.id);
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Routes::handle(std::string method, std::string_view pattern, Handler handler,
+                    std::optional<Effect> effect) {
+  const bool changes =
+      effect.value_or(method == "GET" ? Effect::reads : Effect::changes) == Effect::changes;
   router_.handle(
       std::move(method), pattern,
-      [this, handler = std::move(handler)](const http::Request& request, const http::Params& params,
-                                           http::Responder responder) {
+      [this, changes, handler = std::move(handler)](
+          const http::Request& request, const http::Params& params, http::Responder responder) {
+        auto refused = changes ? refuse_change(request) : std::nullopt;
+        if (refused) return responder.respond(std::move(*refused));
         handler(request, params, *caller_, std::move(responder));
       });
 }

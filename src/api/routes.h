@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,12 +17,20 @@ class Routes {
   using Handler = std::function<void(const http::Request&, const http::Params&, const core::Caller&,
                                      http::Responder)>;
 
+  // What a request to a route does.
+  enum class Effect : unsigned char {
+    reads,    // a browser may open it
+    changes,  // takes no HEAD, and nothing that a browser does by itself: see check_change()
+  };
+
   explicit Routes(http::ErrorBody error_body) : router_(std::move(error_body)) {}
   Routes(const Routes&) = delete;
   Routes& operator=(const Routes&) = delete;
 
-  // As Router::handle. The caller is valid until the handler returns.
-  void handle(std::string method, std::string_view pattern, Handler handler);
+  // As Router::handle. The caller is valid until the handler returns. A GET reads and any other
+  // method changes, unless `effect` differs.
+  void handle(std::string method, std::string_view pattern, Handler handler,
+              std::optional<Effect> effect = std::nullopt);
 
   // Where a Gate goes on.
   void route(const http::Request& request, const core::Caller& caller, http::Responder responder);

@@ -194,6 +194,53 @@ TEST_CASE("what the user types into the browser's address line, and our own page
                 kRemote));
 }
 
+// What a request for a change is made by, as its headers.
+http::Request change_by(std::vector<http::Header> headers) {
+  http::Request request = request_of({});
+  request.path = request.target = "/createstream/9000/a:1";
+  for (http::Header& header : headers) request.headers.push_back(std::move(header));
+  return request;
+}
+
+TEST_CASE("a browser that opens or loads ahead what makes a change is refused") {
+  const std::vector<std::vector<http::Header>> refused{
+      {{"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Mode", "navigate"}, {"Sec-Fetch-Dest", "document"}},
+      {{"Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Mode", "navigate"}},
+      {{"Sec-Fetch-Mode", "Navigate"}},
+      {{"sec-fetch-mode", "nested-navigate"}},
+      {{"Sec-Fetch-Mode", "no-cors"}, {"Sec-Fetch-Dest", "image"}},
+      {{"Sec-Fetch-Mode", "no-cors"}, {"Sec-Fetch-Dest", "empty"}},
+      {{"Sec-Fetch-Mode", "websocket"}},
+      {{"Sec-Fetch-Mode", "cors"}, {"Sec-Fetch-Dest", "script"}},
+      {{"Sec-Fetch-Dest", "iframe"}},
+      {{"Sec-Purpose", "prefetch"}},
+      {{"Sec-Purpose", "prefetch;prerender"}},
+      {{"Sec-Fetch-Mode", "cors"}, {"Sec-Purpose", "Prefetch;anonymous-client-ip"}},
+      {{"Purpose", "prefetch"}},
+      {{"X-Purpose", "preview"}},
+      {{"X-Moz", "prefetch"}},
+      {{"Upgrade-Insecure-Requests", "1"}},
+  };
+  for (const auto& headers : refused) {
+    INFO(headers.front().name << ": " << headers.front().value);
+    const auto may = check_change(change_by(headers));
+    REQUIRE_FALSE(may);
+    CHECK(may.error().code == base::Errc::forbidden);
+  }
+}
+
+TEST_CASE("curl, programs and the page's own scripts may make a change") {
+  const std::vector<std::vector<http::Header>> allowed{
+      {},
+      {{"Accept", "*/*"}, {"User-Agent", "curl/7.88.1"}},
+      {{"Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Mode", "cors"}, {"Sec-Fetch-Dest", "empty"}},
+      {{"Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Mode", "same-origin"}},
+      {{"sec-fetch-mode", "cors"}},  // Node's fetch
+      {{"Purpose", "billing"}},
+  };
+  for (const auto& headers : allowed) CHECK(check_change(change_by(headers)));
+}
+
 TEST_CASE("our own page behind a proxy that speaks TLS may, as the browser says that it is ours") {
   CHECK(check_page(request_of({"127.0.0.1", "edge7", "https://edge7", "same-origin"})));
   CHECK_FALSE(check_page(request_of({"127.0.0.1", "edge7:5000", "https://edge7", "same-origin"})));

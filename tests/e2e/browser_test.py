@@ -103,6 +103,125 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Takes whatever is asked, and keeps under which marks of the browser."""
+
+    def do_GET(self):
+        marks = {name: self.headers.get(name) for name in (
+            "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Purpose")}
+        self.server.asked[self.path.rstrip("?")] = marks  # a form adds one
+        is_page = not self.path.startswith("/createstream/")
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        if is_page:
+            self.wfile.write(b"<!doctype html><title>recorder</title><body>")
+
+    def log_message(self, *_):
+        pass
+
+
+# By each of them a person, or a page, has the browser open `url` at the top, or fetch it for later.
+# `%s` is the URL.
+OPENED = {
+    "link": "link(%s).click()",
+    "new tab": "link(%s, {target: '_blank', rel: 'noopener'}).click()",
+    "download": "link(%s, {download: 'x.json'}).click()",
+    "window": "window.open(%s)",
+    "script": "window.location.assign(%s)",
+    "prefetch": "head('link', {rel: 'prefetch', href: %s})",
+    "image": "new Image().src = %s",
+    "form": "form(%s)",
+    "prerender": "head('script', {type: 'speculationrules', text: JSON.stringify({prerender: "
+                 "[{source: 'list', urls: [%s], eagerness: 'immediate'}]})})",
+}
+# What the policy of the service's own page forbids it.
+FORBIDDEN = ("prerender", "form")
+HELPERS = """
+const add = (where, name, attributes) => where.appendChild(Object.assign(
+  document.createElement(name), attributes));
+const head = (name, attributes) => add(document.head, name, attributes);
+const link = (href, more) => add(document.body, 'a', {href, textContent: 'x', ...more});
+const form = (action) => add(document.body, 'form', {action, method: 'get'}).submit();
+"""
+
+
+@unittest.skipUnless(chromium.PROGRAM, "chromium is not installed")
+class Opened(harness.EndToEnd):
+    """What a browser opens by itself, as no page of another site: links in a mail, redirects."""
+
+    def server(self, handler):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        server.asked = {}
+        return server
+
+    def redirect_to(self, target):
+        class Redirect(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(302)
+                self.send_header("Location", f"{target}{self.path}")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        return f"http://127.0.0.1:{self.server(Redirect).server_address[1]}"
+
+    def open_in_every_way(self, target, first_port, forbidden=()):
+        """Each way has a port of its own; gives the paths by ways."""
+        ways = ["typed", "redirect"] + [way for way in OPENED if way not in forbidden]
+        paths = {way: f"/createstream/{first_port + number}/127.0.0.1:7"
+                 for number, way in enumerate(ways)}
+        redirect = self.redirect_to(target)
+        browser = chromium.Browser(self.dir)
+        self.addCleanup(browser.close)
+        browser.page().call("Page.navigate", url=f"{target}{paths['typed']}")
+        browser.page().call("Page.navigate", url=f"{redirect}{paths['redirect']}")
+        for way in ways[2:]:
+            page = browser.page(f"{target}/")
+            page.call("Runtime.evaluate", userGesture=True, expression=(
+                "(() => {" + HELPERS + OPENED[way] % f"{paths[way]!r}" + "})()"))
+        return paths, browser
+
+    def test_what_a_browser_opens_changes_nothing_and_what_the_page_asks_does(self):
+        service = self.start_service(12)
+        base = f"http://127.0.0.1:{service.api_port}"
+        refused = 'route="/createstream/{port}/{backend}",code="403"'
+
+        def refusals():
+            return sum(float(line.rsplit(" ", 1)[1])
+                       for line in service.curl("/metrics").splitlines()
+                       if "api_requests_total{" in line and refused in line)
+
+        paths, browser = self.open_in_every_way(base, service.ports[0], FORBIDDEN)
+        wait_until(lambda: refusals() >= len(paths), 30, "each way was refused")
+        self.assertEqual(service.streams(), {})
+        self.assertEqual(service.sql("SELECT count(*) FROM stream_events"), [(0,)])
+        page = browser.page(f"{base}/")
+        made = page.eval(f"fetch('/createstream/{service.ports[0]}/127.0.0.1:7')"
+                         ".then((answer) => answer.json())")
+        self.assertEqual(made["result"], "ok")
+        self.assertEqual(service.streams(), {service.ports[0]: "127.0.0.1:7"})
+
+    def test_the_ways_do_reach_a_server_and_browsers_mark_them(self):
+        recorder = self.server(Recorder)
+        paths, _ = self.open_in_every_way(f"http://127.0.0.1:{recorder.server_address[1]}", 9000)
+        wait_until(lambda: set(paths.values()) <= set(recorder.asked), 30,
+                   "each way reached the server")
+        marks = {way: recorder.asked[path] for way, path in paths.items()}
+        for way in ("typed", "redirect"):  # not to be told from each other
+            self.assertEqual(marks[way]["Sec-Fetch-Site"], "none", marks)
+        for way in ("link", "new tab", "download", "window", "script", "form", "prerender"):
+            self.assertEqual(marks[way]["Sec-Fetch-Mode"], "navigate", (way, marks))
+        for way in ("prefetch", "prerender"):
+            self.assertIn("prefetch", marks[way]["Sec-Purpose"] or "", (way, marks))
+
+
 @unittest.skipUnless(chromium.PROGRAM, "chromium is not installed")
 class Browser(harness.EndToEnd):
     def setUp(self):

@@ -117,6 +117,27 @@ TEST_CASE_METHOD(LegacyFixture, "HEAD answers as GET does, without the body") {
         std::string::npos);
 }
 
+TEST_CASE_METHOD(LegacyFixture, "HEAD of what makes a change is 405 and changes nothing") {
+  check({"/createstream/@P/a:1", 200, Body::same, kOk});
+  for (const char* path : {"/createstream/@Q/a:1", "/removestream/@P", "/%63reatestream/@Q/a:1"}) {
+    const Reply head = daemon.request("HEAD", fill(path));
+    CHECK(head.status == 405);
+    CHECK(head.head.find("Allow: GET\r\n") != std::string::npos);
+    CHECK(head.body.empty());
+  }
+  check({"/getstreams", 200, Body::same, R"([{"listen": @P, "proxy_pass": "a:1"}])"});
+}
+
+TEST_CASE_METHOD(LegacyFixture, "a link that a browser follows reads and changes nothing") {
+  const std::string followed =
+      "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+  for (const char* path : {"/createstream/@P/a:1", "/removestream/@P", "/%63reatestream/@P/a:1"})
+    CHECK(daemon.request("GET", fill(path), followed).status == 403);
+  for (const char* path : {"/getstreams", "/status", "/v1/streams"})
+    CHECK(daemon.request("GET", path, followed).status == 200);
+  check({"/getstreams", 200, Body::same, "[]"});
+}
+
 TEST_CASE_METHOD(LegacyFixture, "ten ports are ten ports, and then none is available") {
   for (int i = 0; i < 10; ++i) {
     const json next = json::parse(daemon.get("/getfreeport").body);
