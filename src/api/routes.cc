@@ -8,13 +8,19 @@
 namespace sc::api {
 namespace {
 
-std::optional<http::Response> refuse_change(const http::Request& request) {
+// What is known of a change before its body is read.
+std::optional<http::Response> refuse_change(const http::Request& request,
+                                            const core::Caller& caller) {
   if (request.method == "HEAD") {
     http::Response response = problem(405, "HEAD changes nothing; GET does", request.id);
     response.headers.push_back({"Allow", "GET"});
     return response;
   }
   if (auto may = check_change(request); !may) return problem(may.error(), request.id);
+  if (!request.has_body) return std::nullopt;
+  const core::Caller of_any_port{caller.name, caller.role, std::nullopt, {}};
+  if (auto may = core::check_may_change(of_any_port, 1); !may)
+    return problem(may.error(), request.id);
   return std::nullopt;
 }
 
@@ -28,10 +34,26 @@ void Routes::handle(std::string method, std::string_view pattern, Handler handle
       std::move(method), pattern,
       [this, changes, handler = std::move(handler)](
           const http::Request& request, const http::Params& params, http::Responder responder) {
-        auto refused = changes ? refuse_change(request) : std::nullopt;
-        if (refused) return responder.respond(std::move(*refused));
-        handler(request, params, *caller_, std::move(responder));
+        if (changes) {
+          start_change(handler, request, params, std::move(responder));
+        } else {
+          handler(request, params, *caller_, std::move(responder));
+        }
       });
+}
+
+void Routes::start_change(const Handler& handler, const http::Request& request,
+                          const http::Params& params, http::Responder responder) {
+  if (auto refused = refuse_change(request, *caller_)) {
+    responder.respond(std::move(*refused));
+  } else if (!request.has_body) {
+    handler(request, params, *caller_, std::move(responder));
+  } else {
+    responder.read_body(request, [&handler, params, caller = *caller_](const http::Request& whole,
+                                                                       http::Responder held) {
+      handler(whole, params, caller, std::move(held));
+    });
+  }
 }
 
 void Routes::route(const http::Request& request, const core::Caller& caller,

@@ -32,10 +32,14 @@ class Routes {
   void handle(std::string method, std::string_view pattern, Handler handler,
               std::optional<Effect> effect = std::nullopt);
 
-  // Where a Gate goes on.
+  // Where a Gate goes on, with the head of a request. The body of a change is read once nothing in
+  // the head speaks against it. A body of what only reads is not looked at.
   void route(const http::Request& request, const core::Caller& caller, http::Responder responder);
 
  private:
+  void start_change(const Handler& handler, const http::Request& request,
+                    const http::Params& params, http::Responder responder);
+
   http::Router router_;
   const core::Caller* caller_ = nullptr;  // during route()
 };

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "base/callback.h"
 #include "http/answer_counts.h"
 
@@ -18,7 +20,8 @@ struct BodyEvents {
 struct Exchange {
   Connection* connection = nullptr;
   BodyEvents events;
-  RouteName route;  // what the answer is counted as
+  RouteName route;                                 // what the answer is counted as
+  base::Callback<void(std::string body)> on_body;  // while the body is read for it
 };
 
 }  // namespace sc::http

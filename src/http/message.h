@@ -21,7 +21,7 @@ struct Header {
 // none.
 const std::string* find_header(const std::vector<Header>& headers, std::string_view name);
 
-// A request that came whole. A value.
+// A request, or the head of one whose body was not read yet. A value.
 struct Request {
   std::string id;         // the client's X-Request-Id if it is a good one, else made here
   std::string method;     // as sent; methods are case-sensitive (RFC 9110 section 9.1)
@@ -32,6 +32,7 @@ struct Request {
   // With an absolute target, Host has that target's authority (RFC 9112 section 3.2.2).
   std::vector<Header> headers;
   std::string body;
+  bool has_body = false;   // it was not read yet; see Responder::read_body()
   bool keep_alive = true;  // may the client send another one on this connection
 
   net::Address peer;

@@ -60,7 +60,10 @@ struct Parser::Callbacks {
   }
 };
 
-Parser::Parser(const ParserLimits& limits) : limits_(limits), llhttp_(new llhttp_t) { start(); }
+Parser::Parser(const ParserLimits& limits, bool stops_at_body)
+    : limits_(limits), stops_at_body_(stops_at_body), llhttp_(new llhttp_t) {
+  start();
+}
 
 Parser::~Parser() = default;
 
@@ -72,6 +75,7 @@ void Parser::start() {
   state_ = State::idle;
   request_ = {};
   is_head_request_ = wants_continue_ = false;
+  body_length_.reset();
   target_size_ = chunk_left_ = size_digits_ = framing_size_ = 0;
   kept_head_.clear();
   framing_ = Framing::none;
@@ -86,6 +90,11 @@ std::size_t Parser::feed(std::string_view bytes) {
     if (bytes.empty()) return skipped;
     state_ = State::head;
   }
+  if (state_ == State::stopped) {
+    llhttp_resume(llhttp_.get());
+    state_ = State::body;
+    if (body_length_) request_.body.reserve(*body_length_);
+  }
   fed_ = bytes;
   if (state_ == State::head) {
     if (!kept_head_.empty()) kept_head_ += bytes;
@@ -96,7 +105,8 @@ std::size_t Parser::feed(std::string_view bytes) {
 
   const llhttp_errno_t result = llhttp_execute(llhttp_.get(), bytes.data(), bytes.size());
   const char* end = result == HPE_OK ? bytes.data() + bytes.size() : llhttp_->error_pos;
-  if (result != HPE_OK && state_ != State::complete && state_ != State::failed)
+  if (result != HPE_OK && state_ != State::complete && state_ != State::stopped &&
+      state_ != State::failed)
     fail_by_llhttp(result, head_);
   if (framing_ != Framing::none && state_ != State::failed)
     take_chunk_framing({framing_from_, static_cast<std::size_t>(end - framing_from_)});
@@ -111,6 +121,8 @@ std::size_t Parser::feed(std::string_view bytes) {
   return state_ == State::failed ? skipped + bytes.size()
                                  : skipped + static_cast<std::size_t>(end - bytes.data());
 }
+
+Request Parser::take_head() { return std::exchange(request_, {}); }
 
 Request Parser::take() {
   Request taken = std::move(request_);
@@ -164,7 +176,11 @@ int Parser::on_head_complete() {
   llhttp_->upgrade = 0;  // an upgrade is declined by answering as if it was not asked for
   framing_from_ = fed_.data() + (size - size_before);
   state_ = State::body;
-  return check_framing();
+  if (const int failed = check_framing(); failed != 0) return failed;
+  if (!stops_at_body_ || (framing_ == Framing::none && body_length_.value_or(0) == 0)) return 0;
+  request_.has_body = true;
+  state_ = State::stopped;
+  return HPE_PAUSED;
 }
 
 int Parser::check_framing() {
@@ -189,6 +205,7 @@ int Parser::check_framing() {
     return fail(400, "HTTP/1.0 has no Transfer-Encoding");
   if (codings > 0) framing_ = Framing::size;
   if (has_length && llhttp_->content_length > limits_.body) return fail_too_long();
+  if (has_length) body_length_ = llhttp_->content_length;
   return check_expectation(codings > 0 || (has_length && llhttp_->content_length > 0));
 }
 

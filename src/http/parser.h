@@ -27,29 +27,39 @@ class Parser {
   enum class State : unsigned char {
     idle,      // no byte of a request yet
     head,      // in the request line or the headers
+    stopped,   // behind the headers, before a body: take_head(), then feed() reads the body
     body,      // behind the headers
     complete,  // take() it
     failed,    // error() says why; it stays so, as nobody knows where the next request begins
   };
 
-  explicit Parser(const ParserLimits& limits);
+  // With `stops_at_body`, no byte of a body is taken before the head is, so that a head can be
+  // refused before its body costs memory.
+  explicit Parser(const ParserLimits& limits, bool stops_at_body = false);
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
   ~Parser();
 
-  // Reads until a request is complete or refused, and says how many bytes that took: the rest is
-  // for the next call. Not to be called when complete or failed.
+  // Reads until a request is complete, stopped or refused, and says how many bytes that took: the
+  // rest is for the next call. Not to be called when complete or failed.
   std::size_t feed(std::string_view bytes);
 
   State state() const { return state_; }
   const ParseError& error() const { return error_; }
   // Of the request that is read or refused, as far as its head was read whole.
   const std::vector<Header>& headers() const { return request_.headers; }
-  // The request, without id and peer; idle again.
+  // The head of a stopped request, without id and peer. The body is then the next request's.
+  Request take_head();
+  // The request, without id and peer; idle again. Only the body, where the head was taken.
   Request take();
 
   // Does the client wait for `100 Continue` before it sends the body? True once for a request.
   bool take_continue();
+  bool wants_continue() const { return wants_continue_; }
+  // The length that the head gives the body; nullopt: the body is chunked, or there is none.
+  std::optional<std::size_t> body_length() const { return body_length_; }
+  // Bytes of memory that the body takes so far.
+  std::size_t body_memory() const { return request_.body.capacity(); }
   // As far as it is known: answers to HEAD have no body, whatever they say.
   bool is_head_request() const { return is_head_request_; }
 
@@ -68,6 +78,7 @@ class Parser {
   bool take_framing_byte(char c);
 
   const ParserLimits limits_;
+  const bool stops_at_body_;
   std::unique_ptr<llhttp__internal_s> llhttp_;
 
   State state_ = State::idle;
@@ -75,6 +86,7 @@ class Parser {
   Request request_;
   bool is_head_request_ = false;
   bool wants_continue_ = false;
+  std::optional<std::size_t> body_length_;
   std::size_t target_size_ = 0;
   std::string kept_head_;  // what came of the head in earlier calls
 

@@ -28,6 +28,18 @@ BodyWriter Responder::respond_open(Response head, BodyEvents events) {
   return BodyWriter(std::move(exchange));
 }
 
+void Responder::read_body(Request head, OnWhole next) {
+  if (!head.has_body) return next(std::move(head), std::move(*this));
+  const auto exchange = std::move(exchange_);
+  if (exchange == nullptr || exchange->connection == nullptr) return;
+  exchange->connection->read_body([weak = std::weak_ptr(exchange), head = std::move(head),
+                                   next = std::move(next)](std::string body) mutable {
+    head.body = std::move(body);
+    head.has_body = false;
+    next(std::move(head), Responder(weak.lock()));
+  });
+}
+
 void Responder::set_route(RouteName route) {
   if (exchange_ != nullptr) exchange_->route = std::move(route);
 }

@@ -31,6 +31,13 @@ class Responder {
   // inside.
   BodyWriter respond_open(Response head, BodyEvents events);
 
+  // Reads the body of the request whose head it is, and calls `next` with the whole request. Calls
+  // from inside where `has_body` is not set. Does not call if the client goes away, its body is
+  // malformed or too long, or there is no memory for it: the server then answers by itself. Nothing
+  // is owed here any more.
+  using OnWhole = base::Callback<void(Request, Responder)>;
+  void read_body(Request head, OnWhole next);
+
   // For the server's counts; the router does it.
   void set_route(RouteName route);
 

@@ -15,6 +15,8 @@ constexpr std::chrono::seconds kLimitLogInterval{1};
 // Newcomers who wait are looked at again so often, for a client that was being answered may have
 // its answer by now; when one ends, at once.
 constexpr std::chrono::milliseconds kLookAgain{50};
+// The kernel's share of an answer, of each client; it would take 4 MiB (tcp(7), tcp_wmem).
+constexpr int kSendBuffer = 128 * 1024;
 
 }  // namespace
 
@@ -34,6 +36,9 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
                .date = DateCache(clock),
                .ids = {},
                .answers = {},
+               .memory = MemoryBudget(options.memory, options.reserved_memory),
+               .make_room = [this](const Connection& asker,
+                                   std::size_t more) { return make_room(asker, more); },
                .on_closed = [this](std::uint64_t id) { on_closed(id); },
                .on_slow_reader = [this](const net::Address& peer) { note_slow_reader(peer); }},
       look_again_(loop, [this] {
@@ -41,6 +46,7 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
         update_acceptors();
       }) {
   for (base::Fd& listener : listeners) {
+    net::set_send_buffer(listener.get(), kSendBuffer);
     acceptors_.push_back(std::make_unique<net::Acceptor>(
         loop, std::move(listener),
         [this](net::Accepted accepted) { on_accept(std::move(accepted)); },
@@ -92,8 +98,8 @@ void Server::on_accept(net::Accepted accepted) {
   }
   const std::uint64_t id = next_id_++;
   try {
-    clients_.emplace(
-        id, Client{is_trusted, std::make_unique<Connection>(service_, id, std::move(accepted))});
+    clients_.emplace(id, Client{is_trusted, std::make_unique<Connection>(
+                                                service_, id, std::move(accepted), is_trusted)});
   } catch (const std::runtime_error& failure) {  // the host polls no further descriptor
     base::log::error("a client of the API was turned away", {{"reason", failure.what()}});
     return;
@@ -143,6 +149,36 @@ Connection* Server::longest_waiting(bool also_trusted) const {
     since = *waits_since;
   }
   return found;
+}
+
+// Looks at each client, only when the memory budget is full.
+bool Server::make_room(const Connection& asker, std::size_t more) {
+  const bool is_trusted = asker.is_trusted();
+  while (!service_.memory.has_room(is_trusted, more)) {
+    Client* found = nullptr;
+    std::chrono::milliseconds since{};
+    for (auto& [id, client] : clients_) {
+      if (client.connection.get() == &asker || (client.is_trusted && !is_trusted)) continue;
+      const auto holds_since = client.connection->holds_answer_since();
+      if (!holds_since || service_.loop.now() - *holds_since < service_.timeouts.give_way) continue;
+      // Others' answers go first.
+      const bool is_better = found == nullptr || (found->is_trusted && !client.is_trusted) ||
+                             (found->is_trusted == client.is_trusted && *holds_since < since);
+      if (!is_better) continue;
+      found = &client;
+      since = *holds_since;
+    }
+    if (found == nullptr) {
+      ++memory_refusals_;
+      if (is_time_to_log(memory_logged_))
+        base::log::warning("API memory limit reached, request refused",
+                           {{"bytes", std::to_string(service_.memory.used())},
+                            {"times", std::to_string(memory_refusals_)}});
+      return false;
+    }
+    found->connection->give_up_answer();
+  }
+  return true;
 }
 
 void Server::on_closed(std::uint64_t id) {

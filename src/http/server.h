@@ -31,13 +31,18 @@ struct ServerOptions {
   // one; who finds none is closed at once. So they cannot lock out the operator.
   std::size_t reserved_clients = 64;
   std::function<bool(const net::Address& peer)> is_trusted = is_local;
+  // Bytes that bodies and answers of all clients may take together, and how many of these are kept
+  // for trusted clients. At the limit, the client that has taken longest to read its answer is
+  // reset, if it had a second for it; else a request is answered 503.
+  std::size_t memory = 32 * 1024 * 1024;
+  std::size_t reserved_memory = 8 * 1024 * 1024;
   ErrorBody error_body = plain_error;
 };
 
 // Serves HTTP/1.1 and HTTP/1.0 on any number of listening TCP and unix sockets. The handler is
-// called for each request and answers through its Responder, at once or later; it must not destroy
-// the server. Destruction drops the clients; Responders that outlive it answer nobody. The loop's
-// thread only.
+// called for the head of each request, asks for its body, and answers through its Responder, at
+// once or later; it must not destroy the server. Destruction drops the clients; Responders that
+// outlive it answer nobody. The loop's thread only.
 class Server {
  public:
   Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd> listeners,
@@ -69,6 +74,10 @@ class Server {
   std::uint64_t turned_away() const { return turned_away_; }
   // How many clients were dropped because they did not take what they had asked for as it came.
   std::uint64_t slow_readers() const { return slow_readers_; }
+  // How many requests got 503 because bodies and answers took all the memory that they may.
+  std::uint64_t memory_refusals() const { return memory_refusals_; }
+  // Bytes that bodies and answers take now.
+  std::size_t memory_used() const { return service_.memory.used(); }
 
  private:
   struct Client {
@@ -83,6 +92,7 @@ class Server {
   void turn_away(const net::Address& peer);
   void note_slow_reader(const net::Address& peer);
   Connection* longest_waiting(bool also_trusted) const;
+  bool make_room(const Connection& asker, std::size_t more);
   void update_acceptors();
   bool is_time_to_log(std::optional<base::Instant>& last) const;
 
@@ -104,6 +114,8 @@ class Server {
   std::optional<base::Instant> turned_away_logged_;
   std::uint64_t slow_readers_ = 0;
   std::optional<base::Instant> slow_reader_logged_;
+  std::uint64_t memory_refusals_ = 0;
+  std::optional<base::Instant> memory_logged_;
   std::size_t others_ = 0;  // of clients_, those that are not trusted
   std::unordered_map<std::uint64_t, Client> clients_;
 };

@@ -43,6 +43,8 @@ Address ask_address(int fd, Call call) {
 
 void set_nodelay(int fd) { set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
+void set_send_buffer(int fd, int bytes) { set_int(fd, SOL_SOCKET, SO_SNDBUF, bytes); }
+
 void set_user_timeout(int fd, std::chrono::milliseconds timeout) {
   set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(timeout.count()));
 }

@@ -106,6 +106,9 @@ PeerEnd peer_end(int fd);
 // Keepalive on a socket that exists.
 void set_keepalive(int fd, const Keepalive& keepalive);
 void set_nodelay(int fd);
+// Bounds the memory of what waits in the kernel to be sent. Clients of a TCP listener inherit it.
+// The kernel doubles the number (socket(7)).
+void set_send_buffer(int fd, int bytes);
 // How long the peer may not acknowledge what was sent before it is taken for dead (tcp(7):
 // TCP_USER_TIMEOUT).
 void set_user_timeout(int fd, std::chrono::milliseconds timeout);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz/require.h"
@@ -28,16 +29,25 @@ struct Outcome {
 };
 
 template <class NextSize>
-Outcome parse(std::string_view bytes, NextSize next_size) {
+Outcome parse(std::string_view bytes, NextSize next_size, bool stops_at_body = false) {
   Outcome outcome;
-  http::Parser parser(kLimits);
+  http::Request head;
+  http::Parser parser(kLimits, stops_at_body);
   while (!bytes.empty()) {
     const std::string_view piece = bytes.substr(0, next_size());
     const std::size_t taken = parser.feed(piece);
     require(taken <= piece.size(), "no more is taken than is given");
     bytes.remove_prefix(taken);
-    if (parser.state() == http::Parser::State::complete) {
-      outcome.requests.push_back(parser.take());
+    if (parser.state() == http::Parser::State::stopped) {
+      head = parser.take_head();
+      require(head.has_body && head.body.empty(), "a head is taken before its body");
+    } else if (parser.state() == http::Parser::State::complete) {
+      http::Request request = parser.take();
+      if (head.has_body) {
+        head.body = std::move(request.body);
+        request = std::exchange(head, {});
+      }
+      outcome.requests.push_back(std::move(request));
       require(parser.state() == http::Parser::State::idle, "it is idle behind a request");
     } else if (parser.state() == http::Parser::State::failed) {
       outcome.refusal = parser.error().status;
@@ -157,6 +167,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const Outcome whole = parse(bytes, [&] { return std::max<std::size_t>(size, 1); });
   check_same(whole, parse(bytes, [] { return std::size_t{1}; }));
+  check_same(whole, parse(
+                        bytes, [&] { return std::max<std::size_t>(size, 1); }, true));
+  check_same(whole, parse(
+                        bytes, [] { return std::size_t{1}; }, true));
   // Pieces of sizes that follow from the bytes, so that an input fails the same way each time
   // (FNV-1a, then a linear congruential generator).
   std::uint32_t state = 2166136261U;

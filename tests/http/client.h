@@ -148,8 +148,12 @@ struct Served {
     server = std::make_unique<http::Server>(
         loop, clock, std::move(listeners),
         [this](http::Request request, http::Responder responder) {
-          requests.push_back(request);
-          handler(std::move(request), std::move(responder));
+          if (heads_only) return handler(std::move(request), std::move(responder));
+          http::Responder held = std::move(responder);
+          held.read_body(std::move(request), [this](http::Request whole, http::Responder owed) {
+            requests.push_back(whole);
+            handler(std::move(whole), std::move(owed));
+          });
         },
         std::move(options));
     server->start();
@@ -206,6 +210,7 @@ struct Served {
   http::Handler handler = [](http::Request request, http::Responder responder) {
     responder.respond(text(request.target));
   };
+  bool heads_only = false;  // the handler asks for bodies itself, and requests are not kept
   std::vector<http::Responder> kept;  // by handlers that answer later
   std::unique_ptr<http::Server> server;
   std::vector<std::unique_ptr<Client>> clients;

@@ -19,6 +19,7 @@ std::string outcome_of(Parser& parser) {
       return std::to_string(parser.error().status);
     case Parser::State::idle:
     case Parser::State::head:
+    case Parser::State::stopped:
     case Parser::State::body:
       break;
   }
