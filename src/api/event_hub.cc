@@ -200,7 +200,7 @@ void EventHub::tell_news() {
     TextsOfNote made;
     made.port = port_of(note);
     if (const auto* ended = std::get_if<core::EndedSession>(&note);
-        ended != nullptr && ended->reason != core::EndReason::finished)
+        ended != nullptr && core::is_failure(ended->reason))
       made.failure = failure_text(*ended);
     if (watch_ == Watch::sessions) made.session = session_text(note);
     texts.push_back(std::move(made));

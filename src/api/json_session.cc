@@ -135,14 +135,30 @@ std::string ended_session_json(const core::EndedSession& session) {
   return std::move(out.end_object()).take();
 }
 
-std::string failures_json(std::uint16_t port, std::span<const core::EndedSession> failures) {
+std::string failures_json(std::uint16_t port, const core::Failures& failures) {
   JsonWriter out;
   out.begin_object();
   out.key("port").number(port);
   out.key("failures").begin_array();
-  for (const core::EndedSession& session : failures) {
+  for (const core::EndedSession& session : failures.sessions) {
     out.begin_object();
     append_session_fields(out, session);
+    out.end_object();
+  }
+  out.end_array();
+  out.key("groups").begin_array();
+  for (const core::FailureGroup& group : failures.groups) {
+    out.begin_object();
+    out.key("reason").string(core::to_string(group.reason));
+    out.key("fault").string(core::to_string(core::fault_of(group.reason)));
+    out.key("address").string(group.address);
+    text_or_null(out, "error", base::errno_name(group.error));
+    out.key("count").number(group.count);
+    out.key("first").string(base::to_iso8601(group.first));
+    out.key("last").string(base::to_iso8601(group.last));
+    out.key("sessions").begin_array();
+    for (const core::SessionId id : group.sessions) out.string(std::to_string(id));
+    out.end_array();
     out.end_object();
   }
   out.end_array();

@@ -26,7 +26,7 @@ std::string session_list_json(std::span<const core::RunningSession> sessions,
                               const std::string& cursor, std::span<const std::string> silent);
 std::string session_json(const core::SessionDetails& details);
 std::string ended_session_json(const core::EndedSession& session);
-std::string failures_json(std::uint16_t port, std::span<const core::EndedSession> failures);
+std::string failures_json(std::uint16_t port, const core::Failures& failures);
 std::string check_json(const core::StreamSpec& spec, const core::CheckReport& report);
 
 }  // namespace sc::api

@@ -5,14 +5,22 @@
 namespace sc::core {
 namespace {
 
-constexpr std::array<std::string_view, kEndReasons> kReasons{
-    "finished",        "client_reset",
-    "backend_reset",   "backend_refused",
-    "backend_timeout", "backend_unresolved",
-    "idle_timeout",    "lifetime",
-    "denied",          "loop",
-    "limit",           "drained",
-    "killed",          "internal"};
+constexpr std::array<std::string_view, kEndReasons> kReasons{"finished",
+                                                             "empty",
+                                                             "client_reset",
+                                                             "backend_reset",
+                                                             "backend_refused",
+                                                             "backend_timeout",
+                                                             "backend_unresolved",
+                                                             "idle_timeout",
+                                                             "lifetime",
+                                                             "denied",
+                                                             "loop",
+                                                             "host",
+                                                             "limit",
+                                                             "drained",
+                                                             "killed",
+                                                             "internal"};
 
 }  // namespace
 
@@ -29,6 +37,7 @@ std::string_view to_string(Fault fault) {
 Fault fault_of(EndReason reason) {
   switch (reason) {
     case EndReason::finished:
+    case EndReason::empty:
       return Fault::nobody;
     case EndReason::client_reset:
       return Fault::client;
@@ -45,6 +54,7 @@ Fault fault_of(EndReason reason) {
     case EndReason::drained:
     case EndReason::killed:
       return Fault::operator_;
+    case EndReason::host:
     case EndReason::limit:
     case EndReason::internal:
       break;

@@ -8,6 +8,7 @@ namespace sc::core {
 // Why a session ended. Metric label, log field and API word alike.
 enum class EndReason : unsigned char {
   finished,            // both sides ended in order
+  empty,               // the client left first, without a byte either way, as a health check does
   client_reset,        // the client's side broke off, or was found dead by keepalive
   backend_reset,       // the backend's side did
   backend_refused,     // no address of the backend took the connection
@@ -17,15 +18,21 @@ enum class EndReason : unsigned char {
   lifetime,            // older than its stream allows
   denied,              // the client is not let in, or not led where the stream leads
   loop,                // its way runs through the same stream of this service twice
-  limit,               // a limit of sessions or descriptors was reached
+  host,                // this host had no descriptor, memory, source port or route for it
+  limit,               // counted by former versions, which had it for a lack of descriptors
   drained,             // still running when the drain time was over
   killed,              // ended by an operator
-  internal,            // a fault of ours or of the host
+  internal,            // a fault of this service
 };
 
-constexpr std::size_t kEndReasons = 14;
+constexpr std::size_t kEndReasons = 16;
 
 std::string_view to_string(EndReason reason);
+
+// Whether an operator should see it: in the failures, and in the log by default.
+constexpr bool is_failure(EndReason reason) {
+  return reason != EndReason::finished && reason != EndReason::empty;
+}
 
 // Who has to look into it.
 enum class Fault : unsigned char {

@@ -4,6 +4,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <iterator>
+#include <set>
+#include <utility>
 
 #include "base/result.h"
 #include "base/text.h"
@@ -94,11 +97,28 @@ std::string broke_off(const EndedSession& session, const std::string& who) {
   return "the connection to " + who + " broke: " + describe(session.error);
 }
 
+// `detail` begins with the address or the name that this host could not reach.
+std::string lacking(const EndedSession& session) {
+  if (session.phase == SessionPhase::relay || session.phase == SessionPhase::close)
+    return "this host could not carry the session: " +
+           (session.detail.empty() ? describe(session.error) : session.detail) + " after " +
+           in_words(session.ended_after);
+  std::size_t told = 0;
+  while (told < session.tried.size() && session.tried[told].error != session.error) ++told;
+  return (session.phase == SessionPhase::resolve
+              ? "this host could not look up " + session.backend.host
+              : std::string("this host could not dial the backend")) +
+         (session.detail.empty() ? "" : ": " + session.detail) +
+         (told < session.tried.size() ? others(session.tried, told) : "");
+}
+
 std::string why(const EndedSession& session) {
   const std::string age = in_words(session.ended_after);
   switch (session.reason) {
     case EndReason::finished:
       return "both sides ended in order after " + age;
+    case EndReason::empty:
+      return "the client left without a byte either way after " + age;
     case EndReason::client_reset:
       return broke_off(session, "the client") + " after " + age;
     case EndReason::backend_reset:
@@ -120,9 +140,10 @@ std::string why(const EndedSession& session) {
     case EndReason::loop:
       return session.detail.empty() ? "the connection runs into a ring of streams of this service"
                                     : session.detail;
+    case EndReason::host:
+      return lacking(session);
     case EndReason::limit:
-      return "this host has no descriptor or memory left for the way to the backend" +
-             (session.detail.empty() ? "" : ": " + session.detail);
+      return "this host had no descriptor or memory left for the way to the backend";
     case EndReason::drained:
       return "its stream or the service was being stopped, and its time to end was over, after " +
              age;
@@ -131,7 +152,7 @@ std::string why(const EndedSession& session) {
     case EndReason::internal:
       break;
   }
-  return "a fault of the service or its host" +
+  return "a fault of this service" +
          (session.detail.empty() ? std::string() : ": " + session.detail);
 }
 
@@ -180,13 +201,63 @@ std::string in_words(microseconds duration) {
   return text.data();
 }
 
+namespace {
+
+// The largest group gives way; of several, the oldest one.
+void trim(Failures& failures) {
+  const auto is_less = [](const FailureGroup& one, const FailureGroup& other) {
+    if (one.sessions.size() != other.sessions.size())
+      return one.sessions.size() < other.sessions.size();
+    return one.last > other.last;
+  };
+  std::set<SessionId> gone;
+  for (std::size_t left = failures.sessions.size(); left > kMostFailures; --left) {
+    const auto largest = std::max_element(failures.groups.begin(), failures.groups.end(), is_less);
+    gone.insert(largest->sessions.back());
+    largest->sessions.pop_back();
+  }
+  std::erase_if(failures.sessions,
+                [&gone](const EndedSession& each) { return gone.contains(each.id); });
+  std::erase_if(failures.groups, [](const FailureGroup& each) { return each.sessions.empty(); });
+}
+
+}  // namespace
+
+void merge(Failures& into, Failures more) {
+  for (FailureGroup& group : more.groups) {
+    const auto same =
+        std::find_if(into.groups.begin(), into.groups.end(), [&group](const FailureGroup& each) {
+          return each.reason == group.reason && each.error == group.error &&
+                 each.address == group.address;
+        });
+    if (same == into.groups.end()) {
+      into.groups.push_back(std::move(group));
+      continue;
+    }
+    same->count += group.count;
+    same->first = std::min(same->first, group.first);
+    same->last = std::max(same->last, group.last);
+    same->sessions.insert(same->sessions.end(), group.sessions.begin(), group.sessions.end());
+  }
+  std::stable_sort(
+      into.groups.begin(), into.groups.end(),
+      [](const FailureGroup& one, const FailureGroup& other) { return one.last > other.last; });
+  std::move(more.sessions.begin(), more.sessions.end(), std::back_inserter(into.sessions));
+  std::stable_sort(into.sessions.begin(), into.sessions.end(),
+                   [](const EndedSession& one, const EndedSession& other) {
+                     return one.accepted_at + one.ended_after >
+                            other.accepted_at + other.ended_after;
+                   });
+  trim(into);
+}
+
 std::string in_words(const EndedSession& session) {
   std::string text = why(session);
   const bool is_cut = session.reason == EndReason::drained || session.reason == EndReason::killed ||
                       session.reason == EndReason::lifetime;
   if (is_cut && session.address.empty())  // whoever ended it, the backend had not answered yet
     text += others(session.tried, session.tried.size());
-  if (!session.address.empty() && session.reason != EndReason::finished)
+  if (!session.address.empty() && is_failure(session.reason))
     text += "; " + std::to_string(session.bytes_in) + " bytes went in and " +
             std::to_string(session.bytes_out) + " came out";
   return text;

@@ -164,14 +164,33 @@ struct CheckReport {
 // Which sessions get a line of the log as they end.
 enum class LoggedSessions : unsigned char {
   all,
-  failed,  // otherwise than `finished`
+  failed,  // otherwise than `finished` or `empty`
   none,
 };
 
 std::string_view to_string(LoggedSessions which);
 std::optional<LoggedSessions> parse_logged_sessions(std::string_view text);
 
-// What a stream's latest failures are kept of.
-constexpr std::size_t kMostFailures = 100;
+// Failures of a stream with the same reason, backend address and error.
+struct FailureGroup {
+  EndReason reason = EndReason::internal;
+  std::string address;  // reached or dialled; `host:port` of the backend where no address was known
+  int error = 0;        // errno; 0: none is known
+  std::uint64_t count = 0;
+  base::WallTime first{};           // when the first of them ended
+  base::WallTime last{};            // when the latest of them ended
+  std::vector<SessionId> sessions;  // those of them in Failures::sessions, the latest first
+};
+
+// The latest failures of a stream.
+struct Failures {
+  std::vector<EndedSession> sessions;  // the latest first, at most kMostFailures
+  std::vector<FailureGroup> groups;    // the latest first; each has one session at least
+};
+
+constexpr std::size_t kMostFailures = 100;  // sessions of a stream
+
+// Adds the failures of another log of the same stream.
+void merge(Failures& into, Failures more);
 
 }  // namespace sc::core

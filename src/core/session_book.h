@@ -31,9 +31,8 @@ class SessionBook {
   virtual void kill(SessionId id,
                     base::Callback<void(base::Result<std::optional<EndedSession>>)> on_done) = 0;
 
-  // Of the sessions of the stream at the port that ended otherwise than `finished`, the latest
-  // first, at most kMostFailures; fewer where very many streams have them. At once.
-  virtual std::vector<EndedSession> failures(std::uint16_t port) const = 0;
+  // The failures of the stream at the port; fewer where very many streams have them. At once.
+  virtual Failures failures(std::uint16_t port) const = 0;
 
   // What is known of the backend's name; nullopt: it is an IP literal. At once, and asks no server.
   virtual std::optional<Resolution> resolution(const Backend& backend) = 0;

@@ -1,7 +1,6 @@
 #include "loop/poll.h"
 
 #include <cerrno>
-#include <stdexcept>
 #include <utility>
 
 #include "base/result.h"
@@ -16,6 +15,9 @@ constexpr std::uint32_t kNothing = EPOLLET;
 constexpr std::uint32_t kBroken = EPOLLET | EPOLLRDHUP;
 
 }  // namespace
+
+PollError::PollError(int error)
+    : std::runtime_error(base::describe_errno("epoll_ctl", error)), number(error) {}
 
 Poll::Poll(Loop& loop, int fd, OnReady on_ready)
     : loop_(loop), fd_(fd), mask_(kNothing), on_ready_(std::move(on_ready)) {}
@@ -62,8 +64,7 @@ void Poll::set_mask(std::uint32_t mask) {
   event.events = mask;
   event.data.ptr = this;
   const int operation = is_registered_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-  if (::epoll_ctl(loop_.epoll_.get(), operation, fd_, &event) != 0)
-    throw std::runtime_error(base::describe_errno("epoll_ctl", errno));
+  if (::epoll_ctl(loop_.epoll_.get(), operation, fd_, &event) != 0) throw PollError(errno);
   mask_ = mask;
   if (is_registered_) return;
   is_registered_ = true;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 
 #include "base/callback.h"
 #include "loop/loop.h"
@@ -14,6 +15,12 @@ struct Ready {
   bool write = false;
   bool ended = false;   // with read: its end is there, behind what may be left to read
   bool broken = false;  // an error or a full hang-up
+};
+
+// The host polls no further descriptor, or not this one.
+struct PollError : std::runtime_error {
+  explicit PollError(int error);
+  int number;  // errno of epoll_ctl(2)
 };
 
 // Watches one descriptor that somebody else owns; declare it after its Fd, so that it dies first.
@@ -32,7 +39,7 @@ class Poll {
   ~Poll();
 
   // Replaces what is waited for. Neither: nothing is told, not even an error. The first time throws
-  // std::runtime_error when the host polls no further descriptor (epoll_ctl(2): ENOSPC, ENOMEM) or
+  // PollError when the host polls no further descriptor (epoll_ctl(2): ENOSPC, ENOMEM) or
   // not this one (EPERM, EBADF).
   void watch(bool read, bool write);
   // Replaces it by errors and full hang-up, each told once; for a socket whose end has been read

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
-#include <fstream>
 #include <optional>
-#include <stdexcept>
 #include <utility>
+
+#include "net/source_ports.h"
 
 namespace sc::net {
 namespace {
@@ -21,16 +21,43 @@ DialFailure to_failure(const NameAnswer& answer) {
 // May the kernel pick this port as a source? Read once: net.ipv4.ip_local_port_range is set at
 // boot, if ever. Without an answer: yes, which costs a getsockname(2) and no more.
 bool is_ephemeral(std::uint16_t port) {
-  struct Range {
-    int first = 0;
-    int last = 65535;
-  };
-  static const Range range = [] {
-    Range read;
-    std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
-    return file >> read.first >> read.last ? read : Range{};
-  }();
+  static const SourcePorts range = source_ports().value_or(SourcePorts{0, 65535});
   return port >= range.first && port <= range.last;
+}
+
+DialFailure to_failure(ErrorStep step, int error, const Address& address) {
+  switch (blame_of(step, error)) {
+    case Blame::peer:
+      return DialFailure::refused;
+    case Blame::way:
+      return DialFailure::host;
+    case Blame::lack:
+      // The kernel has one errno for two causes.
+      return error != EADDRNOTAVAIL || has_source_address(address) ? DialFailure::exhausted
+                                                                   : DialFailure::host;
+    case Blame::service:
+      break;
+  }
+  return DialFailure::internal;
+}
+
+// Which failure counts when the addresses of a backend failed in different ways.
+int weight_of(DialFailure failure) {
+  switch (failure) {
+    case DialFailure::internal:
+    case DialFailure::exhausted:
+      return 3;  // it says nothing of the backend
+    case DialFailure::loop:
+    case DialFailure::denied:
+      return 2;
+    case DialFailure::refused:
+    case DialFailure::timeout:
+    case DialFailure::unresolved:
+      return 1;  // the backend is there, and nobody listens
+    case DialFailure::host:
+      break;  // a host without IPv6 has no way to a name's IPv6 addresses
+  }
+  return 0;
 }
 
 }  // namespace
@@ -106,7 +133,7 @@ void Dialer::start_with_literal() {
     start_next();
     return;
   }
-  note_failure(DialFailure::refused,
+  note_failure(DialFailure::host,
                "this host has no interface " + target_.host.substr(target_.host.find('%') + 1),
                ENODEV);
   attempt_due_.start(std::chrono::milliseconds{0});  // reported a turn later
@@ -143,7 +170,7 @@ void Dialer::on_deadline() {
   if (trace_.is_resolving) {
     // A pause of the whole process stops the resolver's thread too. It answers soon after.
     if (!std::exchange(is_overdue_, true)) return deadline_.start(kResolverGrace);
-    fail(DialFailure::exhausted, "the resolver's thread does not answer", 0);
+    fail(DialFailure::internal, "the resolver's thread does not answer", 0);
     return;
   }
   fail(DialFailure::timeout,
@@ -180,19 +207,15 @@ void Dialer::start_next() {
     base::Fd own;
     OwnPaths::Announced announced;
     if (const auto refused = connect(address, own, announced)) {
-      note_failure(
-          refused->code == base::Errc::internal ? DialFailure::exhausted : DialFailure::refused,
-          refused->message, refused->number);
-      note(address, DialTry::Result::failed, refused->number, start);
+      note_error(refused->step, refused->number, address, start);
       continue;
     }
     try {
       attempts_.push_back(std::make_unique<Attempt>(
           loop_, std::move(own), given_.get(), std::move(announced), std::move(use), address, start,
           [this](Attempt& attempt, loop::Ready ready) { on_writable(attempt, ready); }));
-    } catch (const std::runtime_error& failure) {  // the host cannot poll one more descriptor
-      note_failure(DialFailure::exhausted, failure.what(), 0);
-      note(address, DialTry::Result::failed, 0, start);
+    } catch (const loop::PollError& failure) {
+      note_error(ErrorStep::poll, failure.number, address, start);
       continue;
     }
     if (next_ < addresses_.size()) attempt_due_.start(kAttemptDelay);
@@ -226,7 +249,7 @@ bool Dialer::is_denied(const Address& address) const {
 
 void Dialer::on_attempt_due() {
   if (attempts_.empty() && next_ >= addresses_.size()) {
-    fail(kind_, why_, error_);
+    fail(kind_.value_or(DialFailure::refused), why_, error_);
   } else {
     start_next();
   }
@@ -255,14 +278,12 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     return;
   }
   note_ring(attempt);
-  note_failure(DialFailure::refused, base::describe_errno(attempt.address.to_string(), error),
-               error);
-  note(attempt.address, DialTry::Result::failed, error, attempt.started);
+  note_error(ErrorStep::answer, error, attempt.address, attempt.started);
   std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
   if (next_ < addresses_.size()) {
     start_next();
   } else if (attempts_.empty()) {
-    fail(kind_, why_, error_);
+    fail(kind_.value_or(DialFailure::refused), why_, error_);
   }
 }
 
@@ -278,14 +299,23 @@ void Dialer::note(const Address& address, DialTry::Result result, int error,
                               std::chrono::steady_clock::now() - started)});
 }
 
-// What this host lacks says most, as it says nothing of the backend; then where nobody is led; of
-// the rest a refusal: the backend is there, and nobody listens.
 void Dialer::note_failure(DialFailure kind, std::string why, int error) {
   last_failure_ = why;
-  if (kind != kind_ && (kind_ == DialFailure::exhausted || kind == DialFailure::refused)) return;
+  if (kind_ && weight_of(kind) < weight_of(*kind_)) return;
   if (kind != kind_ || error_ != ECONNREFUSED) error_ = error;
   kind_ = kind;
   why_ = std::move(why);
+}
+
+void Dialer::note_error(ErrorStep step, int error, const Address& address, base::Instant started) {
+  const std::string remedy = remedy_of(step, error, address);
+  const std::string_view call = step == ErrorStep::socket ? ": socket"
+                                : step == ErrorStep::poll ? ": epoll_ctl"
+                                                          : "";
+  std::string why = base::describe_errno(address.to_string().append(call), error);
+  if (!remedy.empty()) why += "; " + remedy;
+  note_failure(to_failure(step, error, address), std::move(why), error);
+  note(address, DialTry::Result::failed, error, started);
 }
 
 void Dialer::note_ring(const Attempt& attempt) {
@@ -320,7 +350,9 @@ void Dialer::fail(DialFailure failure, std::string why, int error) {
   }
   const std::string backend = base::to_string(target_) + ": ";
   // Of an address that is no name, the cause begins with it.
-  std::string message = "backend " + (why.starts_with(backend) ? why : backend + why);
+  const bool is_of_host = failure == DialFailure::host || failure == DialFailure::exhausted;
+  std::string message = (is_of_host ? "this host cannot dial backend " : "backend ") +
+                        (why.starts_with(backend) ? why : backend + why);
   finish({std::nullopt, {failure, std::move(message), std::move(why), error}, {}});
 }
 

@@ -27,11 +27,13 @@ enum class DialFailure : unsigned char {
   unresolved,  // the name has no address, or its look-up failed
   refused,     // every address refused or could not be reached
   timeout,     // the deadline came first
-  exhausted,   // this host has no descriptor or memory for a socket
+  exhausted,   // this host has no descriptor, memory or source port for a socket
+  host,        // this host has no way to any address: no route, no such family, a firewall
   denied,      // only to addresses where nobody may be led
   // Every address that could be tried closes a ring of streams, or an attempt ran into a ring that
   // its accepting end found.
   loop,
+  internal,  // a bug of this service
 };
 
 struct Dialed {
@@ -129,6 +131,7 @@ class Dialer {
   bool is_denied(const Address& address) const;
   void note(const Address& address, DialTry::Result result, int error, base::Instant started);
   void note_failure(DialFailure kind, std::string why, int error);
+  void note_error(ErrorStep step, int error, const Address& address, base::Instant started);
   // Keeps the ring that the accepting end of the attempt has found, if it has found one.
   void note_ring(const Attempt& attempt);
   void fail(DialFailure failure, std::string why, int error);
@@ -144,8 +147,8 @@ class Dialer {
   std::vector<Address> addresses_;
   std::size_t next_ = 0;
   std::string last_failure_;
-  // What it comes to when no address is left.
-  DialFailure kind_ = DialFailure::refused;
+  // What it comes to when no address is left; nullopt: no failure so far.
+  std::optional<DialFailure> kind_;
   std::string why_;
   int error_ = 0;
   std::string ring_;                                // that an attempt ran into; empty: none

@@ -14,9 +14,6 @@
 namespace sc::net {
 namespace {
 
-constexpr int kKeepaliveInterval = 10;  // seconds between two probes
-constexpr int kKeepaliveProbes = 6;     // unanswered ones until the peer is taken for dead
-
 void set_int(int fd, int level, int option, int value) {
   // Fails only for a wrong descriptor or option, which would be a bug; a socket whose peer has gone
   // takes them.
@@ -62,8 +59,8 @@ void set_keepalive(int fd, const Keepalive& keepalive) {
   if (keepalive.idle.count() <= 0) return;
   set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(keepalive.idle.count()));
-  set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveInterval);
-  set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveProbes);
+  set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, static_cast<int>(keepalive.interval.count()));
+  set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, keepalive.probes);
 }
 
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options) {
@@ -91,17 +88,8 @@ base::Fd make_socket(int family) {
 
 base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
   base::Fd fd = make_socket(address.family());
-  if (!fd) {
-    const int number = errno;
-    // Any other errno speaks of the address: a host may be built without its family.
-    const bool is_exhausted =
-        number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
-    return ConnectError{{is_exhausted ? base::Errc::internal : base::Errc::unavailable,
-                         base::describe_errno(address.to_string() + ": socket", number),
-                         {}},
-                        number};
-  }
-  if (auto refused = start_connect(fd.get(), address)) return std::move(*refused);
+  if (!fd) return ConnectError{ErrorStep::socket, errno};
+  if (const auto refused = start_connect(fd.get(), address)) return *refused;
   return fd;
 }
 
@@ -110,9 +98,7 @@ std::optional<ConnectError> start_connect(int socket, const Address& address) {
   if (::connect(socket, address.raw(), address.size()) == 0 || errno == EINPROGRESS ||
       errno == EINTR)
     return std::nullopt;
-  const int number = errno;
-  return ConnectError{
-      {base::Errc::unavailable, base::describe_errno(address.to_string(), number), {}}, number};
+  return ConnectError{ErrorStep::connect, errno};
 }
 
 AcceptResult accept(int listener) {

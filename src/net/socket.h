@@ -12,14 +12,22 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "net/address.h"
+#include "net/error_blame.h"
 
 // TCP and unix sockets, all non-blocking and close-on-exec. Any thread.
 namespace sc::net {
 
-// When a silent peer is taken for dead: after `idle` the first probe, then kKeepaliveProbes of them
-// kKeepaliveInterval apart (tcp(7): TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Zero: no keepalive.
+// When a silent peer is taken for dead: after `idle` the first probe, then `probes` of them
+// `interval` apart (tcp(7): TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Zero: no keepalive.
 struct Keepalive {
   std::chrono::seconds idle{0};
+  std::chrono::seconds interval{10};
+  int probes = 6;
+
+  // From the latest answer until the peer is taken for dead; zero: never.
+  std::chrono::seconds limit() const {
+    return idle.count() > 0 ? idle + interval * probes : std::chrono::seconds{0};
+  }
 };
 
 struct ListenOptions {
@@ -39,9 +47,9 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
 base::Fd make_socket(int family);
 
 // Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
-// take_error() how it went. internal: out of descriptors or memory for a socket; unavailable: the
-// host refused at once (no route, no such family).
-struct ConnectError : base::Error {
+// take_error() how it went. An error is one that the host reports at once; see net/error_blame.
+struct ConnectError {
+  ErrorStep step = ErrorStep::connect;
   int number = 0;  // errno
 };
 base::Result<base::Fd, ConnectError> start_connect(const Address& address);

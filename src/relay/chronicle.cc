@@ -15,7 +15,7 @@ void Chronicle::began(const Session& session) {
 
 void Chronicle::tell(const SessionEnd& end) {
   latencies_.add(end);
-  const bool is_failure = end.reason != core::EndReason::finished;
+  const bool is_failure = core::is_failure(end.reason);
   const core::LoggedSessions logged = records_.logged.load(kRelaxed);
   if (is_failure ? logged != core::LoggedSessions::none : logged == core::LoggedSessions::all)
     log_.ended(end);
@@ -27,8 +27,9 @@ void Chronicle::ended_without_stream(const SessionEnd& end) { tell(end); }
 
 void Chronicle::ended(StreamCounters& counters, SessionEnd end) {
   tell(end);
-  if (end.reason == core::EndReason::finished) {
-    counters.sessions_finished.fetch_add(1, kRelaxed);
+  if (!core::is_failure(end.reason)) {
+    (end.reason == core::EndReason::empty ? counters.sessions_empty : counters.sessions_finished)
+        .fetch_add(1, kRelaxed);
     return;
   }
   StreamFailures& failures = counters.failures(records_.failures);

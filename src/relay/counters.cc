@@ -22,6 +22,8 @@ std::array<std::uint64_t, core::kEndReasons> StreamCounters::ended() const {
       ended[i] = failed->ended[i].load(std::memory_order_relaxed);
   ended[static_cast<std::size_t>(core::EndReason::finished)] =
       sessions_finished.load(std::memory_order_relaxed);
+  ended[static_cast<std::size_t>(core::EndReason::empty)] =
+      sessions_empty.load(std::memory_order_relaxed);
   return ended;
 }
 

@@ -32,6 +32,7 @@ struct StreamCounters {
   std::atomic<std::uint64_t> sessions_total{0};
   std::atomic<std::uint64_t> sessions_active{0};
   std::atomic<std::uint64_t> sessions_finished{0};  // ended so; others are in the failures
+  std::atomic<std::uint64_t> sessions_empty{0};     // ended so
   std::atomic<std::uint64_t> bytes_in{0};           // from clients, taken by backends
   std::atomic<std::uint64_t> bytes_out{0};          // from backends, taken by clients
   // Of these, what sessions of a former process had brought along. The control thread alone.

@@ -9,50 +9,120 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
+// The address that was reached, else the dialled one that failed with the session's error.
+net::PackedAddress address_of(const SessionEnd& end) {
+  if (!end.address.is_empty() || !end.trouble || end.trouble->tried.empty()) return end.address;
+  const auto& tried = end.trouble->tried;
+  const auto found = std::find_if(tried.begin(), tried.end(), [&end](const net::DialTry& each) {
+    return each.error == end.error && each.result != net::DialTry::Result::connected;
+  });
+  return (found != tried.end() ? *found : tried.front()).address;
+}
+
+base::WallTime ended_at(const SessionEnd& end) {
+  return end.times.accepted_wall +
+         std::chrono::duration_cast<base::WallTime::duration>(end.ended_after);
+}
+
 }  // namespace
 
 FailureLog::~FailureLog() {
-  if (ends_.empty()) return;
-  budget_->used.fetch_sub(ends_.size(), kRelaxed);
+  if (kept_ == 0) return;
+  budget_->used.fetch_sub(kept_, kRelaxed);
   budget_->streams.fetch_sub(1, kRelaxed);
+}
+
+FailureLog::Group& FailureLog::group_of(const SessionEnd& end) {
+  Group key;
+  key.reason = end.reason;
+  key.error = end.error;
+  key.address = address_of(end);
+  if (key.address.is_empty()) key.backend = end.spec->backend;
+  const auto found = std::find_if(groups_.begin(), groups_.end(), [&key](const Group& each) {
+    return each.reason == key.reason && each.error == key.error && each.address == key.address &&
+           each.backend == key.backend;
+  });
+  if (found != groups_.end()) return *found;
+  key.first = key.last = ended_at(end);
+  return groups_.emplace_back(std::move(key));
+}
+
+// The group that loses its oldest session next.
+std::vector<FailureLog::Group>::iterator FailureLog::least_missed() {
+  std::array<std::size_t, core::kEndReasons> of_reason{};
+  for (const Group& each : groups_) ++of_reason.at(static_cast<std::size_t>(each.reason));
+  const auto is_less = [&of_reason](const Group& one, const Group& other) {
+    const auto rank = [&of_reason](const Group& group) {
+      return std::pair(group.ends.size(), of_reason.at(static_cast<std::size_t>(group.reason)));
+    };
+    if (rank(one) != rank(other)) return rank(one) < rank(other);
+    return one.ends.front().number > other.ends.front().number;
+  };
+  return std::max_element(groups_.begin(), groups_.end(), is_less);
+}
+
+// Streams that have less than their part grow even where the budget is used up, as others may hold
+// what they have without ever failing again.
+std::size_t FailureLog::most() const {
+  if (budget_->used.load(kRelaxed) < FailureBudget::kMost) return core::kMostFailures;
+  return std::clamp<std::size_t>(FailureBudget::kMost / budget_->streams.load(kRelaxed), 1,
+                                 core::kMostFailures);
 }
 
 void FailureLog::add(SessionEnd end) {
   auto kept = std::make_shared<const SessionEnd>(std::move(end));
-  std::array<Kept, 2> gone;  // freed without the lock
-  std::size_t dropped = 0;
+  std::array<std::shared_ptr<const SessionEnd>, 2> gone;  // freed without the lock
   const std::lock_guard lock(mutex_);
-  const auto drop = [&] {
-    gone.at(dropped++) = std::move(ends_.front());
-    ends_.pop_front();
-    budget_->used.fetch_sub(1, kRelaxed);
-  };
-  if (ends_.empty()) {
-    budget_->streams.fetch_add(1, kRelaxed);
-  } else if (budget_->used.load(kRelaxed) >= FailureBudget::kMost) {
-    // One that has more than its part gives back one each time. Those that have less grow
-    // nonetheless, as others may hold what they have without ever failing again.
-    const std::size_t fair = std::clamp<std::size_t>(
-        FailureBudget::kMost / budget_->streams.load(kRelaxed), 1, core::kMostFailures);
-    if (ends_.size() > fair) drop();
-    if (ends_.size() >= fair) drop();
-  } else if (ends_.size() >= core::kMostFailures) {
-    drop();
-  }
-  ends_.push_back(std::move(kept));
+  if (kept_ == 0) budget_->streams.fetch_add(1, kRelaxed);
+  const std::size_t most = this->most();
+  Group& group = group_of(*kept);
+  ++group.count;
+  group.last = std::max(group.last, ended_at(*kept));
+  group.ends.push_back({added_++, std::move(kept)});
+  ++kept_;
   budget_->used.fetch_add(1, kRelaxed);
+  // A stream that has more than its part gives back one each time.
+  for (auto& each : gone) {
+    if (kept_ <= most) break;
+    const auto from = least_missed();
+    each = std::move(from->ends.front().end);
+    from->ends.pop_front();
+    if (from->ends.empty()) groups_.erase(from);
+    --kept_;
+    budget_->used.fetch_sub(1, kRelaxed);
+  }
 }
 
-std::vector<core::EndedSession> FailureLog::told() const {
-  std::vector<Kept> kept;
-  kept.reserve(core::kMostFailures);
+core::Failures FailureLog::told() const {
+  std::vector<Group> groups;
   {
     const std::lock_guard lock(mutex_);
-    kept.assign(ends_.rbegin(), ends_.rend());
+    groups = groups_;
   }
-  std::vector<core::EndedSession> told;
-  told.reserve(kept.size());
-  for (const Kept& end : kept) told.push_back(to_told(*end));
+  const auto latest = [](const Group& group) { return group.ends.back().number; };
+  std::sort(groups.begin(), groups.end(), [&latest](const Group& one, const Group& other) {
+    return latest(one) > latest(other);
+  });
+  core::Failures told;
+  std::vector<const Kept*> ends;
+  for (const Group& group : groups) {
+    core::FailureGroup& each = told.groups.emplace_back();
+    each.reason = group.reason;
+    each.error = group.error;
+    each.address =
+        group.address.is_empty() ? base::to_string(group.backend) : group.address.to_string();
+    each.count = group.count;
+    each.first = group.first;
+    each.last = group.last;
+    for (auto end = group.ends.rbegin(); end != group.ends.rend(); ++end) {
+      each.sessions.push_back(end->end->id);
+      ends.push_back(&*end);
+    }
+  }
+  std::sort(ends.begin(), ends.end(),
+            [](const Kept* one, const Kept* other) { return one->number > other->number; });
+  told.sessions.reserve(ends.size());
+  for (const Kept* end : ends) told.sessions.push_back(to_told(*end->end));
   return told;
 }
 

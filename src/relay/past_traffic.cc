@@ -103,25 +103,18 @@ core::Traffic PastTraffic::restored(std::uint16_t port) const {
   return sum;
 }
 
-std::vector<core::EndedSession> PastTraffic::failures(std::uint16_t port,
-                                                      const StreamCounters* now) const {
-  std::vector<core::EndedSession> told;
-  const auto add = [&told](const StreamCounters* counters) {
+core::Failures PastTraffic::failures(std::uint16_t port, const StreamCounters* now) const {
+  const auto told_by = [](const StreamCounters* counters) {
     const StreamFailures* failed = counters != nullptr ? counters->failures() : nullptr;
-    if (failed == nullptr) return;
-    auto more = failed->log.told();
-    std::move(more.begin(), more.end(), std::back_inserter(told));
+    return failed != nullptr ? failed->log.told() : core::Failures{};
   };
-  add(now);
-  const std::size_t of_now = told.size();
-  if (const auto found = ports_.find(port); found != ports_.end()) add(found->second.latest.get());
+  core::Failures told = told_by(now);
+  const auto found = ports_.find(port);
+  if (found == ports_.end() || !found->second.latest) return told;
+  core::Failures before = told_by(found->second.latest.get());
   // Each log is in order, and to a finer measure than the times that are told.
-  if (of_now == 0 || of_now == told.size()) return told;
-  // Those of before may have ended since.
-  std::stable_sort(told.begin(), told.end(), [](const auto& one, const auto& other) {
-    return one.accepted_at + one.ended_after > other.accepted_at + other.ended_after;
-  });
-  if (told.size() > core::kMostFailures) told.resize(core::kMostFailures);
+  if (told.groups.empty()) return before;
+  if (!before.groups.empty()) core::merge(told, std::move(before));
   return told;
 }
 

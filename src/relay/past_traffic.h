@@ -45,8 +45,8 @@ class PastTraffic {
   core::Traffic traffic(std::uint16_t port) const;
   // Of that, what former processes counted.
   core::Traffic restored(std::uint16_t port) const;
-  // With those of `now`, if it is not null; the latest first, at most core::kMostFailures.
-  std::vector<core::EndedSession> failures(std::uint16_t port, const StreamCounters* now) const;
+  // With those of `now`, if it is not null.
+  core::Failures failures(std::uint16_t port, const StreamCounters* now) const;
 
  private:
   using Counters = std::shared_ptr<const StreamCounters>;

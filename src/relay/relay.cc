@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <utility>
 
@@ -167,6 +168,7 @@ void Relay::pump_up(bool ended) {
   if (!up_.wants_read() && !up_.wants_write()) return;
   if (down_.is_over()) up_.withhold_end();  // close(2) comes next and tells it
   const std::size_t moved = up_.step(client_.get(), backend_.get(), ended);
+  if (up_.state() == Pump::State::finished && !down_.is_over()) client_ended_first_ = true;
   if (moved == 0) return;
   bytes_in_ += moved;
   if (record_) record_->slot().bytes_in.store(bytes_in_, kRelaxed);
@@ -226,6 +228,16 @@ void Relay::on_idle_check() {
 
 void Relay::cut(core::EndReason reason) { finish(reason, 0); }
 
+// A client that keepalive found dead has not left. A backend that resets after its client's end may
+// have failed: that end may have been half a close.
+bool Relay::left_empty(core::EndReason reason, int error) const {
+  if (bytes_in_ > 0 || bytes_out_ > 0) return false;
+  if (reason == core::EndReason::finished) return client_ended_first_;
+  return reason == core::EndReason::client_reset &&
+         (error == 0 || error == ECONNRESET || error == EPIPE) &&
+         down_.state() != Pump::State::finished;
+}
+
 // There are copies: what close(2) would do has to be done before. Of one that is cut the record
 // goes first: else the next process might find one side closed and the other still open, and take
 // that for an orderly end.
@@ -254,6 +266,7 @@ void Relay::blame_ring(RelayEnd& how) const {
   how.ring = own_.dial()->ring();
   if (how.ring.empty()) return;
   how.reason = core::EndReason::loop;
+  how.left_empty = false;
   how.error = 0;
   if (via_) via_->set_ring(how.ring);
 }
@@ -261,7 +274,8 @@ void Relay::blame_ring(RelayEnd& how) const {
 void Relay::finish(core::EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
   RelayEnd how{reason, error, bytes_in_, bytes_out_,
-               is_closing() ? core::SessionPhase::close : core::SessionPhase::relay};
+               is_closing() ? core::SessionPhase::close : core::SessionPhase::relay,
+               left_empty(reason, error)};
   blame_ring(how);
   own_ = {};  // another program may get the port of a closed socket at once
   if (has_copies_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -19,17 +20,9 @@
 #include "net/socket.h"
 #include "relay/counters.h"
 #include "relay/pump.h"
+#include "relay/relay_end.h"
 
 namespace sc::relay {
-
-struct RelayEnd {
-  core::EndReason reason = core::EndReason::finished;
-  int error = 0;  // errno, where there was one
-  std::uint64_t bytes_in = 0;
-  std::uint64_t bytes_out = 0;
-  core::SessionPhase phase = core::SessionPhase::relay;
-  std::string ring = {};  // of streams, as a sentence; empty: no ring ended it
-};
 
 // Two pumps between two connected sockets that it owns, and what both wait for. Ends when both
 // directions have; a reset of one side becomes a reset of the other, after what that side had sent
@@ -85,6 +78,9 @@ class Relay {
     net::set_keepalive(backend_.get(), keepalive);
   }
 
+  // The peer of that side acknowledges nothing any more. Calls on_done.
+  void end_silent(core::EndReason reason) { finish(reason, ETIMEDOUT); }
+
   // Ends it now, both sides by a reset: half a transfer must not look like a whole one. Calls
   // on_done.
   void cut(core::EndReason reason);
@@ -103,6 +99,7 @@ class Relay {
   void pump_down(bool ended);
   void update();
   void blame_ring(RelayEnd& how) const;
+  bool left_empty(core::EndReason reason, int error) const;
   void finish(core::EndReason reason, int error);
 
   loop::Loop& loop_;
@@ -113,6 +110,7 @@ class Relay {
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
   bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
   bool is_counted_ = false;                         // as one that was to be kept and was not
+  bool client_ended_first_ = false;                 // before its backend, in order
   Pump up_;                                         // client to backend
   Pump down_;                                       // backend to client
   StreamCounters& counters_;

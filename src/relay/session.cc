@@ -161,7 +161,9 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   remember(std::move(outcome.trace));
   if (!outcome.dialed) {
     // Out of descriptors says nothing of the backend.
-    if (outcome.error.failure != net::DialFailure::exhausted) told(outcome.error.message);
+    if (outcome.error.failure != net::DialFailure::exhausted &&
+        outcome.error.failure != net::DialFailure::internal)
+      told(outcome.error.message);
     end(RelayEnd{reason_of(outcome.error.failure), outcome.error.error, 0, 0, phase},
         std::move(outcome.error.cause));
     return;
@@ -192,7 +194,8 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
   } catch (const std::exception& failure) {
     record_.reset();
     told({});
-    end(RelayEnd{core::EndReason::internal, 0, 0, 0, core::SessionPhase::relay}, failure.what());
+    StartFailure why = start_failure(failure);
+    end(RelayEnd{.reason = why.reason, .error = why.error}, std::move(why.detail));
     return;
   }
   if (keeps_alive_) relay_->keep_alive(options_.keepalive);
@@ -285,9 +288,10 @@ core::SessionDetails Session::details() const {
   return told;
 }
 
-void Session::end(const RelayEnd& how, std::string detail) {
+void Session::end(RelayEnd how, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
+  how.reason = judge(how);
   // The dial ran into a ring. A relay has marked its ring by itself, and has via_.
   if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);
   // A client whose backend was never reached is told by a reset: an orderly end would read as an

@@ -89,6 +89,7 @@ class Session {
 
   const StreamContext& stream() const { return stream_; }
   State state() const { return state_; }
+  Relay* relay() { return relay_.get(); }  // null while it dials
 
   core::SessionId id() const { return id_; }
   const net::PackedAddress& client() const { return peer_; }
@@ -119,7 +120,7 @@ class Session {
   void remember(net::DialTrace trace);
   std::chrono::microseconds age() const;
   net::OwnPaths::Announced announce_backend(int fd, const net::Address& address) const;
-  void end(const RelayEnd& how, std::string detail);
+  void end(RelayEnd how, std::string detail);
 
   loop::Loop& loop_;
   const core::SessionId id_;

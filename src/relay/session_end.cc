@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "loop/poll.h"
+#include "net/error_blame.h"
+
 namespace sc::relay {
 namespace {
 
@@ -40,13 +43,44 @@ core::EndReason reason_of(net::DialFailure failure) {
     case net::DialFailure::timeout:
       return core::EndReason::backend_timeout;
     case net::DialFailure::exhausted:
-      return core::EndReason::limit;
+    case net::DialFailure::host:
+      return core::EndReason::host;
     case net::DialFailure::denied:
       return core::EndReason::denied;
     case net::DialFailure::loop:
       return core::EndReason::loop;
+    case net::DialFailure::internal:
+      break;
   }
   return core::EndReason::internal;
+}
+
+StartFailure start_failure(const std::exception& failure) {
+  StartFailure told;
+  told.detail = failure.what();
+  const auto* poll = dynamic_cast<const loop::PollError*>(&failure);
+  if (poll == nullptr) return told;
+  told.error = poll->number;
+  if (net::blame_of(net::ErrorStep::poll, poll->number) != net::Blame::lack) return told;
+  told.reason = core::EndReason::host;
+  told.detail += "; " + net::remedy_of(net::ErrorStep::poll, poll->number, {});
+  return told;
+}
+
+core::EndReason judge(const RelayEnd& how) {
+  if (how.left_empty) return core::EndReason::empty;
+  if (how.reason != core::EndReason::client_reset && how.reason != core::EndReason::backend_reset)
+    return how.reason;
+  switch (net::blame_of(net::ErrorStep::relay, how.error)) {
+    case net::Blame::way:
+    case net::Blame::lack:
+      return core::EndReason::host;
+    case net::Blame::service:
+      return core::EndReason::internal;
+    case net::Blame::peer:
+      break;
+  }
+  return how.reason;
 }
 
 std::vector<core::DialAttempt> to_told(const std::vector<net::DialTry>& tried) {

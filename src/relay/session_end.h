@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/session.h"
 #include "net/address.h"
 #include "net/dialer.h"
+#include "relay/relay_end.h"
 #include "relay/stream_context.h"
 
 namespace sc::relay {
@@ -55,5 +57,17 @@ struct SessionEnd {
 core::EndedSession to_told(const SessionEnd& end);
 std::vector<core::DialAttempt> to_told(const std::vector<net::DialTry>& tried);
 core::EndReason reason_of(net::DialFailure failure);
+
+// Why a relay could not start.
+struct StartFailure {
+  core::EndReason reason = core::EndReason::internal;
+  int error = 0;       // errno of epoll_ctl(2), if that failed
+  std::string detail;  // with the remedy, if there is one
+};
+StartFailure start_failure(const std::exception& failure);
+
+// The reason of a session that was relayed: a reset with an errno of this host is no peer's, and a
+// client that leaves without a byte either way is no failure.
+core::EndReason judge(const RelayEnd& how);
 
 }  // namespace sc::relay

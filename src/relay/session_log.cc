@@ -60,7 +60,7 @@ std::vector<base::log::Field> to_fields(const core::EndedSession& session) {
 SessionLog::SessionLog(loop::Loop& loop) : loop_(loop), flush_due_(loop, [this] { flush(); }) {}
 
 SessionLog::Share& SessionLog::share_of(const SessionEnd& end) {
-  if (end.reason == core::EndReason::finished) return finished_;
+  if (!core::is_failure(end.reason)) return finished_;
   return is_trouble(end.reason) ? trouble_ : others_;
 }
 

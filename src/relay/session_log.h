@@ -38,7 +38,7 @@ class SessionLog {
   std::chrono::milliseconds second_began_at_{0};  // in the loop's time
   Share trouble_;                                 // the backend's or the service's
   Share others_;                                  // that failed
-  Share finished_;
+  Share finished_;                                // and those without a byte
   loop::Timer flush_due_;
 };
 

@@ -58,6 +58,7 @@ Worker::Worker(std::size_t index, SessionOptions options, Common& common, handof
                  }),
       chronicle_(loop_, common.records),
       keep_again_(loop_, sessions_, keeper_),
+      silent_peers_(loop_, sessions_, options_.keepalive),
       keepalive_due_(loop_, [this] { on_keepalive_due(); }),
       durable_due_(loop_, [this] { on_durable_due(); }),
       pipes_due_(loop_, [this] { on_pipes_due(); }),
@@ -176,8 +177,10 @@ void Worker::handle(ResumeSession command) {
     base::log::error("a kept session cannot go on", {{"reason", failure.what()}});
     load_.fetch_sub(1, kRelaxed);
     end.spec = stream.spec;
-    end.reason = core::EndReason::internal;
-    end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, failure.what()});
+    StartFailure why = start_failure(failure);
+    end.reason = why.reason;
+    end.error = why.error;
+    end.trouble = std::make_unique<SessionTrouble>(SessionTrouble{{}, std::move(why.detail)});
     chronicle_.ended(*stream.counters, std::move(end));
     leave(stream);
   }
@@ -265,6 +268,7 @@ void Worker::add_session(core::SessionId session_id, StreamContext stream, Clien
   chronicle_.began(*session);
   sessions_.emplace_hint(sessions_.end(), session_id, std::move(session));
   if (!pipes_due_.is_active()) pipes_due_.start(kPipesIdle);
+  silent_peers_.add(session_id, is_young);
   if (is_young) watch_age(session_id, told.spec->durable);
   if (options_.keepalive.idle.count() == 0) return;
   young_.push_back({loop_.now() + kKeepaliveDelay, session_id});
@@ -420,6 +424,7 @@ void Worker::handle(const Shutdown&) {
   keepalive_due_.stop();
   pipes_due_.stop();
   keep_again_.stop();
+  silent_peers_.stop();
   chronicle_.flush();
   loop_.stop();
 }

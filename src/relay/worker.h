@@ -30,6 +30,7 @@
 #include "relay/pipe_pool.h"
 #include "relay/pump.h"
 #include "relay/session.h"
+#include "relay/silent_peers.h"
 #include "relay/tickets.h"
 
 namespace sc::relay {
@@ -291,6 +292,7 @@ class Worker {
   Chronicle chronicle_;
   std::map<core::SessionId, std::unique_ptr<Session>> sessions_;  // in the order of accepting
   KeepAgain keep_again_;
+  SilentPeers silent_peers_;
   std::optional<core::EndedSession>* killed_ = nullptr;  // where it goes, during a kill
   std::unordered_map<std::uint64_t, std::unique_ptr<loop::Timer>> drains_;  // by stream
   std::unique_ptr<loop::Timer> drain_all_;

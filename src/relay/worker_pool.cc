@@ -279,7 +279,7 @@ void WorkerPool::kill(
   wait_for_answers();
 }
 
-std::vector<core::EndedSession> WorkerPool::failures(std::uint16_t port) const {
+core::Failures WorkerPool::failures(std::uint16_t port) const {
   return past_.failures(port, counters(port).get());
 }
 

@@ -90,7 +90,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
       base::Callback<void(base::Result<std::optional<core::SessionDetails>>)> on_done) override;
   void kill(core::SessionId id,
             base::Callback<void(base::Result<std::optional<core::EndedSession>>)> on_done) override;
-  std::vector<core::EndedSession> failures(std::uint16_t port) const override;
+  core::Failures failures(std::uint16_t port) const override;
   std::optional<core::Resolution> resolution(const core::Backend& backend) override;
   void watch(Watch what) override;
   core::SessionNews take_news() override;

@@ -110,8 +110,23 @@ TEST_CASE_METHOD(SessionsFixture,
 }
 
 TEST_CASE_METHOD(SessionsFixture, "failures are told in words, of streams that there are") {
-  sessions.failed = {refused()};
+  sessions.failed.sessions = {refused()};
+  sessions.failed.groups = {{core::EndReason::backend_refused,
+                             "10.1.0.1:2000",
+                             ECONNREFUSED,
+                             3,
+                             base::WallTime(1s),
+                             base::WallTime(61s),
+                             {5}}};
   const json told = get("/v1/streams/9000/failures");
+  CHECK(told["groups"] == json::array({{{"reason", "backend_refused"},
+                                        {"fault", "backend"},
+                                        {"address", "10.1.0.1:2000"},
+                                        {"error", "ECONNREFUSED"},
+                                        {"count", 3},
+                                        {"first", "1970-01-01T00:00:01.000Z"},
+                                        {"last", "1970-01-01T00:01:01.000Z"},
+                                        {"sessions", {"5"}}}}));
   CHECK(told["port"] == 9000);
   const json& failure = told["failures"].at(0);
   CHECK(failure["reason"] == "backend_refused");

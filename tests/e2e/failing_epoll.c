@@ -1,6 +1,7 @@
 // For LD_PRELOAD: epoll_ctl(2) refuses, as where fs.epoll.max_user_watches is used up, to watch a
-// socket whose own port is the one in SC_TEST_FAIL_PORT. So a test sees what nothing else provokes
-// without touching the host's limits.
+// socket whose own port is the one in SC_TEST_FAIL_PORT, or as of a wrong descriptor, to watch one
+// whose port is the one in SC_TEST_FAULT_PORT. So a test sees what nothing else provokes without
+// touching the host's limits.
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -27,6 +28,11 @@ int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) {
   if (!real) real = (int (*)(int, int, int, struct epoll_event *))dlsym(RTLD_NEXT, "epoll_ctl");
   if (operation == EPOLL_CTL_ADD && port && has_port(fd, atoi(port))) {
     errno = ENOSPC;
+    return -1;
+  }
+  port = getenv("SC_TEST_FAULT_PORT");
+  if (operation == EPOLL_CTL_ADD && port && has_port(fd, atoi(port))) {
+    errno = EBADF;
     return -1;
   }
   return real(set, operation, fd, event);

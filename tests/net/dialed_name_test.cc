@@ -138,7 +138,7 @@ TEST_CASE_METHOD(DialFixture, "the time to connect begins when the name is resol
 
 TEST_CASE_METHOD(DialFixture, "an interface that the host lacks fails the dial, naming it") {
   dial("fe80::1%none0", 80);
-  check_failed(DialFailure::refused, "this host has no interface none0");
+  check_failed(DialFailure::host, "this host has no interface none0");
 }
 
 TEST_CASE_METHOD(DialFixture, "a dialer destroyed while it looks up says nothing, leaves nothing") {

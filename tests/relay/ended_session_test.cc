@@ -71,6 +71,8 @@ TEST_CASE_METHOD(EndedFixture, "finished: what is told of a session that ended i
 TEST_CASE_METHOD(EndedFixture, "client_reset: the client broke off, before or after its end") {
   relay();
   const bool is_closing = GENERATE(false, true);
+  send_all(client, "hello");
+  receive(backend, "hello");
   if (is_closing) {
     end_writes(backend);
     turn_until([&] { return receive_some(client).ended; });
@@ -230,14 +232,106 @@ TEST_CASE_METHOD(EndedFixture, "denied: nobody is led to where the service is co
                         " is where the service itself is controlled");
 }
 
-TEST_CASE_METHOD(EndedFixture, "limit: the host has no descriptor for the way to the backend") {
+TEST_CASE_METHOD(EndedFixture, "empty: the client leaves without a byte, by a reset or an end") {
+  relay();
+  const bool resets = GENERATE(true, false);
+  if (resets) {
+    reset(client);
+  } else {
+    end_writes(client);
+    turn_until([&] { return receive_some(backend).ended; });
+    end_writes(backend);
+  }
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::empty);
+  CHECK(core::fault_of(end.reason) == core::Fault::nobody);
+  check_begins(end, "the client left without a byte either way after ");
+}
+
+TEST_CASE_METHOD(EndedFixture, "a client that leaves while its backend is dialled is empty") {
+  start();
+  reset(client);
+  CHECK(ended().reason == EndReason::empty);
+}
+
+TEST_CASE_METHOD(EndedFixture, "a backend that greets makes a session that is not empty") {
+  relay();
+  send_all(backend, "220 ready");
+  receive(client, "220 ready");
+  reset(client);
+  CHECK(ended().reason == EndReason::client_reset);
+}
+
+TEST_CASE_METHOD(EndedFixture, "a backend that ends or resets first is not blamed on its client") {
+  relay();
+  SECTION("a reset") {
+    reset(backend);
+    CHECK(ended().reason == EndReason::backend_reset);
+  }
+  SECTION("a reset after half a close of the client") {
+    end_writes(client);
+    turn_until([&] { return receive_some(backend).ended; });
+    reset(backend);
+    CHECK(ended().reason == EndReason::backend_reset);
+  }
+  SECTION("an end, and then a reset of the client") {
+    end_writes(backend);
+    turn_until([&] { return receive_some(client).ended; });
+    reset(client);
+    CHECK(ended().reason == EndReason::client_reset);
+  }
+  SECTION("an end, and then the client's end") {
+    end_writes(backend);
+    turn_until([&] { return receive_some(client).ended; });
+    end_writes(client);
+    CHECK(ended().reason == EndReason::finished);
+  }
+}
+
+TEST_CASE_METHOD(EndedFixture, "half a close of the client and a reply is no empty session") {
+  relay();
+  end_writes(client);
+  turn_until([&] { return receive_some(backend).ended; });
+  send_all(backend, "12:00");
+  receive(client, "12:00");
+  end_writes(backend);
+  CHECK(ended().reason == EndReason::finished);
+}
+
+TEST_CASE_METHOD(EndedFixture, "host: this host has no way to the backend, and what would help") {
+  start("255.255.255.255", 9);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::host);
+  CHECK(core::fault_of(end.reason) == core::Fault::service);
+  CHECK(end.phase == SessionPhase::connect);
+  CHECK(end.error == ENETUNREACH);
+  CHECK(core::in_words(end) ==
+        "this host could not dial the backend: 255.255.255.255:9: Network is unreachable "
+        "(ENETUNREACH); this host has no route to it; `ip route get 255.255.255.255` shows the "
+        "route");
+}
+
+TEST_CASE("an errno of this host ends a running session as host, a bug as internal") {
+  using relay::RelayEnd;
+  for (const EndReason reason : {EndReason::client_reset, EndReason::backend_reset}) {
+    for (const int error : {ENOBUFS, ENOMEM, EMFILE, EPERM})
+      CHECK(relay::judge(RelayEnd{.reason = reason, .error = error}) == EndReason::host);
+    for (const int error : {EBADF, EIO, EINVAL})
+      CHECK(relay::judge(RelayEnd{.reason = reason, .error = error}) == EndReason::internal);
+    for (const int error : {0, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH})
+      CHECK(relay::judge(RelayEnd{.reason = reason, .error = error}) == reason);
+  }
+  CHECK(relay::judge(RelayEnd{.reason = EndReason::killed}) == EndReason::killed);
+}
+
+TEST_CASE_METHOD(EndedFixture, "host: this host has no descriptor for the backend's connection") {
   is_host_full = true;
   start();
   const core::EndedSession& end = ended();
-  CHECK(end.reason == EndReason::limit);
+  CHECK(end.reason == EndReason::host);
   CHECK(end.phase == SessionPhase::connect);
   CHECK(end.error == EMFILE);
-  check_begins(end, "this host has no descriptor or memory left");
+  CHECK_THAT(core::in_words(end), Catch::Contains("raise LimitNOFILE= of its unit"));
   CHECK_THAT(core::in_words(end), Catch::Contains("EMFILE"));
 }
 
@@ -262,14 +356,16 @@ TEST_CASE_METHOD(EndedFixture, "drained and killed: somebody ended it, wherever 
                         : "its stream or the service was being stopped, and its time");
 }
 
-TEST_CASE_METHOD(EndedFixture, "internal: the host polls no further descriptor") {
+TEST_CASE_METHOD(EndedFixture, "host: this host polls no further descriptor") {
   start();
   host.refuse_poll_after(0);
   const core::EndedSession& end = ended();
-  CHECK(end.reason == EndReason::internal);
+  CHECK(end.reason == EndReason::host);
   CHECK(end.phase == SessionPhase::relay);
+  CHECK(end.error == ENOSPC);
   CHECK(end.connected_after);
-  check_begins(end, "a fault of the service or its host: epoll_ctl");
+  check_begins(end, "this host could not carry the session: epoll_ctl");
+  CHECK_THAT(core::in_words(end), Catch::Contains("raise fs.epoll.max_user_watches"));
 }
 
 TEST_CASE_METHOD(EndedFixture, "a running session tells how it fares, and what the kernel knows") {

@@ -90,6 +90,8 @@ struct KeptSessionFixture : LoopFixture {
     CHECK(*end == core::EndReason::finished);
   }
   void passes_a_reset_on() {
+    send_all(client, "question");
+    turn_until([&] { return receive_some(backend).bytes == "question"; });
     reset(client);
     CHECK(receive_to_end(backend).reset);
     turn_until([&] { return end.has_value(); });

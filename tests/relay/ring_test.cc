@@ -20,7 +20,7 @@ struct RingFixture : PoolFixture {
   void check_ring(std::uint16_t port, const std::string& ring) {
     turn_until([&] { return ended(pool, port, EndReason::loop) == 1; });
     CHECK(pool.counters(port)->sessions_total == 1);
-    const auto failures = pool.failures(port);
+    const auto failures = pool.failures(port).sessions;
     REQUIRE(failures.size() == 1);
     CHECK_THAT(core::in_words(failures.front()), Catch::Contains(ring));
   }

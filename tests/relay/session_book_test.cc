@@ -152,28 +152,28 @@ TEST_CASE_METHOD(BookFixture, "a session is killed by its id, and told as it end
   CHECK_FALSE(kill(id));
   CHECK_FALSE(kill(0));
   CHECK(ended(port, EndReason::killed) == 1);
-  REQUIRE(pool.failures(port).size() == 1);
-  CHECK(pool.failures(port)[0].id == id);
+  REQUIRE(pool.failures(port).sessions.size() == 1);
+  CHECK(pool.failures(port).sessions[0].id == id);
 }
 
 TEST_CASE_METHOD(BookFixture, "a stream's failures are counted by reason and told") {
   const ClosedPort closed;
   const auto port = open(closed.port());
-  CHECK(pool.failures(port).empty());
+  CHECK(pool.failures(port).sessions.empty());
   fail_once(port, 1);
   fail_once(port, 2);
-  turn_until([&] { return pool.failures(port).size() == 2; });
-  const auto failures = pool.failures(port);
+  turn_until([&] { return pool.failures(port).sessions.size() == 2; });
+  const auto failures = pool.failures(port).sessions;
   CHECK(failures[0].id > failures[1].id);
   CHECK(failures[0].reason == EndReason::backend_refused);
   CHECK(failures[0].port == port);
   CHECK(ended(port, EndReason::finished) == 0);
-  CHECK(pool.failures(1).empty());
+  CHECK(pool.failures(1).sessions.empty());
   turn_until([&] { return pool.sessions() == 0; });  // else they outlast the close
   close(port, 0ms);
-  CHECK(pool.failures(port).size() == 2);  // the stream may be opened again
+  CHECK(pool.failures(port).sessions.size() == 2);  // the stream may be opened again
   pool.forget(port);
-  CHECK(pool.failures(port).empty());  // they have gone with it
+  CHECK(pool.failures(port).sessions.empty());  // they have gone with it
 }
 
 TEST_CASE_METHOD(BookFixture, "a session that finishes is counted, and no failure") {
@@ -185,13 +185,23 @@ TEST_CASE_METHOD(BookFixture, "a session that finishes is counted, and no failur
     end_writes(pair.backend);
     turn_until([&] { return ended(port, EndReason::finished) == 1; });
   }
-  CHECK(pool.failures(port).empty());
+  CHECK(pool.failures(port).sessions.empty());
   CHECK(pool.counters(port)->failures() == nullptr);
   const relay::SessionLatencies latencies = pool.latencies();
   std::uint64_t durations = 0;
   for (const std::uint64_t count : latencies.duration.counts) durations += count;
   CHECK(durations == 1);
   CHECK(latencies.connect.sum > 0);
+}
+
+TEST_CASE_METHOD(BookFixture, "a client that leaves without a byte is counted, and no failure") {
+  const auto port = open(port_of(backend));
+  Pair pair = connect(port);
+  reset(pair.client);
+  turn_until([&] { return ended(port, EndReason::empty) == 1; });
+  CHECK(pool.failures(port).sessions.empty());
+  CHECK(pool.failures(port).groups.empty());
+  CHECK(pool.counters(port)->failures() == nullptr);
 }
 
 TEST_CASE_METHOD(BookFixture, "watchers are told who came and how they ended, as they wish") {
@@ -201,6 +211,7 @@ TEST_CASE_METHOD(BookFixture, "watchers are told who came and how they ended, as
   pool.watch(core::SessionBook::Watch::failures);
   const auto finish_one = [&](std::uint64_t times) {
     const Pair pair = connect(port);
+    CHECK(talks(pair));
     end_writes(pair.client);
     end_writes(pair.backend);
     turn_until([&] { return ended(port, EndReason::finished) == times; });

@@ -197,6 +197,7 @@ TEST_CASE("the service logs all sessions, the failed ones or none, as it is set"
     {
       const base::Fd client = connect_to(good);
       const base::Fd accepted = accept_one(backend.get()).fd;
+      send_all(accepted, "hello");
       end_writes(client);
       end_writes(accepted);
       count(good, EndReason::finished, times);

@@ -215,7 +215,7 @@ TEST_CASE_METHOD(SessionFixture,
   // The dialer's descriptor is watched by now; the client's is the next one.
   host.refuse_poll_after(0);
   turn_until([&] { return !ends.empty(); });
-  CHECK(ends == std::vector{core::EndReason::internal});
+  CHECK(ends == std::vector{core::EndReason::host});
   CHECK(client_is_reset());
   CHECK(counters->sessions_active == 0);
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/fd.h"
+#include "base/result.h"
 #include "net/socket.h"
 
 namespace sc::test {
@@ -46,7 +47,7 @@ inline net::Accepted accept_one(int listener) {
 
 inline base::Fd connect_to(std::uint16_t port) {
   auto fd = net::start_connect(*net::Address::parse_ip("127.0.0.1", port));
-  if (!fd) throw std::runtime_error(fd.error().message);
+  if (!fd) throw std::runtime_error(base::describe_errno("connect", fd.error().number));
   wait_for(fd->get(), POLLOUT);
   if (const int error = net::take_error(fd->get()); error != 0)
     throw std::runtime_error(base::describe_errno("connect", error));

@@ -139,8 +139,9 @@ TEST_CASE_METHOD(PoolFixture,
   const std::uint16_t port = open(port_of(backend));
   Pair pair = connect(port);
   Pair failed = connect(port);
+  CHECK(talks(failed));
   reset(failed.client);
-  turn_until([&] { return pool.failures(port).size() == 1; });
+  turn_until([&] { return pool.failures(port).sessions.size() == 1; });
   pool.forget(port);
   close(port, 60s);
   const auto look = [&] {
@@ -151,13 +152,13 @@ TEST_CASE_METHOD(PoolFixture,
     }
   };
   look();
-  CHECK(pool.failures(port).size() == 1);
+  CHECK(pool.failures(port).sessions.size() == 1);
   CHECK(pool.traffic(port).sessions_total == 2);
   CHECK(talks(pair));
   pair = {};
   turn_until([&] {
     look();
-    return pool.failures(port).empty();
+    return pool.failures(port).sessions.empty();
   });
   CHECK(pool.traffic(port) == core::Traffic{});
 }

@@ -43,7 +43,7 @@ class FakeSessionBook final : public core::SessionBook {
     running.erase(found);
     on_done(std::optional(std::move(ended)));
   }
-  std::vector<core::EndedSession> failures(std::uint16_t /*port*/) const override { return failed; }
+  core::Failures failures(std::uint16_t /*port*/) const override { return failed; }
   std::optional<core::Resolution> resolution(const core::Backend& /*backend*/) override {
     return resolved;
   }
@@ -63,7 +63,7 @@ class FakeSessionBook final : public core::SessionBook {
   std::vector<std::string> silent;                 // threads that do not answer
   std::optional<core::SocketFacts> client_socket;  // of each
   std::vector<core::DialAttempt> tried;            // likewise
-  std::vector<core::EndedSession> failed;          // of any stream
+  core::Failures failed;                           // of any stream
   std::optional<core::Resolution> resolved;        // any backend's name
   core::CheckReport report;                        // of any backend
   bool holds_checks = false;                       // until the test answers

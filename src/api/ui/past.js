@@ -1,7 +1,7 @@
 // What happened at a port: sessions that failed, and changes of the stream.
 import {get, query} from "./api.js";
 import {button, el, keyed, setClass, setText} from "./dom.js";
-import {bytes, duration, faultWords, when} from "./format.js";
+import {bytes, count, duration, faultWords, when} from "./format.js";
 
 const kMostFailures = 100;
 const kPage = 25;
@@ -29,17 +29,58 @@ function makeFailure(ended) {
   return {element, update() {}};
 }
 
+// The service groups failures the same way (relay/failure_log.cc).
+function groupOf({reason, fault, address, backend, tried = [], error, accepted_at: at, ended_after_ms: after}) {
+  const failed = tried.find((each) => each.error === error && each.result !== "connected");
+  const ended = new Date(Date.parse(at) + after).toISOString();
+  return {reason, fault, address: address ?? (failed ?? tried[0])?.address ?? backend, error: error ?? null,
+          count: 1, first: ended, last: ended};
+}
+
+const groupKeyOf = ({reason, address, error}) => JSON.stringify([reason, address, error]);
+
+function makeGroup({reason, fault, address, error}) {
+  const number = el("b", {class: "count"});
+  const times = el("span", {});
+  const element = el("li", {class: "group"}, number, " × ", el("code", {}, reason), " ",
+    el("b", {class: `fault ${fault}`}, faultWords(fault)), " ", el("code", {}, address ?? ""), error ? ` ${error}` : "", " ",
+    times);
+  const update = ({count: now, first, last}) => {
+    setText(number, count(now));
+    times.replaceChildren(...(now === 1 ? [when(last)] : [when(first), " to ", when(last)]));
+  };
+  return {element, update};
+}
+
+// The largest group gives way, so that what is frequent does not hide what is rare.
+function trimmed(failures) {
+  const groups = new Map();
+  for (const each of failures) {
+    const key = groupKeyOf(groupOf(each));
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(each);
+  }
+  const gone = new Set();
+  for (let left = failures.length; left > kMostFailures; --left) {
+    const largest = [...groups.values()].reduce((one, other) => (other.length >= one.length ? other : one));
+    gone.add(largest.pop());
+  }
+  return failures.filter((each) => !gone.has(each));
+}
+
 export class FailuresPanel {
   constructor(port) {
     this.port = port;
     this.failures = [];
+    this.groups = new Map();
     this.came = [];  // and is not drawn
     this.frame = null;
     this.loads = new Set();  // of each that is under way: what came since it began
     this.list = el("ul", {class: "entries"});
+    this.groupList = el("ul", {class: "groups", "aria-label": "Failures by reason, address and error"});
     this.empty = el("p", {class: "empty", hidden: true}, "No session has failed.");
     this.element = el("section", {class: "failures", "aria-labelledby": "failures-title"},
-                      el("h2", {id: "failures-title"}, "Failures"), this.empty, this.list);
+                      el("h2", {id: "failures-title"}, "Failures"), this.empty, this.groupList, this.list);
   }
 
   // The answer may be older than what comes meanwhile, and knows all that came before.
@@ -49,6 +90,7 @@ export class FailuresPanel {
     try {
       const page = await get(`/v1/streams/${this.port}/failures`, signal);
       this.came = [];
+      this.groups = new Map((page.groups ?? []).map((each) => [groupKeyOf(each), {...each}]));
       this.show(page.failures, since);
     } finally {
       this.loads.delete(since);
@@ -73,12 +115,27 @@ export class FailuresPanel {
     const known = new Set(failures.map(keyOf));
     const fresh = [];
     for (const each of newer) {
-      if (!known.has(keyOf(each))) fresh.unshift(each);
+      if (!known.has(keyOf(each))) {
+        fresh.unshift(each);
+        this.count(groupOf(each));
+      }
       known.add(keyOf(each));
     }
-    this.failures = failures = [...fresh, ...failures].slice(0, kMostFailures);
+    this.failures = failures = trimmed([...fresh, ...failures]);
+    const shown = new Set(failures.map((each) => groupKeyOf(groupOf(each))));
+    for (const key of this.groups.keys()) if (!shown.has(key)) this.groups.delete(key);
+    const groups = [...this.groups.values()].sort((one, other) => (one.last < other.last ? 1 : -1));
+    keyed(this.groupList, groups, groupKeyOf, makeGroup);
     keyed(this.list, failures, keyOf, makeFailure);
     this.empty.hidden = failures.length > 0;
+  }
+
+  count(one) {
+    const known = this.groups.get(groupKeyOf(one));
+    if (!known) return this.groups.set(groupKeyOf(one), one);
+    ++known.count;
+    if (one.last > known.last) known.last = one.last;
+    return known;
   }
 }
 
@@ -163,7 +220,7 @@ export class EndsPanel {
     keyed(this.list, entries, ([reason]) => reason, ([reason]) => {
       const number = el("b", {});
       const element = el("li", {}, el("code", {}, reason), " ", number);
-      setClass(element, "good", reason === "finished");
+      setClass(element, "good", reason === "finished" || reason === "empty");
       return {element, update: ([, now]) => setText(number, now.toLocaleString("en-GB"))};
     });
   }
