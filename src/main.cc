@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -82,6 +83,15 @@ int fail(const std::string& reason) {
   return kExitFailed;
 }
 
+// Blocks SIGTERM, SIGINT, SIGHUP and SIGUSR1 until the process ends. The loop's handlers go with
+// the daemon; a signal that arrives later would kill the process instead of letting it exit with 0.
+void block_signals_for_good() {
+  sigset_t handled{};
+  ::sigemptyset(&handled);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&handled, number);
+  ::pthread_sigmask(SIG_BLOCK, &handled, nullptr);
+}
+
 std::optional<std::vector<sc::core::Token>> reread_tokens() {
   auto tokens = sc::config::load_token_credential(sc::config::copy_environment(environ));
   if (tokens) return std::move(*tokens);
@@ -123,6 +133,7 @@ int run_daemon(sc::config::Serve serve, std::vector<sc::systemd::PassedFd> passe
   auto daemon = make_daemon(std::move(options), clock);
   if (!daemon) return fail(daemon.error().message);
   if (auto served = (*daemon)->run(); !served) return fail(served.error().message);
+  block_signals_for_good();
   // The resolver, a thread that stands still and a thread that waits for a hanging disk cannot be
   // interrupted. All else is on disk or with the service manager.
   if (sc::Daemon::waits_for_resolver() || !(*daemon)->left_behind().empty()) {

@@ -73,6 +73,16 @@ class Stopping(harness.EndToEnd):
                 self.assertEqual(service.wait_exit(), 0)
                 self.assertLess(time.monotonic() - before, 2 * SLOWNESS)
 
+    def test_signals_that_arrive_until_the_process_is_gone_leave_the_exit_code_0(self):
+        for further in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+            with self.subTest(further=further):
+                service = self.start_service(10)
+                service.kill(signal.SIGTERM)
+                # Signals without a pause: some arrive after the loop's handlers are gone.
+                while service.process.poll() is None:
+                    service.process.send_signal(further)
+                self.assertEqual(service.wait_exit(), 0)
+
     def test_it_stops_at_once_when_there_is_nothing_to_drain(self):
         service = self.start_service(10, flags={"drain-timeout": "60s"})
         service.create(service.ports[0], "127.0.0.1:7000")
