@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/json_writer.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "core/token.h"
@@ -60,6 +61,29 @@ void print_table(const std::vector<Row>& rows) {
   }
 }
 
+// Field names and values are those of the API: null is "none", times are ISO 8601 in UTC.
+std::string to_json(const std::vector<core::Token>& tokens, base::WallTime now) {
+  api::JsonWriter out;
+  const auto time = [&](const char* key, const std::optional<base::WallTime>& at) {
+    at ? out.key(key).string(base::to_iso8601(*at)) : out.key(key).null();
+  };
+  out.begin_array();
+  for (const core::Token& token : tokens) {
+    out.begin_object();
+    out.key("name").string(token.name);
+    out.key("role").string(core::to_string(token.role));
+    token.ports ? out.key("ports").string(token.ports->to_string()) : out.key("ports").null();
+    time("created_at", token.created_at);
+    time("expires_at", token.expires_at);
+    time("last_used_at", token.last_used_at);
+    time("revoked_at", token.revoked_at);
+    out.key("state").string(core::to_string(core::state_of(token, now)));
+    out.end_object();
+  }
+  out.end_array();
+  return std::move(out).take();
+}
+
 int flushed() { return std::fflush(stdout) == 0 ? config::kExitDone : kExitFailed; }
 
 }  // namespace
@@ -90,6 +114,10 @@ int list_tokens(const config::ListTokens& asked, const base::Clock& clock) {
   if (!tokens) return fail(tokens.error().message);
   const auto found = (*tokens)->list();
   if (!found) return fail(found.error().message);
+  if (asked.json) {
+    std::fputs(to_json(*found, clock.wall()).c_str(), stdout);
+    return flushed();
+  }
   std::vector<Row> rows{{"NAME", "ROLE", "PORTS", "CREATED", "EXPIRES", "LAST USED", "STATE"}};
   for (const core::Token& token : *found) rows.push_back(to_row(token, clock.wall()));
   print_table(rows);

@@ -54,6 +54,7 @@ struct Arguments {
   bool print_config = false;
   bool dry_run = false;
   TokenArguments token;
+  bool json = false;
   std::string database_file;
   bool replace = false;
   bool reload = false;
@@ -149,6 +150,10 @@ class Parser {
     } catch (const CLI::ParseError& error) {
       return usage_error(error.what());
     }
+    // A group of commands alone: the user asks which commands there are.
+    for (const CLI::App* group : {token_, database_})
+      if (group->parsed() && group->get_subcommands().empty())
+        return Finished{kExitDone, app_.help(), ""};
     if ((import_->parsed() || token_->parsed() || database_->parsed()) &&
         (arguments_.check || arguments_.print_config))
       return usage_error("--check and --print-config do not go with import, token and database");
@@ -192,7 +197,7 @@ class Parser {
       create.configuration = std::move(configuration);
       return create;
     }
-    if (token_list_->parsed()) return ListTokens{std::move(configuration)};
+    if (token_list_->parsed()) return ListTokens{std::move(configuration), arguments_.json};
     if (token_revoke_->parsed())
       return RevokeToken{std::move(configuration), arguments_.token.name};
     if (backup_->parsed())
@@ -242,7 +247,7 @@ class Parser {
     TokenArguments& token = arguments_.token;
     token_ = app_.add_subcommand("token", "create, list or revoke the tokens of the API");
     token_->fallthrough();
-    token_->require_subcommand(1);
+    token_->require_subcommand(0, 1);
     token_->footer(kTokenFooter);
     token_create_ = token_->add_subcommand("create", "make a token and print it, once");
     token_create_->fallthrough();
@@ -251,11 +256,12 @@ class Parser {
     add_value(*token_create_, "--role", token.role, "ROLE", "viewer, operator or admin")
         ->required();
     add_value(*token_create_, "--ports", token.ports, "PORTS",
-              "whose streams it may change, as in\n9000-9004,9009; all unless given");
+              "whose streams an operator may change, as in\n9000-9004,9009; all unless given");
     add_value(*token_create_, "--expires", token.expires, "DURATION",
               "how long it lasts, 1m to 365d;\nfor ever unless given");
     token_list_ = token_->add_subcommand("list", "print all tokens, without their secrets");
     token_list_->fallthrough();
+    add_flag(*token_list_, "--json", arguments_.json, "print a JSON array for programs");
     token_revoke_ = token_->add_subcommand("revoke", "end a token; within a second it is refused");
     token_revoke_->fallthrough();
     add_value(*token_revoke_, "NAME", token.name, " ", "of the token")->required();
@@ -265,7 +271,7 @@ class Parser {
     std::string& file = arguments_.database_file;
     database_ = app_.add_subcommand("database", "back up, restore or check the database");
     database_->fallthrough();
-    database_->require_subcommand(1);
+    database_->require_subcommand(0, 1);
     database_->footer(kDatabaseFooter);
     backup_ =
         database_->add_subcommand("backup", "copy the database to a file, complete and checked");

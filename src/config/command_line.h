@@ -56,6 +56,7 @@ struct CreateToken {
 };
 struct ListTokens {
   Configuration configuration;
+  bool json = false;
 };
 struct RevokeToken {
   Configuration configuration;

@@ -24,6 +24,10 @@ base::Result<CreateToken> read_token_arguments(const TokenArguments& given) {
   if (!role) return bad("--role", given.role, "viewer, operator, admin");
   out.role = *role;
   if (!given.ports.empty()) {
+    if (out.role == core::Role::viewer)
+      return base::Error{base::Errc::invalid,
+                         "--ports: a viewer changes no stream; leave --ports out, or create an "
+                         "operator with --role operator"};
     auto ports = core::PortRanges::parse(given.ports);
     if (!ports)
       return bad("--ports", given.ports, "ports and inclusive ranges, as in 9000-9004,9009");

@@ -24,7 +24,6 @@ TEST_CASE("database backup, restore and check take a file and the service's sett
 TEST_CASE("a database command that is incomplete or mixed with others is wrong usage") {
   const Call call;
   const std::vector<std::string> calls[] = {
-      {"database"},
       {"database", "copy"},
       {"database", "backup"},
       {"database", "backup", "-"},

@@ -133,7 +133,8 @@ class Tokens(harness.EndToEnd):
 
     def test_wrong_calls_have_their_exit_codes_and_reasons(self):
         service = self.make_service(10)
-        for words in (("create",), ("create", "--name", "x", "--role", "boss"), ("revoke",), (),
+        for words in (("create",), ("create", "--name", "x", "--role", "boss"), ("revoke",),
+                      ("create", "--name", "x", "--role", "viewer", "--ports", "9000"),
                       ("create", "--name", "x y", "--role", "viewer"),
                       ("create", "--name", "x", "--role", "admin", "--ports", "9000")):
             self.assertEqual(self.token(service, *words).returncode, 64, words)
@@ -144,6 +145,31 @@ class Tokens(harness.EndToEnd):
         broken = self.token(service, "list")
         self.assertEqual(broken.returncode, 1)
         self.assertIn("is not a SQLite database", broken.stderr)
+
+    def test_token_alone_prints_its_help(self):
+        service = self.make_service(10)
+        alone = self.token(service)
+        self.assertEqual((alone.returncode, alone.stderr), (0, ""))
+        for word in ("create", "list", "revoke"):
+            self.assertRegex(alone.stdout, rf"(?m)^\s+{word}\s")
+
+    def test_the_list_as_json_has_every_field_of_the_table(self):
+        service = self.start_service(10)
+        ports = f"{service.ports[0]}-{service.ports[1]}"
+        self.create(service, "ci", "operator", "--ports", ports, "--expires", "90d")
+        self.create(service, "eyes", "viewer")
+        self.assertEqual(self.token(service, "revoke", "eyes").returncode, 0)
+        listed = self.token(service, "list", "--json")
+        self.assertEqual((listed.returncode, listed.stderr), (0, ""))
+        ci, eyes = json.loads(listed.stdout)
+        rows = {row["NAME"]: row for row in self.rows(service)}
+        self.assertEqual(ci, {"name": "ci", "role": "operator", "ports": ports,
+                              "created_at": rows["ci"]["CREATED"],
+                              "expires_at": rows["ci"]["EXPIRES"], "last_used_at": None,
+                              "revoked_at": None, "state": "active"})
+        self.assertEqual((eyes["ports"], eyes["expires_at"], eyes["state"]), (None, None, "revoked"))
+        self.assertRegex(eyes["revoked_at"], r"^\d{4}-\d\d-\d\dT")
+        service.stop()
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_run_by_root_it_leaves_nothing_that_the_services_user_cannot_write(self):
