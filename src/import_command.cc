@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "base/text.h"
@@ -80,6 +81,31 @@ class Database {
   std::unique_ptr<store::SqliteStore> store_;
 };
 
+// The stream as the report shows it.
+std::string to_text(const core::StreamSpec& spec) {
+  std::string out = std::to_string(spec.port) + " -> " + base::to_string(spec.backend);
+  if (!spec.listen_address.empty()) out += ", listen_address " + spec.listen_address;
+  if (spec.idle_timeout) out += ", idle_timeout " + base::format_duration(*spec.idle_timeout);
+  if (spec.connect_timeout)
+    out += ", connect_timeout " + base::format_duration(*spec.connect_timeout);
+  return out;
+}
+
+// nginx ends a session after 10 minutes without data; here sessions may be idle for ever.
+void note_idle_default(const std::vector<core::StoreWrite>& writes,
+                       const config::Settings& settings) {
+  if (settings.idle_timeout.count() != 0) return;
+  std::size_t without = 0;
+  for (const core::StoreWrite& write : writes)
+    if (const auto* added = std::get_if<core::AddStream>(&write))
+      without += added->stream.spec.idle_timeout ? 0 : 1;
+  if (without == 0) return;
+  std::printf(
+      "note: %zu streams set no proxy_timeout. nginx ends a session after 10m without data, this "
+      "service does not. To keep that limit, set IDLE_TIMEOUT=10m or each stream's idle_timeout.\n",
+      without);
+}
+
 // Adds the writes that create the streams to `writes` and prints a line for each; what cannot be
 // taken goes to the remarks of `found`. Returns the number of streams.
 std::size_t take(config::ImportedStreams& found, const config::Settings& settings,
@@ -87,8 +113,7 @@ std::size_t take(config::ImportedStreams& found, const config::Settings& setting
                  std::vector<core::StoreWrite>& writes) {
   std::size_t taken = 0;
   for (const config::ImportedStream& imported : found.streams) {
-    const std::string text =
-        std::to_string(imported.spec.port) + " -> " + base::to_string(imported.spec.backend);
+    const std::string text = to_text(imported.spec);
     if (is_known(imported.spec, present)) {
       found.ignored.push_back({imported.file, imported.line, text, "is in the database already"});
       continue;
@@ -139,6 +164,7 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
       take(*found, settings, present ? *present : Streams{}, clock.wall(), writes);
   for (const auto& remark : found->ignored) print_remark("ignored", remark);
   for (const auto& remark : found->rejected) print_remark("not taken", remark);
+  note_idle_default(writes, settings);
   if (!import.dry_run && !writes.empty())
     if (auto saved = database.commit(std::move(writes)); !saved)
       return fail("nothing was imported: " + saved.error().message);

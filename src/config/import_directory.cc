@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/text.h"
 #include "config/text_file.h"
 
 namespace sc::config {
@@ -39,6 +40,10 @@ base::Result<ImportedStreams> read_import_directory(const std::string& directory
                                                     const std::string& prefix) {
   const auto paths = list(directory, prefix);
   if (!paths) return paths.error();
+  if (paths->empty())
+    return base::Error{base::Errc::not_found, "no file in " + directory +
+                                                  " has a name that starts with " +
+                                                  base::quoted(prefix) + "; give --prefix TEXT"};
   ImportedStreams out;
   std::map<std::uint16_t, std::string> taken;  // port -> where
   for (const fs::path& path : *paths) {

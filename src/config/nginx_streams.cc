@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <map>
 #include <optional>
 
 #include "base/text.h"
 #include "config/nginx_syntax.h"
+#include "config/nginx_time.h"
 
 namespace sc::config {
 namespace {
@@ -23,8 +26,14 @@ bool is_one_of(std::string_view text, const std::array<std::string_view, N>& wor
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-// Why it cannot be a port of a stream, or the port.
-Result<std::uint16_t> parse_listen(const NginxDirective& listen) {
+struct ListenPlace {
+  std::uint16_t port = 0;
+  std::string address;  // empty: all addresses
+  bool operator==(const ListenPlace&) const = default;
+};
+
+// Why a stream cannot listen there, or where it listens.
+Result<ListenPlace> parse_listen(const NginxDirective& listen) {
   static constexpr std::array<std::string_view, 4> kAnyAddress{"", "*", "0.0.0.0", "[::]"};
   static constexpr std::array<std::string_view, 3> kDecisiveWords{"udp", "ssl", "proxy_protocol"};
   if (listen.words.size() < 2) return Error{Errc::invalid, "the port is missing"};
@@ -36,23 +45,42 @@ Result<std::uint16_t> parse_listen(const NginxDirective& listen) {
       return Error{Errc::invalid, "streams carry plain TCP, without " + listen.words[i]};
   const std::size_t colon = where.rfind(':');
   const bool has_address = colon != std::string_view::npos;
-  const std::string_view address = has_address ? where.substr(0, colon) : std::string_view();
-  if (!is_one_of(address, kAnyAddress))
-    return Error{Errc::invalid, "a stream does not choose its address, " + base::quoted(address) +
-                                    "; the setting stream_address is for all"};
+  std::string_view address = has_address ? where.substr(0, colon) : std::string_view();
+  if (is_one_of(address, kAnyAddress)) {
+    address = {};
+  } else if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  }
+  if (!address.empty() && !base::is_ip_literal(address))
+    return Error{Errc::invalid, "a stream listens on an IPv4 or IPv6 address, not on " +
+                                    base::quoted(address) + "; write its address"};
   const std::string_view port = has_address ? where.substr(colon + 1) : where;
   const auto number = base::parse_port(port);
   if (!number)
     return Error{Errc::invalid, base::quoted(port) + " is not a port: a number from 1 to 65535"};
-  return *number;
+  return ListenPlace{*number, std::string(address)};
 }
 
-Result<core::Backend> parse_proxy_pass(const NginxDirective& pass) {
-  if (pass.words.size() != 2) return Error{Errc::invalid, "proxy_pass has one argument"};
-  const std::string_view target = pass.words[1];
+Result<core::Backend> parse_target(std::string_view target) {
   if (target.substr(0, 5) == "unix:")
     return Error{Errc::invalid, "streams lead to TCP ports, not to unix sockets"};
   return base::parse_host_port(target);
+}
+
+// The timeouts of a block; a server inherits those that it does not set (nginx merges them so).
+struct Timeouts {
+  const NginxDirective* idle = nullptr;
+  const NginxDirective* connect = nullptr;
+};
+
+// Sets the timeout that the directive names. Returns false for any other directive.
+bool take_timeout(const NginxDirective& directive, Timeouts& into) {
+  if (directive.is_block) return false;
+  const std::string& name = directive.words.front();
+  const NginxDirective*& place = name == "proxy_timeout" ? into.idle : into.connect;
+  if (name != "proxy_timeout" && name != "proxy_connect_timeout") return false;
+  place = &directive;
+  return true;
 }
 
 // Collects what one file says. Lives for one call of parse_nginx_streams().
@@ -61,18 +89,10 @@ class Collector {
   explicit Collector(std::string_view file) : file_(file) {}
 
   void take(const std::vector<NginxDirective>& directives) {
-    for (const NginxDirective& directive : directives) {
-      const std::string& name = directive.words.front();
-      if (name == "server" && directive.is_block) {
-        take_server(directive);
-      } else if (name == "stream" && directive.is_block) {
-        take(directive.body);
-      } else if (directive.is_block) {
-        reject(directive, "only server blocks can become streams");
-      } else {
-        out_.ignored.push_back(remark(directive, "has no effect here"));
-      }
-    }
+    take_block(directives, {});
+    for (const auto& [name, upstream] : upstreams_)
+      if (!upstream.is_used)
+        out_.ignored.push_back(remark(*upstream.block, "no server forwards to it"));
   }
 
   void reject(const NginxDirective& directive, std::string why) {
@@ -85,16 +105,49 @@ class Collector {
   struct Server {
     std::vector<const NginxDirective*> listens;
     const NginxDirective* pass = nullptr;
+    Timeouts timeouts;
     std::vector<ImportRemark> ignored;
   };
+  struct Upstream {
+    const NginxDirective* block = nullptr;
+    bool is_used = false;
+  };
+
+  // What holds for the whole block is read first, wherever it stands in the block.
+  void take_block(const std::vector<NginxDirective>& directives, Timeouts timeouts) {
+    for (const NginxDirective& directive : directives) {
+      take_timeout(directive, timeouts);
+      if (is_upstream(directive)) upstreams_[directive.words[1]].block = &directive;
+    }
+    for (const NginxDirective& directive : directives) {
+      const std::string& name = directive.words.front();
+      if (name == "server" && directive.is_block) {
+        take_server(directive, timeouts);
+      } else if (name == "stream" && directive.is_block) {
+        take_block(directive.body, timeouts);
+      } else if (is_upstream(directive)) {
+        continue;
+      } else if (directive.is_block) {
+        reject(directive, "only server and upstream blocks can become streams");
+      } else if (!take_timeout(directive, timeouts)) {
+        out_.ignored.push_back(remark(directive, "has no effect here"));
+      }
+    }
+  }
+
+  static bool is_upstream(const NginxDirective& directive) {
+    return directive.is_block && directive.words.size() == 2 &&
+           directive.words.front() == "upstream";
+  }
 
   ImportRemark remark(const NginxDirective& directive, std::string why) const {
     return {file_, directive.line, to_string(directive), std::move(why)};
   }
 
-  // Nothing when a directive forbids to take the server; it has been rejected then.
-  std::optional<Server> sort_out(const NginxDirective& server) {
+  // Returns nullopt if a directive makes the server unusable; the directive is rejected then.
+  std::optional<Server> sort_out(const NginxDirective& server, const Timeouts& inherited) {
     Server out;
+    out.timeouts = inherited;
     for (const NginxDirective& directive : server.body) {
       const std::string& name = directive.words.front();
       const bool off = directive.words.size() == 2 && directive.words[1] == "off";
@@ -110,31 +163,104 @@ class Collector {
         reject(directive,
                "streams do not know this yet, and without it they would not be the same");
         return std::nullopt;
-      } else {
+      } else if (!take_timeout(directive, out.timeouts)) {
         out.ignored.push_back(remark(directive, "has no effect here"));
       }
     }
     return out;
   }
 
-  void take_server(const NginxDirective& server) {
-    auto parts = sort_out(server);
+  // The backend of a proxy_pass: itself, or the only server of the upstream that it names. Adds
+  // what has no effect in the upstream to `ignored`.
+  Result<core::Backend> find_backend(const NginxDirective& pass,
+                                     std::vector<ImportRemark>& ignored) {
+    if (pass.words.size() != 2) return Error{Errc::invalid, "proxy_pass has one argument"};
+    const auto named = upstreams_.find(pass.words[1]);
+    if (named == upstreams_.end()) {
+      auto backend = parse_target(pass.words[1]);
+      if (!backend && pass.words[1].find(':') == std::string::npos)
+        return Error{Errc::invalid,
+                     backend.error().message + "; this file has no upstream of that name"};
+      return backend;
+    }
+    named->second.is_used = true;
+    const std::string lead = "the upstream " + base::quoted(pass.words[1]);
+    const NginxDirective* only = nullptr;
+    for (const NginxDirective& directive : named->second.block->body) {
+      if (directive.words.front() != "server" || directive.is_block) {
+        ignored.push_back(remark(directive, "has no effect here"));
+        continue;
+      }
+      if (only != nullptr)
+        return Error{Errc::invalid, lead + " has several servers; a stream forwards to one"};
+      only = &directive;
+    }
+    if (only == nullptr || only->words.size() < 2)
+      return Error{Errc::invalid, lead + " has no server"};
+    for (std::size_t i = 2; i < only->words.size(); ++i) {
+      if (only->words[i] == "down") return Error{Errc::invalid, lead + " has its server down"};
+      ignored.push_back(remark(*only, only->words[i] + " has no effect here"));
+    }
+    return parse_target(only->words[1]);
+  }
+
+  // The duration that the directive sets, between the limits of a stream's field; nullopt: none.
+  Result<std::optional<std::chrono::milliseconds>> read_timeout(
+      const NginxDirective* directive, std::chrono::milliseconds least,
+      std::chrono::milliseconds most, std::vector<ImportRemark>& ignored) const {
+    if (directive == nullptr) return std::optional<std::chrono::milliseconds>();
+    const auto asked =
+        directive->words.size() == 2 ? parse_nginx_time(directive->words[1]) : std::nullopt;
+    if (!asked) return Error{Errc::invalid, "must be one time of nginx such as 90s or 1h"};
+    const auto taken = std::clamp(*asked, least, most);
+    if (taken != *asked)
+      ignored.push_back(remark(*directive, "streams take " + base::format_duration(least) + " to " +
+                                               base::format_duration(most) + ": it becomes " +
+                                               base::format_duration(taken)));
+    return std::optional(taken);
+  }
+
+  // The stream without its place to listen; nullopt if a directive is rejected.
+  std::optional<core::StreamSpec> read_spec(Server& parts) {
+    const auto backend = find_backend(*parts.pass, parts.ignored);
+    if (!backend) {
+      reject(*parts.pass, backend.error().message);
+      return std::nullopt;
+    }
+    core::StreamSpec spec;
+    spec.backend = *backend;
+    const auto idle = read_timeout(parts.timeouts.idle, core::kLeastIdleTimeout,
+                                   core::kMostIdleTimeout, parts.ignored);
+    const auto connect = read_timeout(parts.timeouts.connect, core::kLeastConnectTimeout,
+                                      core::kMostConnectTimeout, parts.ignored);
+    if (!idle) reject(*parts.timeouts.idle, idle.error().message);
+    if (!connect) reject(*parts.timeouts.connect, connect.error().message);
+    if (!idle || !connect) return std::nullopt;
+    spec.idle_timeout = *idle;
+    spec.connect_timeout = *connect;
+    return spec;
+  }
+
+  void take_server(const NginxDirective& server, const Timeouts& inherited) {
+    auto parts = sort_out(server, inherited);
     if (!parts) return;
     if (parts->listens.empty()) return reject(server, "the server has no listen");
     if (!parts->pass) return reject(server, "the server has no proxy_pass");
-    const auto backend = parse_proxy_pass(*parts->pass);
-    if (!backend) return reject(*parts->pass, backend.error().message);
-    std::vector<std::uint16_t> own;
+    auto spec = read_spec(*parts);
+    if (!spec) return;
+    std::vector<ListenPlace> own;
     for (const NginxDirective* listen : parts->listens) {
-      const auto port = parse_listen(*listen);
-      if (!port) {
-        reject(*listen, port.error().message);
+      const auto place = parse_listen(*listen);
+      if (!place) {
+        reject(*listen, place.error().message);
         continue;
       }
       // `listen 9000; listen [::]:9000;` is how nginx says dual-stack: one stream.
-      if (std::find(own.begin(), own.end(), *port) != own.end()) continue;
-      if (!add(*listen, {*port, *backend})) continue;
-      own.push_back(*port);
+      if (std::find(own.begin(), own.end(), *place) != own.end()) continue;
+      spec->port = place->port;
+      spec->listen_address = place->address;
+      if (!add(*listen, *spec)) continue;
+      own.push_back(*place);
       for (std::size_t i = 2; i < listen->words.size(); ++i)
         out_.ignored.push_back(remark(*listen, listen->words[i] + " has no effect here"));
     }
@@ -143,6 +269,10 @@ class Collector {
   }
 
   bool add(const NginxDirective& listen, core::StreamSpec spec) {
+    if (auto zoned = core::check_zones(spec); !zoned) {
+      reject(listen, zoned.error().message);
+      return false;
+    }
     const auto before =
         std::find_if(out_.streams.begin(), out_.streams.end(),
                      [&](const ImportedStream& stream) { return stream.spec.port == spec.port; });
@@ -156,6 +286,7 @@ class Collector {
   }
 
   std::string file_;
+  std::map<std::string, Upstream> upstreams_;  // of the file, by name
   ImportedStreams out_;
 };
 

@@ -30,7 +30,8 @@ struct ImportedStreams {
   std::vector<ImportRemark> rejected;  // what is missing in `streams`, and why
 };
 
-// Reads `server { listen 9000; proxy_pass mybackend:22; }` as nginx's stream module has it. A
+// Reads `server { listen 9000; proxy_pass mybackend:22; }` as nginx's stream module has it, with
+// `listen ADDRESS:port`, proxy_timeout, proxy_connect_timeout and an `upstream` of one server. A
 // server that says more than a stream can is taken without it and that is reported; but one that
 // says who may connect, or that the bytes are changed on the way, is rejected: it would do
 // something else here. Pure.

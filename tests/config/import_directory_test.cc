@@ -63,11 +63,12 @@ TEST_CASE("what has the prefix but cannot be read as a file is rejected, the res
   CHECK(found->rejected[1].line == 0);
 }
 
-TEST_CASE("a folder that cannot be read is an error, an empty one has no streams") {
+TEST_CASE("a folder that cannot be read is an error, and so is one without a matching file") {
   const test::TempDir folder;
-  const auto empty = read_import_directory(folder.path().string(), "");
-  REQUIRE(empty);
-  CHECK(empty->streams.empty());
+  const auto empty = read_import_directory(folder.path().string(), "mine-");
+  REQUIRE_FALSE(empty);
+  CHECK(empty.error().code == base::Errc::not_found);
+  CHECK(contains(empty.error().message, "starts with \"mine-\""));
   const std::string missing = (folder.path() / "missing").string();
   const auto none = read_import_directory(missing, "");
   REQUIRE_FALSE(none);

@@ -1,5 +1,6 @@
 #include "config/nginx_streams.h"
 
+#include "config/nginx_time.h"
 #include "support/catch.h"
 
 namespace sc::config {
@@ -60,10 +61,17 @@ TEST_CASE("what cannot be a stream is rejected with its line and the reason") {
       {"server { listen 9000 ssl; proxy_pass b:1; }", 1, "listen 9000 ssl;", "without ssl"},
       {"server { listen 9000 proxy_protocol; proxy_pass b:1; }", 1, "listen 9000 proxy_protocol;",
        "without proxy_protocol"},
-      {"server { listen 127.0.0.1:9000; proxy_pass b:1; }", 1, "listen 127.0.0.1:9000;",
-       "does not choose its address"},
       {"server { listen localhost:9000; proxy_pass b:1; }", 1, "listen localhost:9000;",
-       "does not choose its address"},
+       "not on \"localhost\""},
+      {"server { listen [fe80::1]:9000; proxy_pass b:1; }", 1, "listen [fe80::1]:9000;", "%eth0"},
+      {"server { listen 9000; proxy_pass u; }\nupstream u { server a:1; server b:1; }", 1,
+       "proxy_pass u;", "has several servers"},
+      {"server { listen 9000; proxy_pass u; }\nupstream u { }", 1, "proxy_pass u;",
+       "has no server"},
+      {"server { listen 9000; proxy_pass u; }\nupstream u { server a:1 down; }", 1, "proxy_pass u;",
+       "has its server down"},
+      {"server { listen 9000; proxy_pass b:1;\nproxy_timeout soon; }", 2, "proxy_timeout soon;",
+       "must be one time of nginx"},
       {"server { listen unix:/s; proxy_pass b:1; }", 1, "listen unix:/s;", "unix sockets"},
       {"server { listen 0; proxy_pass b:1; }", 1, "listen 0;", "is not a port"},
       {"server { listen 99999; proxy_pass b:1; }", 1, "listen 99999;", "is not a port"},
@@ -73,7 +81,7 @@ TEST_CASE("what cannot be a stream is rejected with its line and the reason") {
       {"server { listen 9000; proxy_pass unix:/s.sock; }", 1, "proxy_pass unix:/s.sock;",
        "not to unix sockets"},
       {"server { listen 9000; proxy_pass upstream; }", 1, "proxy_pass upstream;",
-       "the port is missing"},
+       "this file has no upstream of that name"},
       {"server { listen 9000; proxy_pass $name:1; }", 1, "proxy_pass $name:1;", "letters"},
       {"server { listen 9000; proxy_pass a:1 b:2; }", 1, "proxy_pass a:1 b:2;", "one argument"},
       {"server { listen 9000; proxy_pass; }", 1, "proxy_pass;", "one argument"},
@@ -85,7 +93,7 @@ TEST_CASE("what cannot be a stream is rejected with its line and the reason") {
        "allow 10.0.0.0/8;", "do not know this yet"},
       {"server { listen 9000; proxy_pass b:1; proxy_ssl on; }", 1, "proxy_ssl on;",
        "do not know this yet"},
-      {"upstream u { server a:1; }", 1, "upstream u { ... }", "only server blocks"},
+      {"map $a $b { x y; }", 1, "map $a $b { ... }", "only server and upstream blocks"},
   }));
   CAPTURE(row.text);
   const ImportedStreams found = parse_nginx_streams(row.text, "f");
@@ -132,7 +140,7 @@ TEST_CASE("garbage is rejected once, and what stood complete before it is taken"
 TEST_CASE("a directive that a stream does not know is reported, the stream is taken") {
   const ImportedStreams found = parse_nginx_streams(
       "log_format x;\nserver {\n listen 9000 backlog=5 reuseport;\n proxy_pass b:1;\n"
-      " proxy_timeout 10m;\n}\n",
+      " tcp_nodelay on;\n}\n",
       "f");
   CHECK(show(found) == "3:9000>b:1 ");
   CHECK(found.rejected.empty());
@@ -140,9 +148,81 @@ TEST_CASE("a directive that a stream does not know is reported, the stream is ta
       {"f", 1, "log_format x;", "has no effect here"},
       {"f", 3, "listen 9000 backlog=5 reuseport;", "backlog=5 has no effect here"},
       {"f", 3, "listen 9000 backlog=5 reuseport;", "reuseport has no effect here"},
-      {"f", 5, "proxy_timeout 10m;", "has no effect here"},
+      {"f", 5, "tcp_nodelay on;", "has no effect here"},
   };
   CHECK(found.ignored == expected);
+}
+
+TEST_CASE("an import takes over addresses and timeouts") {
+  using std::chrono::milliseconds;
+  const ImportedStreams found = parse_nginx_streams(
+      "stream {\nserver { listen 127.0.0.1:9000; proxy_pass a:1; proxy_connect_timeout 2500ms; }\n"
+      "proxy_timeout 1h30m;\nserver { listen [::1]:9001; proxy_pass b:1; proxy_timeout 90; }\n}\n"
+      "server { listen 9002; proxy_pass c:1; }",
+      "f");
+  CHECK(found.rejected.empty());
+  CHECK(found.ignored.empty());
+  REQUIRE(found.streams.size() == 3);
+  const core::StreamSpec& first = found.streams[0].spec;
+  CHECK(first.listen_address == "127.0.0.1");
+  CHECK(first.idle_timeout == milliseconds(5'400'000));  // of the block that the server is in
+  CHECK(first.connect_timeout == milliseconds(2500));
+  const core::StreamSpec& second = found.streams[1].spec;
+  CHECK(second.listen_address == "::1");
+  CHECK(second.idle_timeout == milliseconds(90'000));
+  CHECK_FALSE(second.connect_timeout);
+  const core::StreamSpec& third = found.streams[2].spec;
+  CHECK(third.listen_address.empty());
+  CHECK_FALSE(third.idle_timeout);
+}
+
+TEST_CASE("a timeout that a stream cannot have becomes the nearest one, and that is reported") {
+  const ImportedStreams found = parse_nginx_streams(
+      "server { listen 9000; proxy_pass a:1;\nproxy_timeout 1y; proxy_connect_timeout 10m; }", "f");
+  REQUIRE(found.streams.size() == 1);
+  CHECK(found.streams[0].spec.idle_timeout == core::kMostIdleTimeout);
+  CHECK(found.streams[0].spec.connect_timeout == core::kMostConnectTimeout);
+  const std::vector<ImportRemark> expected{
+      {"f", 2, "proxy_timeout 1y;", "streams take 1s to 30d: it becomes 30d"},
+      {"f", 2, "proxy_connect_timeout 10m;", "streams take 100ms to 5m: it becomes 5m"}};
+  CHECK(found.ignored == expected);
+}
+
+TEST_CASE("an upstream of one server is the backend of the servers that name it") {
+  const ImportedStreams found = parse_nginx_streams(
+      "server { listen 9000; proxy_pass db; }\nupstream db { zone z 64k;\nserver h:5432 weight=2; "
+      "}\n"
+      "upstream spare { server x:1; server y:1; }",
+      "f");
+  CHECK(show(found) == "1:9000>h:5432 ");
+  CHECK(found.rejected.empty());
+  const std::vector<ImportRemark> expected{
+      {"f", 2, "zone z 64k;", "has no effect here"},
+      {"f", 3, "server h:5432 weight=2;", "weight=2 has no effect here"},
+      {"f", 4, "upstream spare { ... }", "no server forwards to it"}};
+  CHECK(found.ignored == expected);
+}
+
+TEST_CASE("times of nginx are read with all units, and nothing else is a time") {
+  using std::chrono::milliseconds;
+  const auto good = GENERATE(values<std::pair<std::string, std::int64_t>>({
+      {"0", 0},
+      {"90", 90'000},
+      {"250ms", 250},
+      {"10m", 600'000},
+      {"1h 30m", 5'400'000},
+      {"1d12h", 129'600'000},
+      {"1M", 2'592'000'000},
+      {"1m 5", 65'000},
+      {"9000000000000", 315'360'000'000'000},
+  }));
+  CAPTURE(good.first);
+  CHECK(parse_nginx_time(good.first) == milliseconds(good.second));
+  for (const char* bad :
+       {"", " ", "s", "1x", "-1", "1m1h", "1s 1s", "1.5h", "1 h", "5 1m", "99999999999999999999"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_nginx_time(bad));
+  }
 }
 
 TEST_CASE("of two servers with the same port the first is taken") {

@@ -118,6 +118,38 @@ class Import(harness.EndToEnd):
         self.assertIn(f"the folder {self.service.state} has no database", done.stderr)
         self.assertFalse(self.service.state.exists())
 
+    def test_a_prefix_that_matches_no_file_is_exit_1(self):
+        self.write_stream(self.first, "a:1")
+        for flags in ((), ("--dry-run",)):
+            done = self.run_import(self.folder, "--prefix", "mine-", *flags)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn('a name that starts with "mine-"', done.stderr)
+        self.assertFalse(self.service.state.exists())
+
+    def test_addresses_timeouts_and_an_upstream_are_taken_over(self):
+        hello = self.backend(peers.says(b"hello"))
+        self.write("_conductor_a", f"upstream one {{ server {hello.address}; }}\n"
+                                   f"server {{\n  listen 127.0.0.1:{self.first};\n  proxy_pass one;\n"
+                                   "  proxy_timeout 1h;\n  proxy_connect_timeout 5s;\n}\n")
+        lines = self.imported(self.folder)
+        self.assertIn(f"{self.first} -> {hello.address}, listen_address 127.0.0.1, "
+                      "idle_timeout 1h, connect_timeout 5s", lines[0])
+        self.assertFalse(any(line.startswith("note: ") for line in lines), lines)
+        self.service.start()
+        stream = self.service.get(f"/v1/streams/{self.first}").json
+        self.assertEqual([stream[key] for key in ("listen_address", "idle_timeout", "connect_timeout")],
+                         ["127.0.0.1", "1h", "5s"])
+        self.assert_says(self.first, b"hello")
+
+    def test_the_import_says_that_nginxs_idle_default_is_gone_unless_a_limit_is_set(self):
+        self.write_stream(self.first, "a:1")
+        notes = [line for line in self.run_import(self.folder, "--dry-run").stdout.splitlines()
+                 if line.startswith("note: ")]
+        self.assertEqual(len(notes), 1)
+        self.assertIn("IDLE_TIMEOUT=10m", notes[0])
+        lines = self.imported(self.folder, "--idle-timeout=10m")
+        self.assertFalse(any(line.startswith("note: ") for line in lines), lines)
+
     def test_a_folder_that_is_not_there_is_exit_1(self):
         done = self.run_import(self.dir / "none")
         self.assertEqual(done.returncode, 1)
