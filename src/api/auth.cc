@@ -108,6 +108,17 @@ base::Result<void> check_page(const http::Request& request) {
   return {};
 }
 
+bool asks_for_change(const http::Request& request) {
+  constexpr std::array<std::string_view, 2> kChangingGets{"createstream", "removestream"};
+  if (request.method != "GET" && request.method != "HEAD" && request.method != "OPTIONS")
+    return true;
+  std::string_view path = request.path;
+  path.remove_prefix(std::min(path.find_first_not_of('/'), path.size()));
+  const auto name = base::percent_decode(path.substr(0, path.find('/')));
+  return name &&
+         std::find(kChangingGets.begin(), kChangingGets.end(), *name) != kChangingGets.end();
+}
+
 // Fetch Metadata again: a script's request has the mode `cors` or `same-origin` and no destination.
 // `navigate` is a link, a form, a redirect or a typed address; `no-cors` an image, a prefetch or a
 // download. Where browsers send no such headers, to a plain HTTP origin that is not this host,

@@ -31,6 +31,10 @@ struct AuthOptions {
 // be followed from everywhere.
 base::Result<void> check_page(const http::Request& request);
 
+// Does it ask for a change, as far as its method and path show? Of any path, also one that no route
+// has. The routes decide by themselves.
+bool asks_for_change(const http::Request& request);
+
 // Fails with forbidden where a browser opened, prefetched or embedded what changes state. A link in
 // a mail that is redirected here has `Sec-Fetch-Site: none`, as if a person had typed the address,
 // so check_page() lets it pass. Our own page's scripts, curl and programs pass here too.

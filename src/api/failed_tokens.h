@@ -17,7 +17,7 @@ class FailedTokens {
  public:
   static constexpr std::size_t kMaxAddresses = 1024;            // more: the oldest is forgotten
   static constexpr std::chrono::minutes kKept{10};              // from an address' first failure on
-  static constexpr unsigned kMost = 10;                         // then no token is looked at
+  static constexpr unsigned kMost = 10;                         // then wrong ones get 429 at once
   static constexpr std::chrono::milliseconds kFirstDelay{250};  // twice as long each time
   static constexpr std::chrono::milliseconds kMostDelay{4000};
 
@@ -28,8 +28,9 @@ class FailedTokens {
   // Another failure: how long its answer is to be held back.
   Noted note(const net::Address& peer, base::Instant now);
 
-  // How long no token of the address is looked at; zero: it is. Always zero on loopback and for the
-  // unix socket: a user of this host must not lock out the others, and the delay bounds it too.
+  // How long wrong tokens of the address get 429; zero: they get 401. Always zero on loopback and
+  // for the unix socket: a user of this host must not lock out the others, and the delay bounds it
+  // too.
   std::chrono::milliseconds blocked_for(const net::Address& peer, base::Instant now) const;
 
   std::size_t size() const { return entries_.size(); }

@@ -21,8 +21,8 @@ http::Response too_many_failures(std::chrono::milliseconds wait, const std::stri
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
   http::Response response =
       problem(429,
-              "too many tokens that are not valid came from this address; the next one is "
-              "looked at in " +
+              "the token is not valid, and too many such tokens came from this address; a valid "
+              "token is accepted at once, the next wrong one gets 401 again in " +
                   std::to_string(seconds) + " s",
               request_id);
   response.headers.push_back({"Retry-After", std::to_string(seconds)});
@@ -40,6 +40,7 @@ Gate::Gate(AuthOptions options, const base::Clock& clock, TokenBook& book, Later
       next_(std::move(next)) {}
 
 void Gate::admit(http::Request request, http::Responder responder) {
+  log_if_refused(request, "none", responder);
   if (auto page = check_page(request); !page) {
     responder.respond(problem(page.error(), request.id));
     return;
@@ -50,26 +51,43 @@ void Gate::admit(http::Request request, http::Responder responder) {
   }
   const auto caller = judge_without_token(request, options_);
   if (caller) {
-    next_(request, *caller, std::move(responder));
+    let_in(request, *caller, std::move(responder));
   } else if (is_for_everybody(request)) {
-    next_(request, {"nobody", core::Role::viewer, {}}, std::move(responder));
+    let_in(request, {"nobody", core::Role::viewer, {}}, std::move(responder));
   } else {
     responder.respond(problem(caller.error(), request.id));
   }
 }
 
+// Does nothing for what changes nothing: most requests are scrapes.
+void Gate::log_if_refused(const http::Request& request, std::string principal,
+                          http::Responder& responder) {
+  if (!asks_for_change(request)) return;
+  Refusal refusal{std::move(principal), request.peer.is_unix() ? "unix" : request.peer.ip(),
+                  request.method,       request.path,
+                  request.id,           0};
+  responder.set_on_answer([this, refusal = std::move(refusal)](int status) mutable {
+    if (status != 401 && status != 403 && status != 429) return;
+    refusal.status = status;
+    refusals_.note(refusal, clock_.steady());
+  });
+}
+
+void Gate::let_in(const http::Request& request, const core::Caller& caller,
+                  http::Responder responder) {
+  log_if_refused(request, caller.name, responder);
+  next_(request, caller, std::move(responder));
+}
+
+// A valid token is let in whatever else came from its address: behind a NAT or a proxy one caller
+// with a wrong token must not lock out the others.
 void Gate::look_up(const std::string& token, http::Request request, http::Responder responder) {
-  const auto blocked = failed_.blocked_for(request.peer, clock_.steady());
-  if (blocked.count() > 0) {
-    responder.respond(too_many_failures(blocked, request.id));
-    return;
-  }
   book_.find(token, [this, request = std::move(request), held = std::move(responder)](
                         const base::Result<std::optional<core::Caller>>& found) mutable {
     if (!found) {
       held.respond(problem(found.error(), request.id));
     } else if (*found) {
-      next_(request, **found, std::move(held));
+      let_in(request, **found, std::move(held));
     } else {
       refuse_token(request, std::move(held));
     }
@@ -79,6 +97,11 @@ void Gate::look_up(const std::string& token, http::Request request, http::Respon
 void Gate::refuse_token(const http::Request& request, http::Responder responder) {
   const net::Address& peer = request.peer;
   const std::string& request_id = request.id;
+  const auto blocked = failed_.blocked_for(peer, clock_.steady());
+  if (blocked.count() > 0) {
+    responder.respond(too_many_failures(blocked, request_id));
+    return;
+  }
   const FailedTokens::Noted noted = failed_.note(peer, clock_.steady());
   // Once each, so that whoever tries for hours does not fill the log.
   if (noted.count == 1 || noted.count == FailedTokens::kMost)

@@ -7,6 +7,7 @@
 
 #include "api/auth.h"
 #include "api/failed_tokens.h"
+#include "api/refusal_log.h"
 #include "api/token_book.h"
 #include "base/callback.h"
 #include "base/clock.h"
@@ -18,7 +19,8 @@ namespace sc::api {
 
 // Every request comes through here before it is routed, whatever its path and method: what a web
 // page sends is refused, a token is looked up, and who shows none is judged by where it asks from.
-// What is refused ends here. Control thread only.
+// What is refused ends here. Refused changes are logged, also those that are refused later, for
+// their caller's role or ports. Control thread only.
 class Gate {
  public:
   using Next = std::function<void(const http::Request&, const core::Caller&, http::Responder)>;
@@ -38,6 +40,9 @@ class Gate {
 
  private:
   void look_up(const std::string& token, http::Request request, http::Responder responder);
+  void log_if_refused(const http::Request& request, std::string principal,
+                      http::Responder& responder);
+  void let_in(const http::Request& request, const core::Caller& caller, http::Responder responder);
   void refuse_token(const http::Request& request, http::Responder responder);
 
   const AuthOptions options_;
@@ -46,6 +51,7 @@ class Gate {
   const Later later_;
   const Next next_;
   FailedTokens failed_;
+  RefusalLog refusals_;
   std::size_t delayed_ = 0;
 };
 

@@ -21,6 +21,7 @@ struct Exchange {
   Connection* connection = nullptr;
   BodyEvents events;
   RouteName route;                                 // what the answer is counted as
+  base::Callback<void(int status)> on_answer;      // once, when it is answered
   base::Callback<void(std::string body)> on_body;  // while the body is read for it
 };
 

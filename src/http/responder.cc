@@ -44,6 +44,10 @@ void Responder::set_route(RouteName route) {
   if (exchange_ != nullptr) exchange_->route = std::move(route);
 }
 
+void Responder::set_on_answer(base::Callback<void(int status)> on_answer) {
+  if (exchange_ != nullptr) exchange_->on_answer = std::move(on_answer);
+}
+
 void Responder::drop() noexcept {
   const auto exchange = std::move(exchange_);
   if (exchange != nullptr && exchange->connection != nullptr)

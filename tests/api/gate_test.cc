@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/fake_token_store.h"
+#include "api/refusal_log.h"
 #include "api/routes.h"
 #include "base/log.h"
 #include "http/client.h"
@@ -27,8 +28,10 @@ struct Gated {
         [this](milliseconds delay, base::Callback<void()> function) {
           later.emplace_back(delay, std::move(function));
         },
-        [](const http::Request&, const core::Caller& caller, http::Responder responder) {
-          responder.respond(test::Served::text(caller.name));
+        [this](const http::Request&, const core::Caller& caller, http::Responder responder) {
+          http::Response response = test::Served::text(caller.name);
+          if (refuse) response.status = 403;
+          responder.respond(std::move(response));
         });
     served.handler = [this](http::Request request, http::Responder responder) {
       if (peer) request.peer = *net::Address::parse_ip(*peer, 40000);
@@ -59,6 +62,7 @@ struct Gated {
   TokenBook book{store, served.clock};
   std::vector<std::pair<milliseconds, base::Callback<void()>>> later;
   bool answer_at_once = true;
+  bool refuse = false;
   std::optional<std::string> peer;
   std::unique_ptr<Gate> gate;
 };
@@ -156,24 +160,81 @@ TEST_CASE("the answer to a wrong token waits, and that to a good one does not") 
   CHECK(gated.served.next_answer(wrong).status == 401);
 }
 
-TEST_CASE("after ten wrong tokens an address is told to wait, whatever it shows") {
+TEST_CASE("after ten wrong tokens an address gets 429 for wrong ones, and a valid one is let in") {
   Gated gated;
   gated.store.add("ci", "good", core::Role::viewer);
   gated.peer = "192.0.2.1";
   for (int i = 0; i < 10; ++i) CHECK(gated.ask(Gated::bearer("bad")).status == 401);
-  const int asked = gated.store.asked;
-  for (const char* token : {"bad", "good"}) {
-    const test::Answer answer = gated.ask(Gated::bearer(token));
+  for (int i = 0; i < 2; ++i) {
+    const test::Answer answer = gated.ask(Gated::bearer("bad"));
     CHECK(answer.status == 429);
     CHECK(answer.header_or_none("Retry-After") == "600");
+    CHECK(gated.ask(Gated::bearer("good")).body == "token ci");
   }
-  CHECK(gated.store.asked == asked);
   CHECK(gated.ask("").status == 401);
   gated.peer = "192.0.2.2";
   CHECK(gated.ask(Gated::bearer("good")).status == 200);
   gated.peer = "192.0.2.1";
   gated.served.clock.advance(std::chrono::minutes{10});
-  CHECK(gated.ask(Gated::bearer("good")).status == 200);
+  CHECK(gated.ask(Gated::bearer("bad")).status == 401);
+}
+
+// All lines while it lives.
+struct CaughtLog {
+  CaughtLog() {
+    base::log::set_sink([this](base::log::Level, std::string_view sentence,
+                               std::span<const base::log::Field> fields) {
+      lines.push_back(base::log::to_line(sentence, fields));
+    });
+  }
+  ~CaughtLog() { base::log::set_sink({}); }
+  std::vector<std::string> refusals() const {
+    std::vector<std::string> found;
+    for (const std::string& line : lines)
+      if (line.starts_with("change refused ")) found.push_back(line);
+    return found;
+  }
+  std::vector<std::string> lines;
+};
+
+TEST_CASE("a refused change is logged with who asked, from where and for what") {
+  CaughtLog log;
+  Gated gated;
+  gated.store.add("ci", "good", core::Role::viewer);
+  gated.peer = "192.0.2.1";
+  gated.refuse = true;
+  gated.ask("X-Request-Id: a\r\n", "GET", "/createstream/9000/a:1");
+  gated.ask(Gated::bearer("good") + "X-Request-Id: b\r\n", "DELETE", "/v1/streams/9000");
+  CHECK(log.refusals() ==
+        std::vector<std::string>{
+            "change refused principal=none address=192.0.2.1 method=GET "
+            "path=/createstream/9000/a:1 status=401 request_id=a times=1 suppressed=0",
+            "change refused principal=\"token ci\" address=192.0.2.1 method=DELETE "
+            "path=/v1/streams/9000 status=403 request_id=b times=1 suppressed=0"});
+  gated.ask("", "GET", "/v1/streams");  // no change
+  gated.refuse = false;
+  gated.ask(Gated::bearer("good"), "DELETE", "/v1/streams/9000");  // not refused
+  CHECK(log.refusals().size() == 2);
+}
+
+TEST_CASE("refused changes of one caller share a line, and hide no other caller's") {
+  CaughtLog log;
+  Gated gated;
+  gated.peer = "192.0.2.1";
+  for (int i = 0; i < 100; ++i) gated.ask("", "DELETE", "/v1/streams/9000");
+  gated.peer = "192.0.2.2";
+  gated.ask("", "DELETE", "/v1/streams/9000");
+  CHECK(log.refusals().size() == 2);
+  gated.served.clock.advance(RefusalLog::kEvery);
+  gated.peer = "192.0.2.1";
+  gated.ask("", "DELETE", "/v1/streams/9000");
+  REQUIRE(log.refusals().size() == 3);
+  CHECK_THAT(log.refusals().back(), Catch::Contains(" times=100 "));
+  for (int i = 0; i < 100; ++i) {
+    gated.peer = "192.0.3." + std::to_string(i);
+    gated.ask("", "DELETE", "/v1/streams/9000");
+  }
+  CHECK(log.refusals().size() == 2 + RefusalLog::kMostLines);
 }
 
 TEST_CASE("answers that wait are bounded") {
