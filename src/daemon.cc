@@ -135,7 +135,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       metering_(plane_, *store_, server_, events_, liveness_, [this] { return facts(); }),
       metrics_(metering_.services(conductor_, later_)),
       events_(*store_, plane_, token_book_, clock, later()),
-      routes_(server_options().error_body),
+      routes_(server_options(worker_count(options_.configuration.settings)).error_body),
       gate_(auth_options(options_.configuration.settings), clock, token_book_, later(),
             [this](const http::Request& request, const core::Caller& caller,
                    http::Responder responder) {
@@ -151,7 +151,7 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
           [this](http::Request request, http::Responder responder) {
             gate_.admit(std::move(request), std::move(responder));
           },
-          server_options()),
+          server_options(worker_count(options_.configuration.settings))),
       liveness_(loop_,
                 watched_threads(plane_, *store_, *notify_queue_,
                                 [this] { notifier_.status(status_line()); }),

@@ -20,6 +20,10 @@ constexpr std::size_t kOtherDescriptors = 128;
 constexpr std::size_t kWorkerDescriptors =
     8;  // two epoll sets, a pipe, an eventfd, two spare sockets, a capsule
 
+std::size_t other_descriptors(std::size_t workers) {
+  return kOtherDescriptors + (relay::PipePool::kKept + kWorkerDescriptors) * workers;
+}
+
 api::Trust to_trust(config::ApiAuth auth) {
   switch (auth) {
     case config::ApiAuth::remote:
@@ -46,9 +50,18 @@ std::size_t descriptors_for_streams(std::size_t workers) {
 }
 
 std::size_t descriptors_for_streams(std::size_t all, std::size_t workers) {
-  const std::size_t reserve = http::ServerOptions{}.max_clients + kOtherDescriptors +
-                              (relay::PipePool::kKept + kWorkerDescriptors) * workers;
+  const std::size_t reserve = http::ServerOptions{}.max_clients + other_descriptors(workers);
   return all - std::min(reserve, all / 4);
+}
+
+ApiPlaces places_for_api(std::size_t all, std::size_t workers) {
+  const http::ServerOptions usual;
+  const std::size_t reserve = all - descriptors_for_streams(all, workers);
+  // Of a very small limit a quarter of the reserve, as the rest seldom takes all of its part.
+  const std::size_t left = reserve - std::min(reserve, other_descriptors(workers));
+  const std::size_t places =
+      std::max<std::size_t>(std::min(std::max(left, reserve / 4), usual.max_clients), 2);
+  return {places, std::min(usual.reserved_clients, places / 2)};
 }
 
 relay::WorkerPoolOptions pool_options(const config::Settings& settings,
@@ -94,8 +107,14 @@ api::AuthOptions auth_options(const config::Settings& settings) {
   return options;
 }
 
-http::ServerOptions server_options() {
+http::ServerOptions server_options(std::size_t workers) {
   http::ServerOptions options;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    const ApiPlaces places = places_for_api(limit.rlim_cur, workers);
+    options.max_clients = places.all;
+    options.reserved_clients = places.reserved;
+  }
   options.error_body = [](int status, const std::string& detail) {
     return api::problem(status, detail);
   };

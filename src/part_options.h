@@ -25,6 +25,15 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
                                       const std::vector<base::Fd>& api_listeners,
                                       handoff::Vault* vault);
 api::AuthOptions auth_options(const config::Settings& settings);
-http::ServerOptions server_options();
+// Of the process's limit of descriptors, the API has what descriptors_for_streams() leaves, less
+// what the rest takes. So its clients find a descriptor also when the streams have all of theirs.
+http::ServerOptions server_options(std::size_t workers);
+// As many clients of the API as a process that may open `all` has descriptors for, and how many of
+// these are kept for trusted ones.
+struct ApiPlaces {
+  std::size_t all = 0;
+  std::size_t reserved = 0;
+};
+ApiPlaces places_for_api(std::size_t all, std::size_t workers);
 
 }  // namespace sc

@@ -1,23 +1,12 @@
 #include "api/failed_tokens.h"
 
-#include <netinet/in.h>
-
 #include <algorithm>
 
+#include "http/peer_host.h"
+
 namespace sc::api {
-namespace {
-
-std::string key_of(const net::Address& peer) {
-  if (peer.family() != AF_INET6) return peer.ip();
-  const auto& address = reinterpret_cast<const sockaddr_in6*>(peer.raw())->sin6_addr;
-  if (IN6_IS_ADDR_V4MAPPED(&address)) return peer.ip();
-  return {reinterpret_cast<const char*>(&address), 8};
-}
-
-}  // namespace
-
 FailedTokens::Noted FailedTokens::note(const net::Address& peer, base::Instant now) {
-  const std::string key = key_of(peer);
+  const std::string key = http::host_key(peer);
   auto found = entries_.find(key);
   if (found == entries_.end()) {
     make_room(now);
@@ -34,7 +23,7 @@ FailedTokens::Noted FailedTokens::note(const net::Address& peer, base::Instant n
 std::chrono::milliseconds FailedTokens::blocked_for(const net::Address& peer,
                                                     base::Instant now) const {
   if (peer.is_loopback() || peer.is_unix()) return std::chrono::milliseconds{0};
-  const auto found = entries_.find(key_of(peer));
+  const auto found = entries_.find(http::host_key(peer));
   if (found == entries_.end() || found->second.count < kMost) return std::chrono::milliseconds{0};
   const auto left = found->second.since + kKept - now;
   return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds{0});

@@ -27,7 +27,9 @@ Server::Server(loop::Loop& loop, const base::Clock& clock, std::vector<base::Fd>
     : clock_(clock),
       max_clients_(options.max_clients),
       max_others_(options.max_clients - std::min(options.reserved_clients, options.max_clients)),
+      max_share_(max_others_ - max_others_ / 4),
       is_trusted_(std::move(options.is_trusted)),
+      host_of_(std::move(options.host_of)),
       service_{.loop = loop,
                .limits = options.limits,
                .timeouts = options.timeouts,
@@ -78,7 +80,7 @@ void Server::close_idle() {
 
 // Asked before a newcomer is taken, because nobody can be put back into the backlog.
 bool Server::may_accept() {
-  if (clients_.size() < max_clients_ || longest_waiting(true) != nullptr) return true;
+  if (clients_.size() < max_clients_ || longest_waiting() != nullptr) return true;
   full_ = true;
   update_acceptors();
   look_again_.start(kLookAgain);
@@ -92,26 +94,32 @@ bool Server::may_accept() {
 
 void Server::on_accept(net::Accepted accepted) {
   const bool is_trusted = is_trusted_(accepted.peer);
-  if (!make_place(accepted.peer, is_trusted)) {
+  const std::string host = is_trusted ? std::string() : host_of_(accepted.peer);
+  if (!make_place(accepted.peer, host)) {
     turn_away(accepted.peer);
     return;
   }
   const std::uint64_t id = next_id_++;
   try {
-    clients_.emplace(id, Client{is_trusted, std::make_unique<Connection>(
-                                                service_, id, std::move(accepted), is_trusted)});
+    clients_.emplace(
+        id, Client{is_trusted, host,
+                   std::make_unique<Connection>(service_, id, std::move(accepted), is_trusted)});
   } catch (const std::runtime_error& failure) {  // the host polls no further descriptor
     base::log::error("a client of the API was turned away", {{"reason", failure.what()}});
     return;
   }
-  if (!is_trusted) ++others_;
+  if (is_trusted) return;
+  ++others_;
+  ++places_[host];
 }
 
 // Is there a place for the newcomer, be it one that was taken until now?
-bool Server::make_place(const net::Address& newcomer, bool is_trusted) {
-  if (clients_.size() < max_clients_ && (is_trusted || others_ < max_others_)) return true;
-  Connection* loser = longest_waiting(false);
-  if (loser == nullptr && is_trusted) loser = longest_waiting(true);
+// `host` is empty for a trusted one.
+bool Server::make_place(const net::Address& newcomer, const std::string& host) {
+  const bool has_share = host.empty() || (others_ < max_others_ && places_of(host) < max_share_);
+  if (clients_.size() < max_clients_ && has_share) return true;
+  Connection* loser = find_loser(host);
+  if (loser == nullptr && host.empty()) loser = longest_waiting();
   if (loser == nullptr) return false;
   loser->evict();
   ++evicted_;
@@ -137,12 +145,38 @@ void Server::note_slow_reader(const net::Address& peer) {
                        {{"client", peer.to_string()}, {"times", std::to_string(slow_readers_)}});
 }
 
+std::size_t Server::places_of(const std::string& host) const {
+  const auto found = places_.find(host);
+  return found == places_.end() ? 0 : found->second;
+}
+
+// Of the clients that are not trusted and wait, one of the host that has most places, and of these
+// the one that has waited longest. A newcomer of a host that has its share, or more places than any
+// other, gets one of its own host's. `newcomer` is empty for a trusted one.
+Connection* Server::find_loser(const std::string& newcomer) const {
+  const std::size_t least = newcomer.empty() ? 0 : places_of(newcomer);
+  Connection* found = nullptr;
+  std::size_t most = 0;
+  std::chrono::milliseconds since{};
+  for (const auto& [id, client] : clients_) {
+    if (client.is_trusted) continue;
+    const std::size_t places = places_of(client.host);
+    if (places < least || places < most || (least >= max_share_ && client.host != newcomer))
+      continue;
+    const auto waits_since = client.connection->waits_since();
+    if (!waits_since || (found != nullptr && places == most && *waits_since >= since)) continue;
+    found = client.connection.get();
+    most = places;
+    since = *waits_since;
+  }
+  return found;
+}
+
 // Looks at each client: some microseconds, and only when all places are taken.
-Connection* Server::longest_waiting(bool also_trusted) const {
+Connection* Server::longest_waiting() const {
   Connection* found = nullptr;
   std::chrono::milliseconds since{};
   for (const auto& [id, client] : clients_) {
-    if (client.is_trusted && !also_trusted) continue;
     const auto waits_since = client.connection->waits_since();
     if (!waits_since || (found != nullptr && *waits_since >= since)) continue;
     found = client.connection.get();
@@ -184,7 +218,10 @@ bool Server::make_room(const Connection& asker, std::size_t more) {
 void Server::on_closed(std::uint64_t id) {
   // Out of the map before it dies, so that whatever its end sets off finds the map in order.
   const auto closed = clients_.extract(id);
-  if (!closed.mapped().is_trusted) --others_;
+  if (const Client& client = closed.mapped(); !client.is_trusted) {
+    --others_;
+    if (const auto places = places_.find(client.host); --places->second == 0) places_.erase(places);
+  }
   full_ = false;
   update_acceptors();
 }

@@ -5,12 +5,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "http/connection.h"
+#include "http/peer_host.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "net/acceptor.h"
@@ -28,7 +30,9 @@ struct ServerOptions {
   // where each one is being answered do newcomers wait in the backlog.
   std::size_t max_clients = 512;
   // Of these, kept for clients that is_trusted: others have the rest, and get no place of a trusted
-  // one; who finds none is closed at once. So they cannot lock out the operator.
+  // one; who finds none is closed at once. So they cannot lock out the operator. Of the rest a host
+  // has three quarters at most, and loses a place to a host that has fewer: one host cannot lock
+  // out others.
   std::size_t reserved_clients = 64;
   std::function<bool(const net::Address& peer)> is_trusted = is_local;
   // Bytes that bodies and answers of all clients may take together, and how many of these are kept
@@ -36,6 +40,8 @@ struct ServerOptions {
   // reset, if it had a second for it; else a request is answered 503.
   std::size_t memory = 32 * 1024 * 1024;
   std::size_t reserved_memory = 8 * 1024 * 1024;
+  // Which clients count as of one host.
+  std::function<std::string(const net::Address& peer)> host_of = host_key;
   ErrorBody error_body = plain_error;
 };
 
@@ -82,16 +88,19 @@ class Server {
  private:
   struct Client {
     bool is_trusted = false;
+    std::string host;  // of a client that is not trusted, see host_key()
     std::unique_ptr<Connection> connection;
   };
 
   bool may_accept();
   void on_accept(net::Accepted accepted);
   void on_closed(std::uint64_t id);
-  bool make_place(const net::Address& newcomer, bool is_trusted);
+  bool make_place(const net::Address& newcomer, const std::string& host);
+  Connection* find_loser(const std::string& newcomer) const;
+  std::size_t places_of(const std::string& host) const;
   void turn_away(const net::Address& peer);
   void note_slow_reader(const net::Address& peer);
-  Connection* longest_waiting(bool also_trusted) const;
+  Connection* longest_waiting() const;
   bool make_room(const Connection& asker, std::size_t more);
   void update_acceptors();
   bool is_time_to_log(std::optional<base::Instant>& last) const;
@@ -99,7 +108,9 @@ class Server {
   const base::Clock& clock_;
   const std::size_t max_clients_;
   const std::size_t max_others_;  // that are not trusted
+  const std::size_t max_share_;   // of these, of one host
   const std::function<bool(const net::Address&)> is_trusted_;
+  const std::function<std::string(const net::Address&)> host_of_;
   Service service_;
   std::vector<std::unique_ptr<net::Acceptor>> acceptors_;
   bool accepting_ = false;
@@ -116,7 +127,8 @@ class Server {
   std::optional<base::Instant> slow_reader_logged_;
   std::uint64_t memory_refusals_ = 0;
   std::optional<base::Instant> memory_logged_;
-  std::size_t others_ = 0;  // of clients_, those that are not trusted
+  std::size_t others_ = 0;                               // of clients_, those that are not trusted
+  std::unordered_map<std::string, std::size_t> places_;  // of these, by host
   std::unordered_map<std::uint64_t, Client> clients_;
 };
 

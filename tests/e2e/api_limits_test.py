@@ -13,6 +13,8 @@ SENDERS = 440
 READERS = 500
 STREAMS = 1000
 FIRST = 9000  # of streams that do not listen
+FEW = 1024  # descriptors
+KEPT = 40  # places of the API for this host then, see places_for_api() in src/part_options.cc
 # src/http/server.h: the budget of bodies and answers; and what the heads, the connections and the
 # allocator take besides.
 MOST = (32 + 24) * MIB
@@ -85,6 +87,40 @@ class Memory(harness.EndToEnd):
             self.assertLess(grown, MOST)
             for sock in socks:
                 sock.close()
+
+
+class Descriptors(harness.EndToEnd):
+    def test_the_api_has_descriptors_where_streams_and_other_hosts_took_all_of_theirs(self):
+        address = peers.host_address()
+        if not address:
+            self.skipTest("the host has the loopback addresses alone")
+        echo = self.backend(peers.echo)
+        service = self.make_service(flags={"bind-address": "0.0.0.0"})
+        service.prefix = ["prlimit", f"--nofile={FEW}:{FEW}"]
+        service.start()
+        service.api_host = "127.0.0.1"
+        port = service.create(service.ports[0], echo.address)
+        clients = []
+        self.addCleanup(lambda: [client.close() for client in clients])
+        # Each has bytes on their way, so that it takes a pipe as well.
+        while not any("clients wait for room" in line for line in list(service.lines)):
+            client = socket.create_connection(("127.0.0.1", port), peers.PATIENCE)
+            clients.append(client)
+            client.sendall(b"x" * 20000)
+            self.assertLess(len(clients), FEW)
+        for _ in range(FEW // 2):  # more than the API has places
+            other = socket.create_connection((address, service.api_port), peers.PATIENCE)
+            clients.append(other)
+            try:
+                other.sendall(b"GET /st")
+            except OSError:  # closed at once
+                pass
+        for _ in range(KEPT):
+            own = peers.connect(service.api_port)
+            clients.append(own)
+            own.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            self.assertEqual(own.recv(12), b"HTTP/1.1 200")
+        self.assertNotIn("EMFILE", service.log())
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ struct Places : Served {
     options.max_clients = most;
     options.reserved_clients = reserved;
     options.is_trusted = [this](const net::Address&) { return trusts_newcomers; };
+    options.host_of = [this](const net::Address&) { return host_of_newcomers; };
     open(std::move(options));
     handler = [this](const http::Request& request, http::Responder responder) {
       if (request.target == "/kept") {
@@ -71,6 +72,7 @@ struct Places : Served {
   }
 
   bool trusts_newcomers = true;
+  std::string host_of_newcomers = "one host";
   std::vector<std::string> warnings;
 };
 
@@ -203,6 +205,54 @@ TEST_CASE("clients of other hosts take no place of those of this one") {
   CHECK(served.turn_until_end(other));
   CHECK_FALSE(local_client.ended);
   CHECK(served.server->turned_away() == 0);
+}
+
+TEST_CASE("a host that comes again and again takes no place of a host with few places") {
+  Places served(16, 0);
+  served.trusts_newcomers = false;
+  served.host_of_newcomers = "quiet";
+  Client& quiet = served.arrive_asking();
+  served.host_of_newcomers = "flood";
+  for (int i = 0; i < 40; ++i) served.connect().send("GET / HTTP/1.1\r\nX: ");
+  REQUIRE(served.turn_until([&] { return served.server->evicted() >= 28; }));
+  CHECK_FALSE(quiet.ended);
+  CHECK(served.answer_to(quiet, kGet).status == 200);
+  CHECK(served.server->client_count() == 13);  // its share of 16 is 12
+}
+
+TEST_CASE("a newcomer gets the place of a host that has more, though others have waited longer") {
+  Places served(4, 0);
+  served.trusts_newcomers = false;
+  served.host_of_newcomers = "quiet";
+  Client& quiet = served.arrive_asking();
+  served.host_of_newcomers = "flood";
+  Client& first = served.arrive("");
+  served.arrive("");
+  served.arrive("");
+  served.host_of_newcomers = "new";
+  served.arrive_asking();
+  CHECK(served.turn_until_end(first));
+  CHECK_FALSE(quiet.ended);
+  CHECK(served.answer_to(quiet, kGet).status == 200);
+}
+
+TEST_CASE("a host that has its share by requests that are handled leaves places to others") {
+  Places served(4, 0);
+  served.trusts_newcomers = false;
+  served.host_of_newcomers = "greedy";
+  for (int i = 0; i < 3; ++i) served.arrive_kept();
+  CHECK(served.turn_until_end(served.connect()));
+  CHECK(served.server->turned_away() == 1);
+  served.host_of_newcomers = "new";
+  CHECK(served.arrive_asking().received.empty());
+}
+
+TEST_CASE("a host is an IPv4 address, or the /64 of an IPv6 address") {
+  const auto key = [](const char* ip) { return http::host_key(*net::Address::parse_ip(ip, 1)); };
+  CHECK(key("192.0.2.1") == key("::ffff:192.0.2.1"));
+  CHECK(key("192.0.2.1") != key("192.0.2.2"));
+  CHECK(key("2001:db8:0:1::1") == key("2001:db8:0:1:ffff::2"));
+  CHECK(key("2001:db8:0:1::1") != key("2001:db8:0:2::1"));
 }
 
 TEST_CASE("clients of other hosts are closed at once where none of them can be ended") {
