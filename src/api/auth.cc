@@ -6,6 +6,7 @@
 
 #include "api/ui.h"
 #include "api/unix_peer.h"
+#include "base/authority.h"
 #include "base/text.h"
 
 namespace sc::api {
@@ -16,25 +17,20 @@ using base::Error;
 using core::Caller;
 using core::Role;
 
-// The host of `host:port`, `[v6]:port` or either without a port; in lower case, no brackets.
-std::string host_of(std::string_view authority) {
-  if (authority.starts_with('[')) {
-    const std::size_t close = authority.find(']');
-    return base::to_lower(authority.substr(1, close == std::string_view::npos ? close : close - 1));
-  }
-  return base::to_lower(authority.substr(0, authority.find(':')));
-}
-
 // Those of plain HTTP that browsers trust (W3C Secure Contexts, section 3.1) and so mark requests
 // to. Under any other that leads to loopback - 0.0.0.0, the host's own name, a name that somebody
 // points here - a page's <img> looks like a request of curl.
-bool is_marked_by_browsers(std::string_view host) {
-  return host == "localhost" || host.ends_with(".localhost") || host == "::1" ||
-         (host.starts_with("127.") && base::is_ip_literal(host));
+bool is_marked_by_browsers(const std::optional<base::Authority>& host) {
+  return host && base::names_loopback(*host);
 }
 
-bool is_named(const std::string& host, const AuthOptions& options) {
-  return std::find(options.hosts.begin(), options.hosts.end(), host) != options.hosts.end();
+bool is_address(const std::optional<base::Authority>& host) {
+  return host && host->kind != base::Authority::Kind::name;
+}
+
+bool is_named(const std::optional<base::Authority>& host, const AuthOptions& options) {
+  return host &&
+         std::find(options.hosts.begin(), options.hosts.end(), host->host) != options.hosts.end();
 }
 
 // What a proxy on this host adds to others' requests (RFC 7239, RFC 9110 section 7.6.3): whoever
@@ -53,8 +49,8 @@ base::Result<Caller> judge_loopback(const http::Request& request, const AuthOpti
                  "Bearer sc_...`, see stream-conductor token"};
   const std::string* host = request.header("Host");
   // None at all, in HTTP/1.0, is no browser's.
-  if (host != nullptr && !is_marked_by_browsers(host_of(*host)) &&
-      !is_named(host_of(*host), options))
+  const auto named = base::parse_authority(host == nullptr ? "" : *host);
+  if (host != nullptr && !is_marked_by_browsers(named) && !is_named(named, options))
     return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
                                       " a web page could ask: ask localhost or 127.0.0.1, or set "
                                       "API_HOSTS"};
@@ -65,8 +61,9 @@ base::Result<Caller> judge_loopback(const http::Request& request, const AuthOpti
 // name, so an address, which nobody can point elsewhere, will do.
 base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOptions& options) {
   const std::string* host = request.header("Host");
-  if (host != nullptr && !base::is_ip_literal(host_of(*host)) &&
-      !is_marked_by_browsers(host_of(*host)) && !is_named(host_of(*host), options))
+  const auto named = base::parse_authority(host == nullptr ? "" : *host);
+  if (host != nullptr && !is_address(named) && !is_marked_by_browsers(named) &&
+      !is_named(named, options))
     return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
                                       " a web page could ask: ask by an IP address, or set "
                                       "API_HOSTS"};

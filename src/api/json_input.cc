@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/json_reader.h"
+#include "base/hidden_text.h"
 #include "base/text.h"
 
 namespace sc::api {
@@ -82,6 +83,12 @@ class StreamReader {
   static std::string read_text(const Json& value, std::optional<std::string>& out) {
     if (!value.is_string() && !value.is_null()) return kWhatIsAText;
     out = value.is_null() ? std::string() : value.get<std::string>();
+    // What is shown in lists, logs and pages must not look like another text. Rows of before stay
+    // valid.
+    const auto hidden = base::find_hidden(*out, true);
+    if (hidden && *hidden >= 0x80)
+      return "has the character " + base::code_point_name(*hidden) +
+             ", which is not visible or changes how the text is shown: leave it out";
     return {};
   }
   using Duration = std::chrono::milliseconds;

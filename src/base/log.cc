@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/blocked_signals.h"
+#include "base/hidden_text.h"
 #include "base/json_text.h"
 #include "base/text.h"
 
@@ -232,7 +233,7 @@ const Pulse& Thread::pulse() { return logger().pulse; }
 std::string to_line(std::string_view sentence, std::span<const Field> fields) {
   std::string line;
   line.reserve(sentence.size() + 32 * fields.size());
-  for (const char c : sentence) line += (c >= 0x20 && c != 0x7f) || (c & 0x80) != 0 ? c : '?';
+  line += show_hidden(sentence);
   for (const Field& field : fields) {
     line += ' ';
     line += field.key;

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <variant>
+
+#include "base/authority.h"
 
 namespace sc::base {
 namespace {
@@ -157,32 +160,29 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 Result<HostPort> parse_host_port(std::string_view text) {
-  std::string_view host;
-  std::string_view port;
-  if (!text.empty() && text.front() == '[') {
-    const std::size_t close = text.find(']');
-    if (close == std::string_view::npos) return bad_backend(text, "the closing ']' is missing");
-    host = text.substr(1, close - 1);
-    if (host.find(':') == std::string_view::npos || !is_ip_literal(host))
-      return bad_backend(text, host.find('%') == std::string_view::npos
-                                   ? "between '[' and ']' stands no IPv6 address"
-                                   : "a zone is the name of an interface behind a link-local "
-                                     "IPv6 address, as in [fe80::1%eth0]:80");
-    port = text.substr(close + 1);
-    if (port.empty() || port.front() != ':') return bad_backend(text, "the port is missing");
-    port.remove_prefix(1);
-  } else {
-    const std::size_t colon = text.rfind(':');
-    if (colon == std::string_view::npos) return bad_backend(text, "the port is missing");
-    host = text.substr(0, colon);
-    port = text.substr(colon + 1);
-    if (host.find(':') != std::string_view::npos)
-      return bad_backend(text, "an IPv6 address is written in brackets, [address]:port");
-    if (!is_address(AF_INET, host)) {
-      if (auto fault = name_fault(host)) return bad_backend(text, *fault);
+  const auto split = split_authority(text);
+  if (const auto* fault = std::get_if<AuthorityFault>(&split)) {
+    switch (*fault) {
+      case AuthorityFault::unclosed:
+        return bad_backend(text, "the closing ']' is missing");
+      case AuthorityFault::behind_bracket:
+        return bad_backend(text, "the port is missing");
+      case AuthorityFault::many_colons:
+        if (text.starts_with('[')) return bad_backend(text, "the port is a number from 1 to 65535");
+        return bad_backend(text, "an IPv6 address is written in brackets, [address]:port");
     }
   }
-  const auto number = parse_port(port);
+  const auto& [host, is_bracketed, port] = std::get<AuthorityParts>(split);
+  if (is_bracketed && (host.find(':') == std::string_view::npos || !is_ip_literal(host)))
+    return bad_backend(text, host.find('%') == std::string_view::npos
+                                 ? "between '[' and ']' stands no IPv6 address"
+                                 : "a zone is the name of an interface behind a link-local "
+                                   "IPv6 address, as in [fe80::1%eth0]:80");
+  if (!port) return bad_backend(text, "the port is missing");
+  if (!is_bracketed && !is_address(AF_INET, host)) {
+    if (auto fault = name_fault(host)) return bad_backend(text, *fault);
+  }
+  const auto number = parse_port(*port);
   if (!number) return bad_backend(text, "the port is a number from 1 to 65535");
   return HostPort{std::string(host), *number};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/authority.h"
 #include "base/text.h"
 
 namespace sc::http {
@@ -20,13 +21,6 @@ bool is_token(std::string_view text) {
 
 // Visible ASCII but for '#': a fragment is never sent (RFC 9112 section 3.2).
 bool is_target_char(char c) { return c > 0x20 && c < 0x7f && c != '#'; }
-
-// RFC 3986 section 3.2.2 and 3.2.3, without user information.
-bool is_authority(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return is_alnum(c) || std::string_view("-._~!$&'()*+,;=%:[]").find(c) != std::string_view::npos;
-  });
-}
 
 // RFC 9112 section 2.3.
 bool is_version(std::string_view text) {
@@ -59,8 +53,8 @@ std::optional<ParseError> split_target(Request& request, std::optional<std::stri
     rest.remove_prefix(scheme.size() + 3);
     const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
     authority = std::string(rest.substr(0, end));
-    if (authority->empty() || !is_authority(*authority))
-      return bad("the request target's host is malformed");
+    const auto parsed = base::parse_authority(*authority);
+    if (!parsed || parsed->host.empty()) return bad("the request target's host is malformed");
     rest.remove_prefix(end);
   }
   const std::size_t mark = rest.find('?');
@@ -115,7 +109,8 @@ std::optional<ParseError> check_host(Request& request,
     host = &header;
   }
   if (host == nullptr && request.minor_version == 1) return bad("the Host header is missing");
-  if (host != nullptr && !is_authority(host->value)) return bad("the Host header is malformed");
+  if (host != nullptr && !base::parse_authority(host->value))
+    return bad("the Host header is malformed");
   if (host != nullptr && authority) host->value = *authority;
   return std::nullopt;
 }

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/hidden_text.h"
 #include "base/text.h"
 
 namespace sc::systemd {
@@ -72,7 +73,7 @@ std::vector<std::string> journal_entry(base::log::Level level, std::string_view 
   entry.emplace_back("SYSLOG_IDENTIFIER=stream-conductor");
   for (const base::log::Field& field : fields) {
     const std::string name = "SC_" + base::to_upper(field.key);
-    if (name.size() <= kMaxFieldName) entry.push_back(name + "=" + field.value);
+    if (name.size() <= kMaxFieldName) entry.push_back(name + "=" + base::show_hidden(field.value));
   }
   return entry;
 }

@@ -257,6 +257,8 @@ TEST_CASE("from loopback only a Host counts under which browsers mark what a pag
       {"LOCALHOST:5000", true},
       {"x.localhost:5000", true},
       {"X.LocalHost", true},
+      {"localhost.:5000", true},  // the root's dot
+      {"[0:0:0:0:0:0:0:1]:5000", true},
       {"127.0.0.1:5000", true},
       {"127.9.8.7", true},
       {"[::1]:5000", true},
@@ -271,7 +273,6 @@ TEST_CASE("from loopback only a Host counts under which browsers mark what a pag
       {"[2001:db8::1]:5000", false},
       {"0", false},
       {"127.1", false},
-      {"localhost.", false},
       {"evil.example:5000", false},
       {"localhost.evil", false},
       {"localhost.localdomain", false},
@@ -279,6 +280,10 @@ TEST_CASE("from loopback only a Host counts under which browsers mark what a pag
       {"127.0.0.1.evil", false},
       {"127.evil.example", false},
       {"[evil", false},
+      {"[::1].evil.com", false},
+      {"[::1]evil", false},
+      {"127.0.0.1:80:evil.com", false},
+      {"localhost:80:evil.com", false},
       {":5000", false},
   };
   for (const Row& row : rows) {

@@ -121,12 +121,12 @@ TEST_CASE("a value that is not one plain word is quoted, so that no line can be 
   CHECK(line_of("s", {{"k", "a\0b"s}}) == R"(s k="a\x00b")");
 }
 
-TEST_CASE("a sentence keeps its letters and loses its control characters") {
+TEST_CASE("a sentence keeps its letters and shows the codes of its control characters") {
   CHECK(line_of("b\xc3\xbc"
                 "cher\n\x1b[0m\x7f\0end"s,
                 {}) ==
         "b\xc3\xbc"
-        "cher??[0m??end");
+        "cher\\u{a}\\u{1b}[0m\\u{7f}\\u{0}end");
 }
 
 TEST_CASE("without a sink a line goes to stderr with its time in UTC and its level") {

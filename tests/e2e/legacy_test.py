@@ -281,12 +281,23 @@ class KnownFaults(harness.EndToEnd):
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
                         {"Origin": "http://evil.example"}, {"Origin": "null"},
                         {"Host": "evil.example"}, {"Host": "evil.example:5000"},
+                        {"Host": "localhost.evil.example"}, {"Host": "127.0.0.1.evil.example"},
                         {"Host": "0.0.0.0:5000"}, {"Host": "edge7:5000"}):
             for path in (f"/createstream/{port + 1}/127.0.0.1:1", f"/removestream/{port}"):
                 with self.subTest(headers=headers, path=path):
                     reply = service.get(path, headers=headers)
                     self.assertEqual((reply.status, reply.json["status"]), (403, 403))
         self.assertEqual(service.streams(), {port: "127.0.0.1:7000"})
+
+    def test_a_host_that_only_begins_like_this_host_is_malformed(self):
+        service = self.start_service(10)
+        for host in ("[::1].evil.com", "127.0.0.1:80:evil.com", "[localhost]", "::1", "localhost:x",
+                     "user@localhost", "[127.0.0.1]:80"):
+            with self.subTest(host=host):
+                reply = service.get(f"/createstream/{service.ports[0]}/127.0.0.1:1",
+                                    headers={"Host": host})
+                self.assertEqual((reply.status, reply.json["status"]), (400, 400))
+        self.assertEqual(service.streams(), {})
 
     def test_who_is_refused_does_not_keep_a_connection(self):
         service = self.start_service(10)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Who may use the page, and how: with a token, behind TLS, without a mouse, on a small screen."""
 
+import contextlib
 import select
 import shutil
+import sqlite3
 import ssl
 import unittest
 
@@ -57,6 +59,21 @@ class Access(ui_case.Ui):
         self.assertEqual(service.log().count("a token that is not valid was shown"), 1)
         page.click("Forget token")
         page.wait_text("this API takes a token", "dialog")
+
+    def test_characters_that_show_nothing_are_shown_by_their_code(self):
+        """A row of the database may have them; the API takes none."""
+        service = self.start_service()
+        port = self.stream(service, backend="127.0.0.1:7", label="x", note="x")
+        service.stop()
+        with contextlib.closing(sqlite3.connect(service.database)) as database, database:
+            database.execute("UPDATE streams SET label = ?, note = ?",
+                             ("safe\u202egpj.exe", "a\u200bb\u0085\u5317"))
+        service.start()
+        page = self.open(service)
+        page.wait_text("safe\\u{202e}gpj.exe", ".label")
+        page.go(f"{self.origin}/#/streams/{port}")
+        page.wait_text("a\\u{200b}b\\u{85}\u5317", ".facts")
+        self.assertNotRegex(page.eval("document.body.innerText"), "[\u202e\u200b\u0085]")
 
     def test_a_good_token_is_kept_where_others_have_shown_too_many_wrong_ones(self):
         service = self.start_service(flags={"api-auth": "always"})

@@ -2,7 +2,7 @@
 // between the views.
 import {ask, hasToken, setToken} from "./api.js";
 import {askToken} from "./dialogs.js";
-import {el, keyed, setClass, setText} from "./dom.js";
+import {el, keyed, setClass, setText, visible} from "./dom.js";
 import {count, plural} from "./format.js";
 import {ListView} from "./list.js";
 import {Poll} from "./poll.js";
@@ -162,7 +162,7 @@ class App {
     const dot = el("span", {class: "dot", "aria-hidden": "true"});
     if (line.dataset.text !== parts.join()) {
       line.dataset.text = parts.join();
-      line.replaceChildren(dot, parts.join(" · "));
+      line.replaceChildren(dot, visible(parts.join(" · ")));
     }
     setClass(line, "bad", streams.failed > 0 || conditions.length > 0 || status.phase !== "serving");
   }

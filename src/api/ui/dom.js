@@ -3,6 +3,16 @@
 
 const kSvg = "http://www.w3.org/2000/svg";
 
+// Characters that show nothing or turn the text around them, as base/hidden_text has them, are shown
+// as their code: what somebody else named must not look like another name. Line feeds and tabs stay.
+const kHidden = new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u180e" +
+  "\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufe00-\\ufe0e\\ufeff\\ufff9-\\ufffb" +
+  "\\u{e0000}-\\u{e0fff}]", "gu");
+
+export function visible(text) {
+  return String(text).replace(kHidden, (each) => `\\u{${each.codePointAt(0).toString(16)}}`);
+}
+
 function fill(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
@@ -13,7 +23,8 @@ function fill(node, attributes, children) {
     }
   }
   for (const child of children.flat(Infinity))
-    if (child !== null && child !== undefined && child !== false) node.append(child);
+    if (child !== null && child !== undefined && child !== false)
+      node.append(child instanceof Node ? child : visible(child));
   return node;
 }
 
@@ -33,7 +44,8 @@ export function button(text, onClick, attributes = {}) {
 
 // Only what changes is touched, so that selections stay and live regions are silent.
 export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const shown = visible(text);
+  if (node.textContent !== shown) node.textContent = shown;
 }
 
 export function setClass(node, name, is_on) {
@@ -68,7 +80,7 @@ export function keyed(parent, items, keyOf, make) {
 // Of both live regions: what a screen reader tells without the focus being moved.
 export function say(text) {
   const region = document.getElementById("said");
-  region.textContent = text;
+  region.textContent = visible(text);
   clearTimeout(say.timer);
   say.timer = setTimeout(() => { region.textContent = ""; }, 8000);
 }

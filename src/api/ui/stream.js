@@ -2,7 +2,7 @@
 import {ask, query} from "./api.js";
 import {CheckPanel} from "./check.js";
 import {field, formDialog} from "./dialogs.js";
-import {button, el, keyed, say, setText} from "./dom.js";
+import {button, el, keyed, say, setText, visible} from "./dom.js";
 import {Events} from "./events.js";
 import {editStream} from "./form.js";
 import {bytes, count, plural, rate, when} from "./format.js";
@@ -187,7 +187,8 @@ export class StreamView {
     keyed(this.facts, facts, ({words}) => words, ({words}) => {
       const text = el("dd", {});
       const update = ({value}) => {
-        const parts = [value].flat().filter(Boolean);
+        const parts = [value].flat().filter(Boolean)
+          .map((part) => (part instanceof Node ? part : visible(part)));
         const now = parts.map((part) => part.textContent ?? part).join("");
         if (text.textContent !== now) text.replaceChildren(...parts);
       };
