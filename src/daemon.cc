@@ -71,6 +71,7 @@ base::Result<std::unique_ptr<Daemon>> Daemon::make(DaemonOptions options,
   log_settings(options.configuration);
   if (settings.api_auth == config::ApiAuth::off)
     base::log::warning("whoever reaches the API may do everything", {{"api_auth", "off"}});
+  warn_of_overlap(settings.port_range);
   if (!settings.api_admin_group.empty() && settings.api_auth != config::ApiAuth::always)
     base::log::warning(
         "api_admin_group is about the unix socket alone: by loopback TCP every user of this host "

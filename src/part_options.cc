@@ -7,8 +7,10 @@
 #include <thread>
 
 #include "api/problem.h"
+#include "base/log.h"
 #include "config/group.h"
 #include "net/socket.h"
+#include "net/source_ports.h"
 #include "relay/pipe_pool.h"
 
 namespace sc {
@@ -37,6 +39,24 @@ api::Trust to_trust(config::ApiAuth auth) {
 }
 
 }  // namespace
+
+// The kernel may give one of these to a connection of this host.
+bool overlap_source_ports(const core::PortRanges& ports) {
+  return std::any_of(
+      ports.ranges().begin(), ports.ranges().end(),
+      [](const core::PortRange& range) { return net::may_be_source(range.first, range.last); });
+}
+
+void warn_of_overlap(const core::PortRanges& ports) {
+  const auto given = net::source_ports();
+  if (!given || !overlap_source_ports(ports)) return;
+  base::log::warning(
+      "PORT_RANGE overlaps the source ports of this host",
+      {{"port_range", ports.to_string()},
+       {"ip_local_port_range", std::to_string(given->first) + "-" + std::to_string(given->last)},
+       {"effect", "a connection of another process can keep a stream from opening its port"},
+       {"remedy", "reserve PORT_RANGE by the sysctl net.ipv4.ip_local_reserved_ports"}});
+}
 
 std::size_t worker_count(const config::Settings& settings) {
   return settings.workers > 0 ? settings.workers
@@ -74,6 +94,7 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
     if (const std::uint16_t port = net::local_address(fd.get()).port(); port != 0)
       options.session.denied_ports.push_back(port);
   options.workers = worker_count(settings);
+  options.session.shares_ports = overlap_source_ports(settings.port_range);
   options.session.durable_after = settings.durable_after;
   options.logged_sessions = settings.log_sessions;
   options.session.connect_timeout = settings.connect_timeout;

@@ -15,6 +15,11 @@ namespace sc {
 // What the parts of the daemon are told, of the settings and the host's limits. Any thread.
 
 std::size_t worker_count(const config::Settings& settings);
+// Some of these ports may be given to a connection of this host (net/source_ports). It is no
+// degraded service: its own connections keep no stream from its port, and reserved ports are left
+// out.
+bool overlap_source_ports(const core::PortRanges& ports);
+void warn_of_overlap(const core::PortRanges& ports);
 // What the process may open, less a reserve: for all clients of the API, for the pipes that workers
 // keep, and for the rest, the database and name look-ups above all. Of a small limit a quarter.
 std::size_t descriptors_for_streams(std::size_t workers);

@@ -29,7 +29,7 @@ constexpr std::array kRows{
     Row{ProblemType::not_acceptable, 406, "not-acceptable", "Not acceptable"},
     Row{ProblemType::request_timeout, 408, "request-timeout", "Request timeout"},
     Row{ProblemType::port_has_stream, 409, "port-has-stream", "The port has a stream"},
-    Row{ProblemType::port_in_use, 409, "port-in-use", "Another process has the port"},
+    Row{ProblemType::port_in_use, 409, "port-in-use", "A socket of this host has the port already"},
     Row{ProblemType::precondition_failed, 412, "precondition-failed", "Precondition failed"},
     Row{ProblemType::content_too_large, 413, "content-too-large", "Content too large"},
     Row{ProblemType::uri_too_long, 414, "uri-too-long", "URI too long"},

@@ -29,7 +29,7 @@ class DataPlane {
   // is open. False for a backend that is a name.
   virtual bool takes(const StreamSpec& stream, const Backend& backend) const = 0;
 
-  // Who listens at the port on this host, for a person to read: `nginx (pid 812)`; empty when that
+  // What has the port on this host, as a clause: `nginx (pid 812) listens there`; empty when that
   // cannot be seen. Slow: reads /proc.
   virtual std::string owner_of(std::uint16_t port) const = 0;
 

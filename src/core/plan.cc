@@ -228,7 +228,7 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
     error.field = step.where + "/port";
   if (error.code == base::Errc::in_use) {
     const std::string owner = ledger_.plane.owner_of(after.spec.port);
-    if (!owner.empty()) error.message += ": " + owner + " listens there";
+    if (!owner.empty()) error.message += ": " + owner;
   }
   return error;
 }

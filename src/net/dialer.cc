@@ -232,7 +232,7 @@ std::optional<ConnectError> Dialer::connect(const Address& address, base::Fd& ow
   if (given_) {
     if (auto refused = start_connect(given_.get(), address)) return refused;
   } else {
-    auto started = start_connect(address);
+    auto started = start_connect(address, options_.shares_port);
     if (!started) return started.error();
     own = std::move(*started);
   }

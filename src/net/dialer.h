@@ -70,6 +70,7 @@ struct DialOptions {
   AttemptBudget* budget = nullptr;
   // Looks names up and outlives the dialer. null: every target is an IP literal.
   ResolverClient* resolver = nullptr;
+  bool shares_port = false;  // see make_socket()
   // The target's host; null: the resolver finds it, which costs a lock and a search.
   std::shared_ptr<Name> name;
 };

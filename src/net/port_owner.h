@@ -5,10 +5,12 @@
 
 namespace sc::net {
 
-// Which process of this host listens at the TCP port, for a person to read: `nginx (pid 812)`;
-// empty when none does, or when /proc does not let us see whose socket it is (another user's
-// process, for a service without privileges). Reads /proc/net/tcp{,6} and the descriptors of every
-// process (proc(5)): milliseconds, so only for an answer to somebody. Any thread.
-std::string describe_listener(std::uint16_t port);
+// What has the TCP port of this host, as a clause: `nginx (pid 812) listens there`, `curl (pid 99)
+// has a connection from it to 10.1.0.1:443`, `a connection from it to 10.1.0.1:443 has ended and
+// holds it for up to 60 s (TIME_WAIT)`. A listener comes first, then a live connection. The process
+// has no name where /proc does not show whose socket it is (another user's process, for a service
+// without privileges). Empty: no socket has the port. Reads /proc/net/tcp{,6} and the descriptors
+// of every process (proc(5)): milliseconds, so only for an answer to a caller. Any thread.
+std::string describe_occupant(std::uint16_t port);
 
 }  // namespace sc::net

@@ -78,16 +78,19 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   return fd;
 }
 
-base::Fd make_socket(int family) {
+void share_port(int fd) { set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); }
+
+base::Fd make_socket(int family, bool shares_port) {
   base::Fd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return fd;
   set_nodelay(fd.get());
   keep_urgent_inline(fd.get());
+  if (shares_port) share_port(fd.get());
   return fd;
 }
 
-base::Result<base::Fd, ConnectError> start_connect(const Address& address) {
-  base::Fd fd = make_socket(address.family());
+base::Result<base::Fd, ConnectError> start_connect(const Address& address, bool shares_port) {
+  base::Fd fd = make_socket(address.family(), shares_port);
   if (!fd) return ConnectError{ErrorStep::socket, errno};
   if (const auto refused = start_connect(fd.get(), address)) return *refused;
   return fd;

@@ -44,7 +44,11 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
 
 // What start_connect() makes for an address of this family. None where the host gives none, which
 // errno explains.
-base::Fd make_socket(int family);
+//
+// `shares_port`: a listener of this service can open the port that the kernel will give to the
+// connection, now and in TIME_WAIT (SO_REUSEADDR on both; the kernel gives no port of a listener to
+// a connection anyway). It costs a call.
+base::Fd make_socket(int family, bool shares_port = false);
 
 // Starts to connect with TCP_NODELAY set and urgent bytes inline. Writable: ask
 // take_error() how it went. An error is one that the host reports at once; see net/error_blame.
@@ -52,7 +56,8 @@ struct ConnectError {
   ErrorStep step = ErrorStep::connect;
   int number = 0;  // errno
 };
-base::Result<base::Fd, ConnectError> start_connect(const Address& address);
+base::Result<base::Fd, ConnectError> start_connect(const Address& address,
+                                                   bool shares_port = false);
 // By a socket of make_socket() for the address's family. Nothing: it is under way.
 std::optional<ConnectError> start_connect(int socket, const Address& address);
 
@@ -117,6 +122,7 @@ void set_nodelay(int fd);
 // Bounds the memory of what waits in the kernel to be sent. Clients of a TCP listener inherit it.
 // The kernel doubles the number (socket(7)).
 void set_send_buffer(int fd, int bytes);
+void share_port(int fd);  // see make_socket()
 // How long the peer may not acknowledge what was sent before it is taken for dead (tcp(7):
 // TCP_USER_TIMEOUT).
 void set_user_timeout(int fd, std::chrono::milliseconds timeout);

@@ -10,6 +10,9 @@ namespace sc::net {
 // one then. One thread.
 class SpareSockets {
  public:
+  // `shares_port`: see make_socket().
+  explicit SpareSockets(bool shares_port = false) : shares_port_(shares_port) {}
+
   // For addresses of AF_INET or AF_INET6: the one that is there or, the first time, a new one. None
   // where the host gives none.
   base::Fd take(int family);
@@ -22,6 +25,7 @@ class SpareSockets {
     bool is_used = false;  // whoever took one takes more
     base::Fd socket = {};
   };
+  const bool shares_port_;
   Spare v4_{AF_INET};
   Spare v6_{AF_INET6};
 };

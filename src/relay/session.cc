@@ -99,6 +99,7 @@ Session::Session(loop::Loop& loop, core::SessionId id, StreamContext stream,
     start_dialing();
     return;
   }
+  if (options_.shares_ports) net::share_port(kept.backend.get());  // dialled by another process
   const net::Address reached = net::peer_address(kept.backend.get());
   address_ = net::PackedAddress(reached);
   auto own = announce_backend(kept.backend.get(), reached);
@@ -127,14 +128,14 @@ void Session::start() {
 void Session::start_dialing(base::Fd socket) {
   dialer_ = std::make_unique<net::Dialer>(
       loop_, stream_.spec->backend,
-      net::DialOptions{stream_.spec->connect_timeout.value_or(options_.connect_timeout),
-                       options_.denied_ports,
-                       false,
-                       options_.paths,
-                       {stream_.spec->port, via_},
-                       options_.budget,
-                       options_.resolver,
-                       stream_.spec->name},
+      net::DialOptions{.timeout = stream_.spec->connect_timeout.value_or(options_.connect_timeout),
+                       .denied_ports = options_.denied_ports,
+                       .paths = options_.paths,
+                       .origin = {stream_.spec->port, via_},
+                       .budget = options_.budget,
+                       .resolver = options_.resolver,
+                       .shares_port = options_.shares_ports,
+                       .name = stream_.spec->name},
       [this](net::Dialer::Outcome outcome) { on_outcome(std::move(outcome)); }, std::move(socket));
 }
 

@@ -34,6 +34,7 @@ struct SessionOptions {
   std::chrono::milliseconds durable_after{1000};
   std::vector<std::uint16_t> denied_ports;  // see net::DialOptions
   std::chrono::milliseconds lifetime{0};    // how old one may get; zero: as it likes
+  bool shares_ports = false;                // streams may have ports that dials get from the kernel
   // Set by the pool; they outlive the sessions.
   net::OwnPaths* paths = nullptr;
   net::AttemptBudget* budget = nullptr;

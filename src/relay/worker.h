@@ -286,8 +286,8 @@ class Worker {
   net::ResolverClient names_;
   std::vector<std::byte> buffer_;
   PipePool pipes_;
-  std::optional<handoff::CopyPlace> copies_;  // of kept sessions
-  net::SpareSockets spares_;                  // for clients that are kept at once
+  std::optional<handoff::CopyPlace> copies_;         // of kept sessions
+  net::SpareSockets spares_{options_.shares_ports};  // for clients that are kept at once
   Listeners listeners_;
   Chronicle chronicle_;
   std::map<core::SessionId, std::unique_ptr<Session>> sessions_;  // in the order of accepting

@@ -156,7 +156,7 @@ bool WorkerPool::takes(const core::StreamSpec& stream, const core::Backend& back
   return to && local_.contains(*to) && net::takes(listens, *to);
 }
 
-std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_listener(port); }
+std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_occupant(port); }
 
 WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
   const auto known = active_.find(port);
@@ -296,14 +296,16 @@ core::SessionNews WorkerPool::take_news() { return common_.records.feed.take(); 
 void WorkerPool::check(const core::StreamSpec& spec,
                        base::Callback<void(core::CheckReport)> on_done) {
   const std::uint64_t number = next_check_++;
-  net::DialOptions options{spec.connect_timeout.value_or(options_.session.connect_timeout),
-                           options_.session.denied_ports,
-                           true,
-                           &paths_,
-                           {spec.port, nullptr},
-                           &admission_,
-                           &names_,
-                           resolver_.name(spec.backend.host)};
+  net::DialOptions options{
+      .timeout = spec.connect_timeout.value_or(options_.session.connect_timeout),
+      .denied_ports = options_.session.denied_ports,
+      .traces_all = true,
+      .paths = &paths_,
+      .origin = {spec.port, nullptr},
+      .budget = &admission_,
+      .resolver = &names_,
+      .shares_port = options_.session.shares_ports,
+      .name = resolver_.name(spec.backend.host)};
   checks_.emplace(number, std::make_unique<BackendCheck>(control_, spec.backend, options,
                                                          [this, number, done = std::move(on_done)](
                                                              core::CheckReport report) mutable {

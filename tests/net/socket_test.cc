@@ -14,6 +14,7 @@
 
 #include "support/catch.h"
 #include "support/full_fd_table.h"
+#include "support/namespaces.h"
 #include "support/tcp_peer.h"
 
 namespace sc::test {
@@ -228,6 +229,30 @@ TEST_CASE("a connect that the host refuses at once has its errno and is no answe
   REQUIRE_FALSE(connecting);
   CHECK(connecting.error().step == net::ErrorStep::connect);
   CHECK(connecting.error().number == ENETUNREACH);
+}
+
+TEST_CASE("a listener opens the source port of a connection that shares it, also in TIME_WAIT") {
+  const bool shares = GENERATE(true, false);
+  const bool has_ended = GENERATE(true, false);
+  const TwoHosts hosts;  // no connection of another program has the port
+  const base::Fd backend = listen_on(kLoopback);
+  auto socket = net::start_connect(net::local_address(backend.get()), shares);
+  REQUIRE(socket);
+  REQUIRE(is_ready(socket->get(), POLLOUT));
+  net::Accepted accepted = accept_one(backend.get());
+  const std::uint16_t port = net::local_address(socket->get()).port();
+  if (has_ended) {
+    socket->reset();
+    TcpPeer peer(std::move(accepted.fd));
+    CHECK(peer.receive_until_end().empty());
+  }
+  const auto listener = net::listen_tcp(*Address::parse_ip("127.0.0.1", port), {});
+  REQUIRE(listener.has_value() == shares);
+  if (shares) {
+    CHECK(TcpPeer::connect(port).port() != 0);
+  } else {
+    CHECK(listener.error().code == base::Errc::in_use);
+  }
 }
 
 TEST_CASE("a close after reset_on_close arrives as a reset, one without it as an end") {

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "net/tcp_answers.h"
-#include "relay/namespaces.h"
 #include "relay/pool_fixture.h"
 #include "support/catch.h"
+#include "support/namespaces.h"
 
 namespace sc::test {
 namespace {

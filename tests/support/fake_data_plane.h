@@ -44,7 +44,7 @@ class FakeDataPlane final : public core::DataPlane {
     return backend.host == "127.0.0.1" && backend.port == stream.port && is_listening_there;
   }
   std::string owner_of(std::uint16_t port) const override {
-    return taken.contains(port) ? "nginx (pid 812)" : "";
+    return taken.contains(port) ? "nginx (pid 812) listens there" : "";
   }
   void activate(base::Fd listener, const core::Stream& stream) override {
     const core::StreamSpec& spec = stream.spec;

@@ -13,6 +13,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "net/error_blame.h"
+#include "net/socket.h"
 
 namespace sc::net {
 namespace {
@@ -134,6 +136,7 @@ struct DnsServer::Sockets {
 
   static int open(int family, int type, int protocol, void* self) {
     const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (fd >= 0 && type == SOCK_STREAM) share_port(fd);
     server(self).is_out_of_descriptors_ =
         fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS);
     return fd;
