@@ -14,6 +14,7 @@ namespace sc::net {
 namespace {
 
 DialFailure to_failure(const NameAnswer& answer) {
+  if (answer.failure == NameAnswer::Failure::no_way) return DialFailure::host;
   return answer.failure == NameAnswer::Failure::exhausted ? DialFailure::exhausted
                                                           : DialFailure::unresolved;
 }

@@ -218,5 +218,13 @@ TEST_CASE_METHOD(ResolverFixture, "where no server can be reached the look-up fa
   CHECK(took < 1900ms);
 }
 
+TEST_CASE_METHOD(ResolverFixture, "a host without a way to its DNS server says so of itself") {
+  write("resolv.conf", "nameserver 255.255.255.255\nsearch .\n");
+  const auto answer = look_up("db.test");
+  CHECK(answer->failure == Failure::no_way);
+  CHECK(answer->message.starts_with("this host has no way to a DNS server (255.255.255.255): "));
+  CHECK(took < 1900ms);
+}
+
 }  // namespace
 }  // namespace sc::test

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/result.h"
 #include "base/text.h"
 
 namespace sc::net {
@@ -77,11 +78,16 @@ void DnsQuestion::on_reply(std::size_t place, DnsReply reply) {
       break;
     case DnsReply::Kind::unreachable:
       ++unreachable_;
+      if (reply.host_error != 0) {
+        ++without_way_;
+        host_error_ = reply.host_error;
+      }
       servers_.note_silence(server, sent_[place].at);
       break;
     case DnsReply::Kind::silent:
       servers_.note_silence(server, sent_[place].at);
       break;
+    case DnsReply::Kind::no_way:
     case DnsReply::Kind::exhausted:
       is_exhausted_ = true;
       failure_ = reply.message;
@@ -123,6 +129,10 @@ void DnsQuestion::give_up() {
   } else if (!failure_.empty()) {
     reply.kind = DnsReply::Kind::server_failure;
     reply.message = failure_;
+  } else if (without_way_ > 0 && without_way_ == sent_.size()) {
+    reply.kind = DnsReply::Kind::no_way;
+    reply.message = base::describe_errno(
+        "this host has no way to a DNS server (" + servers_.names() + ")", host_error_);
   } else {
     reply.kind = DnsReply::Kind::silent;
     reply.message = unreachable_ >= 2 * order_.size()

@@ -64,6 +64,8 @@ class DnsQuestion {
   std::vector<bool> has_failed_;  // by server: it answered with an error
   std::size_t failures_ = 0;      // these servers
   std::size_t unreachable_ = 0;   // queries that no server took
+  std::size_t without_way_ = 0;   // of the unreachable ones: this host has no way to them
+  int host_error_ = 0;            // errno of these
   bool is_exhausted_ = false;     // this host could not send
   bool is_last_wait_ = false;     // nothing more is sent
   loop::Timer wait_;

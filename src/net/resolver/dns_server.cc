@@ -147,7 +147,11 @@ struct DnsServer::Sockets {
   }
   static int connect(int fd, const sockaddr* /*address*/, ares_socklen_t /*size*/, void* self) {
     const Address& to = server(self).address_;
-    return ::connect(fd, to.raw(), to.size());
+    server(self).host_error_ = 0;
+    const int result = ::connect(fd, to.raw(), to.size());
+    if (result != 0 && blame_of(ErrorStep::connect, errno) == Blame::way)
+      server(self).host_error_ = errno;
+    return result;
   }
   static ares_ssize_t receive(int fd, void* buffer, size_t size, int flags, sockaddr* from,
                               ares_socklen_t* from_size, void* /*self*/) {
@@ -238,6 +242,7 @@ void DnsServer::on_answer(void* argument, int status, int /*timeouts*/, unsigned
     pending->reply = to_reply(ARES_ECONNREFUSED, pending->type, nullptr, 0);
   } else {
     pending->reply = to_reply(status, pending->type, reply, size);
+    if (status == ARES_ECONNREFUSED) pending->reply.host_error = server.host_error_;
     server.is_unreachable_ |= status == ARES_ECONNREFUSED;
   }
   server.answered_.push_back(pending);

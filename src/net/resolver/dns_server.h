@@ -28,6 +28,7 @@ struct DnsReply {
     server_failure,  // SERVFAIL, REFUSED, a malformed reply, ...
     unreachable,     // nothing listens there, or there is no route
     silent,          // no reply in time
+    no_way,          // every server is unreachable, as this host has no way to it
     exhausted,       // this host has no descriptor or memory for the query
   };
   static constexpr std::size_t kMostAddresses = 16;  // further records are ignored
@@ -36,6 +37,7 @@ struct DnsReply {
   std::vector<Address> addresses;  // port 0, in the reply's order
   std::chrono::seconds ttl{};      // the smallest of the addresses and CNAMEs; never negative
   std::string message;             // the cause if there is no address
+  int host_error = 0;  // errno of `unreachable` that speaks of this host (net/error_blame), else 0
 };
 
 // One name server: a c-ares channel that knows this server alone and sends each query once. So
@@ -92,6 +94,7 @@ class DnsServer {
   ares_channeldata* channel_ = nullptr;
   std::size_t outstanding_ = 0;  // queries that c-ares has not answered
   bool is_out_of_descriptors_ = false;
+  int host_error_ = 0;                     // of the latest connect(2)
   bool is_unreachable_ = false;            // as a query found; the others under way fail too
   std::vector<Query::Pending*> answered_;  // still to be delivered
   std::map<int, std::unique_ptr<loop::Poll>> polls_;

@@ -45,6 +45,8 @@ NameAnswer::Failure to_failure(DnsReply::Kind kind) {
     case DnsReply::Kind::silent:
     case DnsReply::Kind::unreachable:
       return NameAnswer::Failure::silent;
+    case DnsReply::Kind::no_way:
+      return NameAnswer::Failure::no_way;
     case DnsReply::Kind::exhausted:
       return NameAnswer::Failure::exhausted;
     case DnsReply::Kind::server_failure:
@@ -317,7 +319,8 @@ void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::s
   const auto name = entry.name.lock();
   if (name) note_failure(*name, {clock_.wall(), message});
   entry.has_failed = kind != NameAnswer::Failure::not_found;
-  if (kind == NameAnswer::Failure::silent && servers_ && servers_->are_silent())
+  const bool is_silent = kind == NameAnswer::Failure::silent || kind == NameAnswer::Failure::no_way;
+  if (is_silent && servers_ && servers_->are_silent())
     note_trouble("no DNS server answers (" + servers_->names() +
                  "): names of backends are not resolved, or their former addresses are used; "
                  "look at /etc/resolv.conf and the network");

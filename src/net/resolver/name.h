@@ -32,6 +32,7 @@ struct NameAnswer {
     not_found,  // the name does not exist, or has no address
     silent,     // no server answered in time
     broken,     // servers answered, but with an error
+    no_way,     // this host has no route to a server, or a firewall of it forbids it
     exhausted,  // this host has no descriptor, thread or memory for the look-up
   };
   std::vector<Address> addresses;  // in the order of trying, port 0; empty if the look-up failed
