@@ -38,7 +38,7 @@ constexpr const char* kWhatIsATtl =
 class StreamReader {
  public:
   // `at`: the object's own pointer.
-  StreamReader(std::string at, base::WallTime now) : at_(std::move(at)), now_(now) {}
+  StreamReader(std::string at, const base::Moment& now) : at_(std::move(at)), now_(now) {}
 
   enum class ReadOnly : unsigned char { skipped, refused };
   void read(const Json& object, ReadOnly read_only);
@@ -108,7 +108,7 @@ class StreamReader {
   std::string read_durable(const Json& value);
 
   std::string at_;
-  base::WallTime now_;
+  base::Moment now_;
 };
 
 // In the order in which a stream shows them.
@@ -209,7 +209,8 @@ std::string StreamReader::read_ttl(const Json& value) {
   if (value.is_string()) ttl = base::parse_duration(value.get_ref<const std::string&>());
   if (value.is_null() ? false : !ttl || ttl->count() == 0) return kWhatIsATtl;
   if (ttl) {
-    patch.expires_at.emplace(now_ + *ttl);
+    patch.expires_at.emplace(now_.wall + *ttl);
+    patch.ends_after.at = now_.steady + *ttl;
   } else if (!patch.expires_at) {
     patch.expires_at.emplace(std::nullopt);
   }
@@ -246,7 +247,7 @@ core::StreamSpec whole_stream(const StreamReader& reader, std::uint16_t port) {
 }  // namespace
 
 Outcome<core::StreamSpec> read_stream(std::string_view body, std::optional<std::uint16_t> port,
-                                      base::WallTime now) {
+                                      const base::Moment& now) {
   const auto json = read_json(body);
   if (!json) return json.error();
   StreamReader reader("", now);
@@ -258,7 +259,7 @@ Outcome<core::StreamSpec> read_stream(std::string_view body, std::optional<std::
 }
 
 Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
-                                      base::WallTime now) {
+                                      const base::Moment& now) {
   const auto json = read_json(body);
   if (!json) return json.error();
   StreamReader reader("", now);
@@ -271,7 +272,8 @@ Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
   return std::move(reader.patch);
 }
 
-Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body, base::WallTime now) {
+Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
+                                                        const base::Moment& now) {
   const auto json = read_json(body);
   if (!json) return json.error();
   const auto list = json->is_object() ? json->find("streams") : json->end();

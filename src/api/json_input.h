@@ -21,14 +21,15 @@ namespace sc::api {
 // be edited and sent back. `port`: of the path, which the body may repeat. Without it the body may
 // give one; else the spec's port is 0.
 Outcome<core::StreamSpec> read_stream(std::string_view body, std::optional<std::uint16_t> port,
-                                      base::WallTime now);
+                                      const base::Moment& now);
 
 // RFC 7396: fields that are left out stay, null means the default. Only what can be changed.
 Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
-                                      base::WallTime now);
+                                      const base::Moment& now);
 
 // `{"streams": [...]}`, each one with its port, none twice.
-Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body, base::WallTime now);
+Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
+                                                        const base::Moment& now);
 
 // `{"timeout": "30s"}` of a drain; nothing, where it is left out or null: as the service is set.
 Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view body);

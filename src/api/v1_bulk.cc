@@ -60,7 +60,7 @@ std::optional<Problem> apply_streams(const V1Services& on, const Call& call, Rep
   const TagCheck check(std::move(*conditions));
   auto request = read_request(on, call, *query, check);
   if (!request) return request.error();
-  auto streams = read_stream_list(call.request.body, on.clock.wall());
+  auto streams = read_stream_list(call.request.body, on.clock.now());
   if (!streams) return streams.error();
   request->streams = std::move(*streams);
   request->mode = *mode;

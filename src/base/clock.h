@@ -12,6 +12,12 @@ using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono:
 // CLOCK_MONOTONIC; what deadlines are made of.
 using Instant = std::chrono::steady_clock::time_point;
 
+// One moment by both clocks.
+struct Moment {
+  WallTime wall{};
+  Instant steady{};
+};
+
 // CLOCK_MONOTONIC as it can be written down: it begins anew with each boot of the host.
 struct BootTime {
   std::string boot_id;  // /proc/sys/kernel/random/boot_id; empty: it cannot be read
@@ -27,6 +33,7 @@ class Clock {
   virtual Instant steady() const = 0;
   virtual std::string boot_id() const = 0;  // see BootTime
 
+  Moment now() const { return {wall(), steady()}; }
   BootTime boot() const {
     return {boot_id(), std::chrono::floor<std::chrono::milliseconds>(steady().time_since_epoch())};
   }

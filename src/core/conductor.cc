@@ -376,13 +376,15 @@ void Conductor::set_on_expiry_at(Ledger::OnExpiryAt on_expiry_at) {
 void Conductor::expire_due() {
   for (const std::uint16_t port : ledger_.take_expired())
     ledger_.queue.enter(port, [this, port] { expire_at_port(port); });
+  for (const std::uint16_t port : ledger_.take_moved())
+    ledger_.queue.enter(port, [this, port] { move_end_at_port(port); });
   ledger_.tell_expiry_at();
 }
 
 void Conductor::expire_at_port(std::uint16_t port) {
   const Stream* present = ledger_.find(port);
-  if (present == nullptr || !present->spec.expires_at ||
-      *present->spec.expires_at > ledger_.clock.wall()) {  // renewed, or the clock was set back
+  if (present == nullptr ||
+      !ledger_.is_over(present->spec)) {  // renewed, or the clock was set back
     if (present != nullptr) ledger_.keep(*present);
     ledger_.tell_expiry_at();
     ledger_.queue.leave(port);
@@ -395,6 +397,23 @@ void Conductor::expire_at_port(std::uint16_t port) {
     if (!done) ledger_.expire_later(port);
   };
   runner_.run(std::move(plan));
+}
+
+// The next process goes by the date that is stored.
+void Conductor::move_end_at_port(std::uint16_t port) {
+  const Stream* present = ledger_.find(port);
+  const auto moved =
+      present != nullptr && !ledger_.stopping ? ledger_.moved_end(present->spec) : std::nullopt;
+  if (!moved) return ledger_.queue.leave(port);
+  StreamSpec spec = present->spec;
+  base::log::info("expires_at follows the host's clock, which was set",
+                  {{"port", port_text(port)},
+                   {"before", base::to_iso8601(*spec.expires_at)},
+                   {"after", base::to_iso8601(*moved)}});
+  spec.expires_at = moved;
+  put_at_port(spec, service_actor(), {}, {}, [this](const base::Result<Put>& put) {
+    if (!put) ledger_.look_again_for_moved();
+  });
 }
 
 }  // namespace sc::core

@@ -160,6 +160,7 @@ class Conductor {
   void remove_row(std::uint16_t port, const Actor& actor,
                   base::Callback<void(base::Result<void>)> on_done);
   void expire_at_port(std::uint16_t port);
+  void move_end_at_port(std::uint16_t port);
   void retry_at_port(std::uint16_t port);
   base::Error none_is_free(bool is_limited) const;
   std::optional<std::uint16_t> candidate(int from, const PortCheck& may_change) const;

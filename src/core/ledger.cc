@@ -11,6 +11,14 @@ namespace {
 // When the store did not take a removal.
 constexpr std::chrono::seconds kExpireAgain{10};
 
+// A clock that is only slewed moves by less (adjtimex(2): 0.5 ms a second at most).
+constexpr std::chrono::seconds kClockStep{2};
+
+// What the host's clock will show at that moment, unless it is set.
+base::WallTime as_date(const base::Moment& now, base::Instant at) {
+  return now.wall + std::chrono::ceil<std::chrono::milliseconds>(at - now.steady);
+}
+
 }  // namespace
 
 Actor service_actor() { return {"service", {}}; }
@@ -33,6 +41,33 @@ base::Error with_prefix(std::string prefix, base::Error error) {
   return error;
 }
 
+bool Ledger::is_over(const StreamSpec& spec) const {
+  if (spec.ends_after.at) return *spec.ends_after.at <= clock.steady();
+  return spec.expires_at && *spec.expires_at <= clock.wall();
+}
+
+std::chrono::milliseconds Ledger::clock_ahead() const {
+  const base::Moment now = clock.now();
+  return now.wall.time_since_epoch() -
+         std::chrono::floor<std::chrono::milliseconds>(now.steady.time_since_epoch());
+}
+
+std::optional<base::WallTime> Ledger::moved_end(const StreamSpec& spec) const {
+  if (!spec.ends_after.at || !spec.expires_at || is_over(spec)) return std::nullopt;
+  const base::WallTime at = as_date(clock.now(), *spec.ends_after.at);
+  return std::chrono::abs(at - *spec.expires_at) > kClockStep ? std::optional(at) : std::nullopt;
+}
+
+std::vector<std::uint16_t> Ledger::take_moved() {
+  const std::chrono::milliseconds ahead = clock_ahead();
+  if (clock_ahead_ && std::chrono::abs(ahead - *clock_ahead_) <= kClockStep) return {};
+  clock_ahead_ = ahead;
+  std::vector<std::uint16_t> moved;
+  for (const auto& [port, stream] : streams_)
+    if (moved_end(stream.spec)) moved.push_back(port);
+  return moved;
+}
+
 Ledger::Ledger(ConductorOptions given_options, StreamStore& given_store, DataPlane& given_plane,
                const base::Clock& given_clock)
     : options(std::move(given_options)),
@@ -45,16 +80,24 @@ const Stream* Ledger::find(std::uint16_t port) const {
   return known == streams_.end() ? nullptr : &known->second;
 }
 
-void Ledger::keep(const Stream& stream) {
+void Ledger::keep(Stream stream) {
   const std::uint16_t port = stream.spec.port;
-  streams_.insert_or_assign(port, stream);
+  const std::optional<base::WallTime> date = stream.spec.expires_at;
+  SteadyEnd& ends = stream.spec.ends_after;
+  // A change of other fields, or a row that was read again, knows the date alone.
+  const Stream* before = find(port);
+  if (!ends.at && before != nullptr && before->spec.expires_at == date)
+    ends = before->spec.ends_after;
+  if (!date) ends.at.reset();
+  expiries_.set(port, ends.at ? std::nullopt : date);
+  ttls_.set(port, ends.at);
   leaving_.erase(port);
-  expiries_.set(port, stream.spec.expires_at);
   if (stream.state != StreamState::failed) {
     retries_.forget(port);
   } else if (!retries_.has(port)) {
     retries_.failed(port, clock.steady());
   }
+  streams_.insert_or_assign(port, std::move(stream));
 }
 
 void Ledger::let_go(std::uint16_t port) {
@@ -63,6 +106,7 @@ void Ledger::let_go(std::uint16_t port) {
   Stream gone = std::move(known->second);
   streams_.erase(known);
   expiries_.set(port, std::nullopt);
+  ttls_.set(port, std::nullopt);
   retries_.forget(port);
   unreadable.erase(port);  // its row has gone with it
   plane.forget(port);
@@ -178,18 +222,27 @@ void Ledger::set_on_expiry_at(OnExpiryAt on_expiry_at) {
 
 std::vector<std::uint16_t> Ledger::take_expired() {
   std::vector<std::uint16_t> ports = expiries_.due(clock.wall());
-  for (const std::uint16_t port : ports) expiries_.set(port, std::nullopt);
+  const std::vector<std::uint16_t> passed = ttls_.due(clock.steady());
+  ports.insert(ports.end(), passed.begin(), passed.end());
+  for (const std::uint16_t port : ports) {
+    expiries_.set(port, std::nullopt);
+    ttls_.set(port, std::nullopt);
+  }
   expiry_told_.reset();  // whoever waited has come
   return ports;
 }
 
 void Ledger::expire_later(std::uint16_t port) {
-  expiries_.set(port, clock.wall() + kExpireAgain);
+  ttls_.set(port, clock.steady() + kExpireAgain);
   tell_expiry_at();
 }
 
 void Ledger::tell_expiry_at() {
-  const auto next = expiries_.next();
+  std::optional<base::WallTime> next = expiries_.next();
+  if (const auto passed = ttls_.next()) {
+    const base::WallTime at = as_date(clock.now(), *passed);
+    if (!next || at < *next) next = at;
+  }
   if (!on_expiry_at_ || (expiry_told_ && next == *expiry_told_)) return;
   expiry_told_ = next;
   on_expiry_at_(next);

@@ -56,7 +56,9 @@ class Ledger {
   const StreamMap& streams() const { return streams_; }
   const Stream* find(std::uint16_t port) const;
   // The stream is so from now on, its timers too.
-  void keep(const Stream& stream);
+  void keep(Stream stream);
+  // Its time is over, as it is known: by a date, or by the time that has passed.
+  bool is_over(const StreamSpec& spec) const;
   // It is gone; if its sessions still run, it is shown as draining until they have ended.
   void let_go(std::uint16_t port);
   std::vector<StreamView> views();
@@ -86,13 +88,24 @@ class Ledger {
   std::vector<std::uint16_t> take_expired();
   void expire_later(std::uint16_t port);
   void tell_expiry_at();
+  // Streams that end when a time has passed and whose expires_at is not that moment any more, as
+  // the host's clock was set. Asked of all streams once for each time that the clock is set.
+  std::vector<std::uint16_t> take_moved();
+  // expires_at as it should be; nullopt: it is right, or counts by itself.
+  std::optional<base::WallTime> moved_end(const StreamSpec& spec) const;
+  void look_again_for_moved() { clock_ahead_.reset(); }
 
  private:
   StreamMap streams_;
   StreamMap leaving_;  // gone, but for sessions
   RetrySchedule retries_;
   OnRetryAt on_retry_at_;
-  ExpirySchedule expiries_;
+  std::chrono::milliseconds clock_ahead() const;
+
+  ExpirySchedule<base::WallTime> expiries_;
+  ExpirySchedule<base::Instant> ttls_;
+  // The host's clock against the steady one, when take_moved() looked; nullopt: it has to look.
+  std::optional<std::chrono::milliseconds> clock_ahead_;
   OnExpiryAt on_expiry_at_;
   std::optional<std::optional<base::WallTime>> expiry_told_;
 };

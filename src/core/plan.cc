@@ -135,7 +135,7 @@ base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, co
     if (auto in_range = check_in_range(spec.port, ledger.options.ports); !in_range) return in_range;
   }
   const bool is_new = present == nullptr || present->spec.expires_at != spec.expires_at;
-  if (spec.expires_at && is_new && *spec.expires_at <= ledger.clock.wall())
+  if (spec.expires_at && is_new && ledger.is_over(spec))
     return base::Error{base::Errc::invalid,
                        "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
                        "/expires_at"};

@@ -37,7 +37,10 @@ StreamSpec StreamPatch::applied_to(StreamSpec spec) const {
   if (note) spec.note = *note;
   if (owner) spec.owner = *owner;
   if (enabled) spec.enabled = *enabled;
-  if (expires_at) spec.expires_at = *expires_at;
+  if (expires_at) {
+    spec.expires_at = *expires_at;
+    spec.ends_after = ends_after;
+  }
   if (max_sessions) spec.max_sessions = *max_sessions;
   if (connect_timeout) spec.connect_timeout = *connect_timeout;
   if (idle_timeout) spec.idle_timeout = *idle_timeout;

@@ -30,6 +30,14 @@ enum class Durability : unsigned char {
 std::string_view to_string(Durability durability);
 std::optional<Durability> parse_durability(std::string_view text);
 
+// When a stream ends whose caller gave a duration (`ttl`): when that time has passed, whatever the
+// host's clock is set to meanwhile. It is not compared, stored or shown, as expires_at is the same
+// moment as a date.
+struct SteadyEnd {
+  std::optional<base::Instant> at;  // nullopt: expires_at counts
+  bool operator==(const SteadyEnd& /*other*/) const { return true; }
+};
+
 // What an operator asks for. A value.
 struct StreamSpec {
   std::uint16_t port = 0;  // listens here, 1 to 65535; what names the stream
@@ -45,6 +53,7 @@ struct StreamSpec {
   std::optional<std::chrono::milliseconds> idle_timeout;     // 0: none; nothing: likewise
   std::optional<std::chrono::milliseconds> lifetime;         // of a session; 0, nothing: likewise
   Durability durable = Durability::established;
+  SteadyEnd ends_after;
   bool operator==(const StreamSpec&) const = default;
 };
 
@@ -72,6 +81,7 @@ struct StreamPatch {
   std::optional<std::optional<std::chrono::milliseconds>> idle_timeout;
   std::optional<std::optional<std::chrono::milliseconds>> lifetime;
   std::optional<Durability> durable;
+  SteadyEnd ends_after;  // with expires_at
   bool operator==(const StreamPatch&) const = default;
 
   StreamSpec applied_to(StreamSpec spec) const;

@@ -95,23 +95,24 @@ TEST_CASE("a stream that was answered is read as the same stream") {
   core::Stream stream;
   for (const core::StreamSpec& each : {spec, test::spec(9000)}) {
     stream.spec = each;
-    const auto read = read_stream(stream_json({stream, {}}), 9000, kNow);
+    const auto read = read_stream(stream_json({stream, {}}), 9000, {kNow, {}});
     REQUIRE(read);
     CHECK(*read == each);
-    const auto list = read_stream_list(stream_list_json(std::vector<View>{{stream, {}}}, ""), kNow);
+    const auto list =
+        read_stream_list(stream_list_json(std::vector<View>{{stream, {}}}, ""), {kNow, {}});
     REQUIRE(list);
     CHECK(*list == std::vector<core::StreamSpec>{each});
   }
 }
 
 TEST_CASE("a patch has what it names, and null is the default") {
-  const auto none = read_patch("{}", 9000, kNow);
+  const auto none = read_patch("{}", 9000, {kNow, {}});
   REQUIRE(none);
   CHECK(*none == core::StreamPatch{});
   const auto all = read_patch(R"({"listen_address": null, "label": null, "enabled": null,
       "expires_at": null, "max_sessions": null, "connect_timeout": null, "idle_timeout": null,
       "lifetime": null, "durable": null, "port": 9000})",
-                              9000, kNow);
+                              9000, {kNow, {}});
   REQUIRE(all);
   core::StreamSpec changed = test::spec(9000);
   changed.label = "web";
@@ -128,7 +129,7 @@ TEST_CASE("a patch has what it names, and null is the default") {
 
 TEST_CASE("ttl and expires_at are two ways to say one thing") {
   const auto expiry = [](const std::string& fields) {
-    const auto read = read_patch("{" + fields + "}", 9000, kNow);
+    const auto read = read_patch("{" + fields + "}", 9000, {kNow, {}});
     REQUIRE(read);
     REQUIRE(read->expires_at);
     return *read->expires_at;
@@ -137,18 +138,19 @@ TEST_CASE("ttl and expires_at are two ways to say one thing") {
   CHECK(expiry(R"("ttl": "1h", "expires_at": null)") == kNow + std::chrono::hours(1));
   CHECK(expiry(R"("ttl": null)") == std::nullopt);
   CHECK(expiry(R"("ttl": null, "expires_at": "2026-11-01T15:03:00+01:00")") == kNow);
-  CHECK_FALSE(read_patch(R"({"ttl": "1h", "expires_at": "2027-01-01T00:00:00Z"})", 9000, kNow));
+  CHECK_FALSE(
+      read_patch(R"({"ttl": "1h", "expires_at": "2027-01-01T00:00:00Z"})", 9000, {kNow, {}}));
 }
 
 TEST_CASE("a body that is wrong everywhere is answered with some of its faults") {
   std::string many = "{";
   for (int i = 0; i < 1000; ++i) many += "\"x" + std::to_string(i) + "\": 1, ";
-  const auto read = read_stream(many + R"("backend": "a:1"})", 9000, kNow);
+  const auto read = read_stream(many + R"("backend": "a:1"})", 9000, {kNow, {}});
   REQUIRE_FALSE(read);
   CHECK(read.error().faults.size() == 20);
   std::string list = R"({"streams": [5)";
   for (int i = 0; i < 1000; ++i) list += ", 5";
-  const auto streams = read_stream_list(list + "]}", kNow);
+  const auto streams = read_stream_list(list + "]}", {kNow, {}});
   REQUIRE_FALSE(streams);
   CHECK(streams.error().faults.size() <= 21);
 }

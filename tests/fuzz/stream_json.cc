@@ -24,7 +24,7 @@ void check_same_again(const core::StreamSpec& spec) {
   core::StreamView view;
   view.stream.spec = spec;
   view.stream.created_at = view.stream.updated_at = kNow;
-  const auto again = api::read_stream(api::stream_json(view), spec.port, kNow);
+  const auto again = api::read_stream(api::stream_json(view), spec.port, {kNow, {}});
   require(again.has_value(), "what is printed can be read");
   require(*again == spec, "and says the same");
 }
@@ -33,12 +33,12 @@ void check_same_again(const core::StreamSpec& spec) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
-  if (const auto spec = api::read_stream(body, kPort, kNow)) {
+  if (const auto spec = api::read_stream(body, kPort, {kNow, {}})) {
     require(spec->port == kPort, "the path names the stream");
     // Only what a stream may be is ever printed.
     if (core::validate(*spec)) check_same_again(*spec);
   }
-  if (const auto patch = api::read_patch(body, kPort, kNow)) {
+  if (const auto patch = api::read_patch(body, kPort, {kNow, {}})) {
     core::StreamSpec before;
     before.port = kPort;
     before.backend = {"a", 1};
@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(after.port == kPort, "a patch moves no stream to another port");
     require(patch->applied_to(after) == after, "a patch twice is a patch once");
   }
-  if (const auto list = api::read_stream_list(body, kNow)) {
+  if (const auto list = api::read_stream_list(body, {kNow, {}})) {
     for (const core::StreamSpec& spec : *list) require(spec.port != 0, "each has a port");
   }
   return 0;
