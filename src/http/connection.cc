@@ -354,7 +354,7 @@ void Connection::update_memory() {
   service_.memory.change(is_trusted_, std::exchange(memory_, now), now);
 }
 
-bool Connection::has_room(std::size_t more) {
+bool Connection::has_room(std::size_t more) const {
   return service_.memory.has_room(is_trusted_, more) || service_.make_room(*this, more);
 }
 

@@ -135,7 +135,7 @@ class Connection {
   void start_lingering();
   void update();
   void update_memory();
-  bool has_room(std::size_t more);
+  bool has_room(std::size_t more) const;
   bool is_sending() const { return sent_ < out_.size(); }
   bool is_receiving() const { return phase_ == Phase::receiving || phase_ == Phase::body; }
   // What was read and left for later turns.

@@ -45,7 +45,7 @@ TEST_CASE("each field of a line becomes a field of the journal's entry") {
         std::vector<std::string>{
             "MESSAGE=stream failed port=9000 reason=\"connection refused\\x0aby the backend\"",
             "PRIORITY=4", "SYSLOG_IDENTIFIER=stream-conductor", "SC_PORT=9000",
-            "SC_REASON=connection refused\nby the backend"});
+            "SC_REASON=connection refused\\u{a}by the backend"});
 }
 
 TEST_CASE("levels are syslog's priorities") {
