@@ -148,13 +148,16 @@ base::Result<void> check_change(const http::Request& request) {
 }
 
 std::optional<std::string> presented_token(const http::Request& request) {
-  constexpr std::string_view kScheme = "bearer ";
+  constexpr std::string_view kScheme = "bearer";
   std::optional<std::string> found;
   for (const http::Header& header : request.headers) {
     if (base::to_lower(header.name) != "authorization") continue;
     const std::string& value = header.value;
-    if (found || base::to_lower(value.substr(0, kScheme.size())) != kScheme) return "";
-    found = value.substr(std::min(value.find_first_not_of(' ', kScheme.size()), value.size()));
+    const std::size_t end = std::min(value.find(' '), value.size());
+    // Credentials of another scheme, of a .netrc for one, are not for this API.
+    if (base::to_lower(value.substr(0, end)) != kScheme) continue;
+    if (found) return "";
+    found = value.substr(std::min(value.find_first_not_of(' ', end), value.size()));
   }
   return found;
 }

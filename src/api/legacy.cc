@@ -88,12 +88,14 @@ void remove(core::Conductor& conductor, const Params& params, const core::Actor&
 
 }  // namespace
 
+// Scripts that join addresses send `//status` and `/status/`: they mean `/status`.
 void add_legacy_routes(Routes& routes, core::Conductor& conductor) {
   const auto get = [&](const char* pattern, Routes::Handler handler) {
-    routes.handle("GET", pattern, std::move(handler));
+    routes.handle("GET", pattern, std::move(handler), std::nullopt, http::Slashes::lenient);
   };
   const auto change = [&](const char* pattern, Routes::Handler handler) {
-    routes.handle("GET", pattern, std::move(handler), Routes::Effect::changes);
+    routes.handle("GET", pattern, std::move(handler), Routes::Effect::changes,
+                  http::Slashes::lenient);
   };
   get("/status", reading([&conductor](const Params&, const Caller&, Responder responder) {
         responder.respond(json_answer(legacy_status_json(conductor.ports())));

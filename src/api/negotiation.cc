@@ -13,11 +13,14 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kSpoken{"application/json", "application/problem+json"};
 
-// In thousandths: `0`, `0.5`, `1.000` (RFC 9110 section 12.4.2). Nothing: no weight.
-std::optional<int> parse_weight(std::string_view text) {
+// Returns thousandths: `0`, `0.5`, `1.000` (RFC 9110 section 12.4.2), and `.2` as the JDK sends it.
+// nullopt: not a weight.
+std::optional<int> parse_weight(std::string_view given) {
+  const std::string text = given.starts_with('.') ? "0" + std::string(given) : std::string(given);
   if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1')) return std::nullopt;
   if (text.size() > 1 && text[1] != '.') return std::nullopt;
-  const std::string_view digits = text.substr(std::min<std::size_t>(text.size(), 2));
+  const std::string_view digits =
+      std::string_view(text).substr(std::min<std::size_t>(text.size(), 2));
   if (digits.find_first_not_of(text[0] == '1' ? "0" : "0123456789") != std::string_view::npos)
     return std::nullopt;
   int weight = text[0] == '1' ? 1 : 0;
@@ -38,6 +41,8 @@ std::optional<MediaRange> read_range(std::string_view text) {
   const auto parts = split_quoted(text, ';');
   if (!parts || parts->empty()) return std::nullopt;
   MediaRange range{base::to_lower(parts->front())};
+  if (range.type == "*") range.type = "*/*";  // as the JDK sends it
+  if (range.type.find('/') == std::string::npos) return std::nullopt;
   for (std::size_t i = 1; i < parts->size(); ++i) {
     const std::string parameter = base::to_lower((*parts)[i]);
     if (parameter.starts_with("version=")) {
@@ -66,15 +71,15 @@ int weight_of(const OfferedType& offered, const std::vector<MediaRange>& ranges)
   return 0;
 }
 
-// Nothing: Accept says nothing.
+// nullopt: no Accept, or none with an element that can be read (RFC 9110 section 12.5.1: such a
+// request takes anything).
 std::optional<std::vector<MediaRange>> read_accept(const http::Request& request) {
   if (request.header("Accept") == nullptr) return std::nullopt;
   std::vector<MediaRange> ranges;
-  if (const auto elements = header_list(request, "Accept")) {
-    if (elements->empty()) return std::nullopt;
+  if (const auto elements = header_list(request, "Accept"))
     for (const std::string_view element : *elements)
       if (auto range = read_range(element)) ranges.push_back(std::move(*range));
-  }
+  if (ranges.empty()) return std::nullopt;
   return ranges;
 }
 

@@ -77,7 +77,12 @@ Outcome<std::optional<std::uint64_t>> Query::number(std::string_view name, std::
 Outcome<std::optional<base::WallTime>> Query::time(std::string_view name) const {
   const auto value = text(name);
   if (!value) return std::optional<base::WallTime>();
-  const auto time = base::parse_rfc3339(*value);
+  // The offset's plus may stand as it is, 14:03:00+01:00. The query has read it as a space.
+  constexpr std::size_t kOffset = 6;
+  std::string given = *value;
+  if (given.size() > kOffset && given[given.size() - kOffset] == ' ')
+    given[given.size() - kOffset] = '+';
+  const auto time = base::parse_rfc3339(given);
   if (!time)
     return bad_parameter(name, *value, "is a time such as 2026-11-01T14:03:00Z (RFC 3339)");
   return time;

@@ -27,7 +27,7 @@ std::optional<http::Response> refuse_change(const http::Request& request,
 }  // namespace
 
 void Routes::handle(std::string method, std::string_view pattern, Handler handler,
-                    std::optional<Effect> effect) {
+                    std::optional<Effect> effect, http::Slashes slashes) {
   const bool changes =
       effect.value_or(method == "GET" ? Effect::reads : Effect::changes) == Effect::changes;
   router_.handle(
@@ -39,7 +39,8 @@ void Routes::handle(std::string method, std::string_view pattern, Handler handle
         } else {
           handler(request, params, *caller_, std::move(responder));
         }
-      });
+      },
+      slashes);
 }
 
 void Routes::start_change(const Handler& handler, const http::Request& request,

@@ -30,7 +30,8 @@ class Routes {
   // As Router::handle. The caller is valid until the handler returns. A GET reads and any other
   // method changes, unless `effect` differs.
   void handle(std::string method, std::string_view pattern, Handler handler,
-              std::optional<Effect> effect = std::nullopt);
+              std::optional<Effect> effect = std::nullopt,
+              http::Slashes slashes = http::Slashes::exact);
 
   // Where a Gate goes on, with the head of a request. The body of a change is read once nothing in
   // the head speaks against it. A body of what only reads is not looked at.

@@ -160,6 +160,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 Result<HostPort> parse_host_port(std::string_view text) {
+  if (text.find("://") != std::string_view::npos)
+    return bad_backend(text, "write host:port, without a scheme");
   const auto split = split_authority(text);
   if (const auto* fault = std::get_if<AuthorityFault>(&split)) {
     switch (*fault) {

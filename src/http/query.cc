@@ -1,8 +1,20 @@
 #include "http/query.h"
 
+#include <algorithm>
+#include <string>
+
 #include "base/text.h"
 
 namespace sc::http {
+namespace {
+
+std::optional<std::string> decode(std::string_view text) {
+  std::string spaced(text);
+  std::replace(spaced.begin(), spaced.end(), '+', ' ');
+  return base::percent_decode(spaced);
+}
+
+}  // namespace
 
 std::optional<QueryFields> parse_query(std::string_view query) {
   QueryFields fields;
@@ -12,9 +24,9 @@ std::optional<QueryFields> parse_query(std::string_view query) {
     const std::string_view field = query.substr(0, end);
     // Split first, decoded then: `%26` and `%3D` are part of what they stand in.
     const std::size_t equals = field.find('=');
-    auto name = base::percent_decode(field.substr(0, equals));
-    auto value = base::percent_decode(equals == std::string_view::npos ? std::string_view{}
-                                                                       : field.substr(equals + 1));
+    auto name = decode(field.substr(0, equals));
+    auto value =
+        decode(equals == std::string_view::npos ? std::string_view{} : field.substr(equals + 1));
     if (!name || name->empty() || !value) return std::nullopt;
     fields.emplace_back(std::move(*name), std::move(*value));
     if (end == std::string_view::npos) return fields;

@@ -69,10 +69,11 @@ const std::string& Params::operator[](std::string_view name) const {
   return found == values_.end() ? kNone : found->second;
 }
 
-void Router::handle(std::string method, std::string_view pattern, RouteHandler handler) {
+void Router::handle(std::string method, std::string_view pattern, RouteHandler handler,
+                    Slashes slashes) {
   assert(pattern.starts_with('/'));
   assert(std::find(kKnownMethods.begin(), kKnownMethods.end(), method) != kKnownMethods.end());
-  Route route{{std::move(method), std::string(pattern)}, {}, std::move(handler)};
+  Route route{{std::move(method), std::string(pattern)}, {}, std::move(handler), false, slashes};
   for (const std::string_view segment : split(pattern)) {
     route.segments.emplace_back(segment);
     const Wanted wanted = parse_segment(segment);
@@ -120,8 +121,10 @@ void Router::route(const Request& request, Responder responder) const {
     segments.push_back(std::move(*segment));
   }
   std::vector<std::pair<const Route*, Params>> fitting;
+  std::vector<std::string> filled = segments;
+  std::erase(filled, "");
   for (const Route& candidate : routes_)
-    if (auto params = match(candidate, segments))
+    if (auto params = match(candidate, candidate.slashes == Slashes::lenient ? filled : segments))
       fitting.emplace_back(&candidate, std::move(*params));
   // `/streams/9000:check` is not meant by `/streams/{port}`.
   const auto has_end = [](const auto& each) { return each.first->has_end; };

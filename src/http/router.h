@@ -26,6 +26,9 @@ class Params {
   std::vector<std::pair<std::string, std::string>> values_;
 };
 
+// Whether a pattern also takes paths with empty segments, `//status` and `/status/`.
+enum class Slashes : unsigned char { exact, lenient };
+
 // Finds the handler for a request by method and path, and answers by itself where there is none:
 // 404, 405 with Allow, 501, OPTIONS, and 400 for a path that does not decode. One thread.
 class Router {
@@ -37,7 +40,8 @@ class Router {
   // `/createstream/{port}/{backend}`: a `{name}` stands for one segment, or for one but its end:
   // `/streams/{port}:check`. GET answers HEAD too. The first pattern that fits a path and method
   // wins; one with such an end goes before all without.
-  void handle(std::string method, std::string_view pattern, RouteHandler handler);
+  void handle(std::string method, std::string_view pattern, RouteHandler handler,
+              Slashes slashes = Slashes::exact);
 
   // A server's Handler.
   void route(const Request& request, Responder responder) const;
@@ -48,6 +52,7 @@ class Router {
     std::vector<std::string> segments;  // of the pattern
     RouteHandler handler;
     bool has_end = false;
+    Slashes slashes = Slashes::exact;
   };
 
   static std::optional<Params> match(const Route& route, const std::vector<std::string>& segments);

@@ -113,6 +113,12 @@ TEST_CASE("a link to the page may be followed from elsewhere, and leads nowhere 
     CHECK(gated.ask(followed, "GET", path).status == 403);
 }
 
+TEST_CASE("an Authorization of another scheme than Bearer does not spoil loopback") {
+  Gated gated;
+  for (const char* scheme : {"Basic YTpi", "Digest username=\"a\"", "Negotiate abc", ""})
+    CHECK(gated.ask(std::string("Authorization: ") + scheme + "\r\n").status == 200);
+}
+
 TEST_CASE("a wrong token is refused where none is needed, with one text for whatever is wrong") {
   Gated gated;
   gated.store.add("old", "old", core::Role::admin).expires_at = gated.served.clock.wall();
@@ -126,7 +132,6 @@ TEST_CASE("a wrong token is refused where none is needed, with one text for what
     CHECK(answer.header_or_none("Connection") == "close");
     bodies.push_back(answer.body);
   }
-  CHECK(gated.ask("Authorization: Basic YTpi\r\nX-Request-Id: one\r\n").body == bodies[0]);
   CHECK(bodies[0] == bodies[1]);
   CHECK(bodies[0] == bodies[2]);
 }

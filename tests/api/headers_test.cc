@@ -49,9 +49,16 @@ TEST_CASE("the most specific range of Accept decides, and a weight of 0 excludes
       {"application/*;q=0, */*;q=1", false},
       {"application/json;q=0", false},
       {"application/json;q=0, application/problem+json;q=0, */*", false},
-      {"application/json;q=2", false},
-      {"application/json;q=0.0000", false},
-      {"nonsense", false},
+      {"text/html, application/json;q=2", false},
+      {"text/html, application/json;q=0.0000", false},
+      {"text/html, nonsense", false},
+      {"nonsense", true},
+      {"application/json;q=2", true},
+      {"*", true},
+      {"*;q=0", false},
+      {"application/json;q=.9", true},
+      {"text/html, \"", true},
+      {"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", true},  // the JDK's default
       {"application/jsonp", false},
   };
   for (const Row& row : rows) {
@@ -206,7 +213,9 @@ TEST_CASE("a query has the parameters that there are, each once") {
   CHECK(*read("a=true")->boolean("a"));
   CHECK_FALSE(*read("")->boolean("a"));
   CHECK_FALSE(read("a=1")->boolean("a"));
-  CHECK(read("a=2026-11-01T14:03:00+01:00")->time("a"));
+  CHECK(read("b=x+y%2B")->text("b") == "x y+");
+  for (const char* query : {"a=2026-11-01T14:03:00+01:00", "a=2026-11-01T14:03:00%2B01:00"})
+    CHECK(*read(query)->time("a") == *base::parse_rfc3339("2026-11-01T13:03:00Z"));
   CHECK_THAT(read("c=1").error().detail, Catch::Contains("\"c\" is unknown; there are a, b"));
   CHECK_THAT(read("a=1&a=1").error().detail, Catch::Contains("more than once"));
   CHECK_FALSE(read("a=%"));

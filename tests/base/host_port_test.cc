@@ -17,6 +17,14 @@ std::string name_of(std::size_t size) {
   return name;
 }
 
+TEST_CASE("a backend with a scheme is refused, and the reason is the scheme") {
+  for (const char* text : {"http://x:80", "https://x", "tcp://[::1]:80"}) {
+    const auto parsed = base::parse_host_port(text);
+    REQUIRE_FALSE(parsed);
+    CHECK_THAT(parsed.error().message, Catch::Contains("write host:port, without a scheme"));
+  }
+}
+
 TEST_CASE("a backend is a name, an IPv4 address or an IPv6 address in brackets, with a port") {
   const std::vector<std::pair<std::string, HostPort>> good{
       {"mybackend:2000", {"mybackend", 2000}},

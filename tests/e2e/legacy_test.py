@@ -145,8 +145,17 @@ class Http(harness.EndToEnd):
                 self.assertTrue({"GET", "HEAD"} <= set(reply.headers["Allow"].split(", ")))
         self.assertEqual(self.service.streams(), {})
 
+    def test_doubled_and_trailing_slashes_mean_the_same_endpoint(self):
+        backend = self.backend(peers.says(b"hello"))
+        for path in (f"//createstream/{self.port}/{backend.address}/", "/status/", "//getstreams",
+                     f"/hasstream//{self.port}/", "/getfreeport/"):
+            self.assertEqual(self.service.get(path).status, 200, path)
+        self.assertEqual(self.service.streams(), {self.port: backend.address})
+        self.assertEqual(self.service.get(f"/removestream/{self.port}//").json["result"], "ok")
+        self.assertEqual(self.service.streams(), {})
+
     def test_what_is_not_there_is_a_404_problem(self):
-        for path in ("//", "/nothing", "/createstream/9000", "/status/", "/removestream/x"):
+        for path in ("//", "/nothing", "/createstream/9000", "/v1/status/", "/removestream/x"):
             with self.subTest(path=path):
                 reply = self.service.get(path)
                 self.assertEqual((reply.status, reply.json["status"]), (404, 404))

@@ -10,9 +10,8 @@ TEST_CASE("a query is read in its order, duplicates too") {
   CHECK(parse_query("a&b=&c==") == QueryFields{{"a", ""}, {"b", ""}, {"c", "="}});
 }
 
-TEST_CASE("a plus in a query is a plus, so that a time with its offset can be given as it is") {
-  CHECK(parse_query("since=2026-11-01T14:03:00+01:00") ==
-        QueryFields{{"since", "2026-11-01T14:03:00+01:00"}});
+TEST_CASE("a plus in a query is a space, and an escaped plus is a plus") {
+  CHECK(parse_query("a+b=c+d%2Be+") == QueryFields{{"a b", "c d+e "}});
 }
 
 TEST_CASE("a query's escapes are decoded behind its splitting") {
