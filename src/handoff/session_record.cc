@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -151,13 +152,19 @@ std::uint64_t SessionRecord::owner(Direction direction) const {
   return PipeOwner::pack(kept_->record().slot, direction, kept_->record().generation);
 }
 
+// What the table has may be damaged. A time of CLOCK_MONOTONIC that lies ahead, or before the boot,
+// is none, and sums with such ones would overflow.
 SessionFacts SessionRecord::facts() {
+  const std::int64_t now = std::chrono::floor<std::chrono::milliseconds>(
+                               std::chrono::steady_clock::now().time_since_epoch())
+                               .count();
+  const auto to_past = [now](std::int64_t at) { return std::clamp<std::int64_t>(at, 0, now); };
   const SessionSlot& at = slot();
   SessionFacts facts;
   facts.port = at.port;
   facts.stream_created_at = at.stream_created_at;
-  facts.started_at = at.started_at;
-  facts.last_byte_at = at.last_byte_at.load(kRelaxed);
+  facts.started_at = to_past(at.started_at);
+  facts.last_byte_at = to_past(at.last_byte_at.load(kRelaxed));
   facts.bytes_in = at.bytes_in.load(kRelaxed);
   facts.bytes_out = at.bytes_out.load(kRelaxed);
   sockaddr_storage peer{};

@@ -15,7 +15,12 @@ namespace sc::handoff {
 namespace {
 
 // Its size is part of what is trusted: who maps it must not be ended by SIGBUS.
-constexpr unsigned kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+constexpr unsigned kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+constexpr unsigned kSeals = kSizeSeals | F_SEAL_SEAL;
+
+// Numbers that count up from 1 by one for each session or capsule. More than a quarter of all
+// values is no count, and would reach 0 again, which stands for none.
+constexpr std::uint64_t kMostCount = std::uint64_t{1} << 62;
 
 std::size_t end_of_pipes(const TableHeader& header) {
   return sizeof(TableHeader) + std::size_t{header.session_slots} * header.session_stride +
@@ -35,13 +40,23 @@ void* map(int fd, std::size_t size) {
 }
 
 // A stride is trusted to hold what this binary reads and to keep every slot aligned.
+// Whether nobody can change the file's size any more; seals it where that is not so yet. A process
+// that maps a file which another one truncates is ended by SIGBUS.
+bool is_sealed(int fd) {
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return false;  // no memory file
+  if ((static_cast<unsigned>(seals) & kSizeSeals) == kSizeSeals) return true;
+  return ::fcntl(fd, F_ADD_SEALS, kSeals) == 0;
+}
+
 bool is_sound(const TableHeader& header, std::size_t size) {
   return header.session_stride >= sizeof(SessionSlot) && header.session_stride % 8 == 0 &&
          header.pipe_stride >= sizeof(PipeSlot) && header.pipe_stride % 8 == 0 &&
          header.session_slots <= Table::kMostSessions &&
          header.pipe_slots <= 2 * Table::kMostSessions &&
          header.sessions_used <= header.session_slots && header.pipes_used <= header.pipe_slots &&
-         header.copies_used <= header.copy_slots &&
+         header.copies_used <= header.copy_slots && header.next_generation > 0 &&
+         header.next_generation < kMostCount && header.next_capsule < kMostCount &&
          (header.copy_slots == 0 ||
           (header.copy_slots <= Table::kCopySlots && header.copy_stride >= sizeof(CopySlot) &&
            header.copy_stride % alignof(CopySlot) == 0 &&
@@ -83,6 +98,8 @@ base::Result<std::unique_ptr<Table>> Table::make(std::uint32_t sessions) {
 }
 
 base::Result<std::unique_ptr<Table>> Table::adopt(base::Fd file) {
+  if (!is_sealed(file.get()))
+    return base::Error{base::Errc::invalid, "it is not sealed against truncation"};
   struct stat about {};
   if (::fstat(file.get(), &about) != 0) return failure("fstat");
   const auto size = static_cast<std::size_t>(about.st_size);

@@ -23,8 +23,8 @@ class Table {
 
   // A new one. Memory is used only for slots that are. unavailable: the host gives none.
   static base::Result<std::unique_ptr<Table>> make(std::uint32_t sessions);
-  // A former process's. invalid: it is none, is damaged, or is of a version that this one does not
-  // know; nothing was touched then.
+  // A former process's. invalid: it is none, is damaged, cannot be sealed against truncation, or is
+  // of a version that this one does not know; nothing was written to it then.
   static base::Result<std::unique_ptr<Table>> adopt(base::Fd file);
 
   Table(const Table&) = delete;

@@ -1,10 +1,12 @@
 #include "store/columns.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "core/revision.h"
 
 namespace sc::store {
 namespace {
@@ -56,12 +58,15 @@ base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first
   spec->note = text(2);
   spec->owner = text(3);
   // NULL in events of versions that could not disable.
-  spec->enabled = statement.isColumnNull(first + 4) || statement.getColumn(first + 4).getInt() != 0;
+  spec->enabled =
+      statement.isColumnNull(first + 4) || statement.getColumn(first + 4).getInt64() != 0;
   if (const std::string at = text(5); !at.empty()) {
     spec->expires_at = base::parse_iso8601(at);
     if (!spec->expires_at) return wrong("expires_at", at);
   }
-  spec->max_sessions = statement.getColumn(first + 6).getUInt();
+  const std::int64_t most = statement.getColumn(first + 6).getInt64();  // 0 for NULL
+  if (most < 0 || most > core::kMaxSessionsOfStream) return wrong("max_sessions", text(6));
+  spec->max_sessions = static_cast<std::uint32_t>(most);
   if (const std::string duration = text(7); !duration.empty()) {
     spec->connect_timeout = base::parse_duration(duration);
     if (!spec->connect_timeout) return wrong("connect_timeout", duration);
@@ -82,6 +87,10 @@ base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first
   }
   if (auto valid = core::validate(*spec); !valid) return valid.error();
   return spec;
+}
+
+std::int64_t read_revision(const SQLite::Column& column, std::int64_t least) {
+  return std::clamp(column.getInt64(), least, core::kMostRevision);
 }
 
 }  // namespace sc::store

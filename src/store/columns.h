@@ -40,4 +40,7 @@ void bind_spec(SQLite::Statement& statement, int first, const core::StreamSpec& 
 base::Result<core::StreamSpec> read_spec(SQLite::Statement& statement, int first,
                                          const std::string& port, const std::string& backend);
 
+// A stream's revision, from `least` to core::kMostRevision whatever the row says.
+std::int64_t read_revision(const SQLite::Column& column, std::int64_t least);
+
 }  // namespace sc::store

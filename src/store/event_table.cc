@@ -51,7 +51,7 @@ core::RecordedEvent read_event(SQLite::Statement& row) {
   event.backend_before = row.getColumn(6).getString();
   event.backend_after = row.getColumn(7).getString();
   event.detail = row.getColumn(8).getString();
-  event.revision = row.getColumn(9).getInt64();
+  event.revision = read_revision(row.getColumn(9), 0);
   if (!event.backend_after.empty() && !core::is_end(event.action)) {
     if (auto spec = read_spec(row, 10, port, event.backend_after)) event.spec = std::move(*spec);
   }
@@ -190,7 +190,7 @@ std::vector<core::Stream> EventTable::as_of(base::WallTime time) {
     if (stream.state == core::StreamState::failed)
       stream.reason = as_of_.getColumn(kRest + 2).getString();
     stream.updated_at = *at;
-    stream.revision = as_of_.getColumn(kRest + 3).getInt64();
+    stream.revision = read_revision(as_of_.getColumn(kRest + 3), 1);
     stream.created_at = base::parse_iso8601(as_of_.getColumn(kRest + 4).getString()).value_or(*at);
     stream.created_by = as_of_.getColumn(kRest + 5).getString();
     out.push_back(std::move(stream));

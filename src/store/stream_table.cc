@@ -149,7 +149,7 @@ core::StoredStreams StreamTable::read() {
     stream.created_at = *created;
     stream.updated_at = *updated;
     stream.created_by = select_.getColumn(kRest + 4).getString();
-    stream.revision = select_.getColumn(kRest + 5).getInt64();
+    stream.revision = read_revision(select_.getColumn(kRest + 5), 1);
     out.streams.push_back(std::move(stream));
   }
   return out;

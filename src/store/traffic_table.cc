@@ -82,7 +82,8 @@ std::map<std::uint16_t, core::StoredTraffic> TrafficTable::read() {
   std::map<std::uint16_t, core::StoredTraffic> out;
   const Use use(select_);
   const auto number = [this](int place) {
-    return static_cast<std::uint64_t>(select_.getColumn(place - 1).getInt64());
+    return static_cast<std::uint64_t>(
+        std::max<std::int64_t>(select_.getColumn(place - 1).getInt64(), 0));
   };
   while (select_.executeStep()) {
     const auto port = base::parse_port(select_.getColumn(0).getString());

@@ -1,5 +1,7 @@
 #include "handoff/session_record.h"
 
+#include <chrono>
+#include <limits>
 #include <numeric>
 #include <optional>
 
@@ -52,6 +54,30 @@ TEST_CASE_METHOD(RecordFixture, "what is told of a session is read from its reco
   CHECK(record->kind() == RecordKind::session);
   CHECK(record->is_held());
   CHECK(counters.sessions == 1);
+}
+
+TEST_CASE_METHOD(RecordFixture, "times that no clock has had are read as now, or as the boot") {
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  const auto record = carried.keep(keeper);
+  const auto now = [] {
+    return std::chrono::floor<std::chrono::milliseconds>(
+               std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  };
+  const std::int64_t before = now();
+  record->slot().started_at = kMost;
+  record->slot().last_byte_at = kMost;
+  handoff::SessionFacts facts = record->facts();
+  CHECK(facts.started_at >= before);
+  CHECK(facts.started_at <= now());
+  CHECK(facts.last_byte_at >= before);
+  CHECK(facts.last_byte_at <= now());
+  record->slot().started_at = kLeast;
+  record->slot().last_byte_at = kLeast;
+  facts = record->facts();
+  CHECK(facts.started_at == 0);
+  CHECK(facts.last_byte_at == 0);
 }
 
 TEST_CASE_METHOD(RecordFixture, "an IPv6 client is known after the process") {

@@ -1,5 +1,6 @@
 #include "handoff/table.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "support/catch.h"
 #include "support/fake_fd_store.h"
+#include "support/temp_dir.h"
 
 namespace sc::test {
 namespace {
@@ -30,7 +32,7 @@ base::Result<std::unique_ptr<Table>> adopt(const Table& former) {
 }
 
 base::Fd memory_file(std::size_t size) {
-  base::Fd file(::memfd_create("test-table", MFD_CLOEXEC));
+  base::Fd file(::memfd_create("test-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   REQUIRE(file);
   REQUIRE(::ftruncate(file.get(), static_cast<off_t>(size)) == 0);
   return file;
@@ -135,18 +137,53 @@ TEST_CASE("a file of another size than its table says is refused") {
 }
 
 TEST_CASE("a table whose places for messages would not be aligned is refused") {
-  base::Fd file = table_file(sizeof(handoff::PipeSlot));
-  put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{31});
-  put(file, offsetof(TableHeader, pipe_stride), std::uint32_t{sizeof(handoff::PipeSlot) + 8});
-  REQUIRE(::ftruncate(file.get(), sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
-                                      31 * (sizeof(handoff::PipeSlot) + 8) +
-                                      Table::kCopySlots * sizeof(handoff::CopySlot)) == 0);
-  CHECK_FALSE(Table::adopt(FakeFdStore::copy_of(file.get())));
-  put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{32});  // 24 bytes each: aligned
-  REQUIRE(::ftruncate(file.get(), sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
-                                      32 * (sizeof(handoff::PipeSlot) + 8) +
-                                      Table::kCopySlots * sizeof(handoff::CopySlot)) == 0);
-  CHECK(Table::adopt(std::move(file)));
+  const auto adopt_with = [](std::uint32_t pipe_slots) {
+    base::Fd file = table_file(sizeof(handoff::PipeSlot));
+    put(file, offsetof(TableHeader, pipe_slots), pipe_slots);
+    put(file, offsetof(TableHeader, pipe_stride), std::uint32_t{sizeof(handoff::PipeSlot) + 8});
+    const std::size_t size = sizeof(TableHeader) + 16 * sizeof(handoff::SessionSlot) +
+                             pipe_slots * (sizeof(handoff::PipeSlot) + 8) +
+                             Table::kCopySlots * sizeof(handoff::CopySlot);
+    REQUIRE(::ftruncate(file.get(), static_cast<off_t>(size)) == 0);
+    return Table::adopt(std::move(file)).has_value();
+  };
+  CHECK_FALSE(adopt_with(31));
+  CHECK(adopt_with(32));  // 24 bytes each: aligned
+}
+
+TEST_CASE("a table that is handed over can be truncated by nobody once it is adopted") {
+  base::Fd file = table_file();
+  const base::Fd other = FakeFdStore::copy_of(file.get());
+  REQUIRE(Table::adopt(std::move(file)));
+  CHECK(::ftruncate(other.get(), 0) != 0);
+  CHECK(::ftruncate(other.get(), 1 << 24) != 0);
+}
+
+TEST_CASE("a table that cannot be sealed is refused") {
+  const base::Fd whole = table_file();
+  const auto size = static_cast<std::size_t>(::lseek(whole.get(), 0, SEEK_END));
+  std::vector<std::byte> bytes(size);
+  REQUIRE(::pread(whole.get(), bytes.data(), size, 0) == static_cast<ssize_t>(size));
+  base::Fd unsealable(::memfd_create("test-table", MFD_CLOEXEC));
+  REQUIRE(::pwrite(unsealable.get(), bytes.data(), size, 0) == static_cast<ssize_t>(size));
+  const TempDir folder;
+  base::Fd plain(::open((folder.path() / "table").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  REQUIRE(::pwrite(plain.get(), bytes.data(), size, 0) == static_cast<ssize_t>(size));
+  for (base::Fd* file : {&unsealable, &plain}) {
+    const auto adopted = Table::adopt(std::move(*file));
+    REQUIRE_FALSE(adopted);
+    CHECK(adopted.error().code == base::Errc::invalid);
+    CHECK_THAT(adopted.error().message, Catch::Contains("sealed"));
+  }
+}
+
+TEST_CASE("a table whose counts would soon begin again at 0 is refused") {
+  for (const std::size_t at :
+       {offsetof(TableHeader, next_generation), offsetof(TableHeader, next_capsule)}) {
+    base::Fd file = table_file();
+    put(file, at, ~std::uint64_t{0});
+    CHECK_FALSE(Table::adopt(std::move(file)));
+  }
 }
 
 TEST_CASE("what is no file is no table") {
@@ -167,6 +204,7 @@ TEST_CASE("a table that began before there were places for messages on their way
   put(file, offsetof(TableHeader, pipe_stride), std::uint32_t{sizeof(handoff::PipeSlot)});
   put(file, offsetof(TableHeader, session_slots), std::uint32_t{16});
   put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{32});
+  put(file, offsetof(TableHeader, next_generation), std::uint64_t{1});
   const auto adopted = Table::adopt(std::move(file));
   REQUIRE(adopted);
   CHECK((*adopted)->copy_slots() == 0);
@@ -208,6 +246,7 @@ TEST_CASE("slots that are longer than this binary's are found by the table's own
   put(file, offsetof(TableHeader, pipe_stride), kPipeStride);
   put(file, offsetof(TableHeader, session_slots), std::uint32_t{4});
   put(file, offsetof(TableHeader, pipe_slots), std::uint32_t{8});
+  put(file, offsetof(TableHeader, next_generation), std::uint64_t{1});
   put(file, sizeof(TableHeader) + 3 * kSessionStride + offsetof(handoff::SessionSlot, port),
       std::uint16_t{9003});
   put(file, kPipes + std::size_t{7} * kPipeStride + offsetof(handoff::PipeSlot, owner),

@@ -1,3 +1,4 @@
+#include "core/revision.h"
 #include "store/database.h"
 #include "store/fixture.h"
 #include "support/catch.h"
@@ -29,6 +30,17 @@ TEST_CASE("what was stored is loaded as it was, by port") {
   REQUIRE(stored);
   CHECK(stored->streams == std::vector<core::Stream>{plain, failed});
   CHECK(stored->unreadable.empty());
+}
+
+TEST_CASE("a revision of a row by hand is clamped, and can still be counted up") {
+  Open open;
+  execute(open.file,
+          "INSERT INTO streams (port, backend, revision)"
+          " VALUES (9000, 'a:1', 9223372036854775807)");
+  const auto stored = open.database->load();
+  REQUIRE(stored);
+  REQUIRE(stored->streams.size() == 1);
+  CHECK(stored->streams[0].revision == core::kMostRevision);
 }
 
 TEST_CASE("a port that has a row takes no other, erasing takes it away") {
