@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string_view>
 
 #include "api/ui.h"
@@ -42,6 +43,18 @@ bool is_passed_on(const http::Request& request) {
                      [&](const char* name) { return request.header(name) != nullptr; });
 }
 
+// The address by which this host is asked without a token, with the port of the request.
+std::string localhost_url(const std::optional<base::Authority>& host) {
+  return "http://localhost" + (host && host->port ? ":" + std::to_string(*host->port) : "");
+}
+
+// The caller may be a person at this host who asks by the host's own name, so it says what to do.
+Error refuse_name(const std::string& host, const std::string& instead) {
+  return {Errc::forbidden, "without a token this API refuses the Host " + base::quoted(host) +
+                               ", because a web page could use that name: ask " + instead +
+                               ", or add the name to API_HOSTS"};
+}
+
 base::Result<Caller> judge_loopback(const http::Request& request, const AuthOptions& options) {
   if (options.trust != Trust::off && is_passed_on(request))
     return Error{Errc::unauthorized,
@@ -51,9 +64,7 @@ base::Result<Caller> judge_loopback(const http::Request& request, const AuthOpti
   // None at all, in HTTP/1.0, is no browser's.
   const auto named = base::parse_authority(host == nullptr ? "" : *host);
   if (host != nullptr && !is_marked_by_browsers(named) && !is_named(named, options))
-    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
-                                      " a web page could ask: ask localhost or 127.0.0.1, or set "
-                                      "API_HOSTS"};
+    return refuse_name(*host, localhost_url(named));
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
@@ -64,9 +75,7 @@ base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOpt
   const auto named = base::parse_authority(host == nullptr ? "" : *host);
   if (host != nullptr && !is_address(named) && !is_marked_by_browsers(named) &&
       !is_named(named, options))
-    return Error{Errc::forbidden, "under the Host " + base::quoted(*host) +
-                                      " a web page could ask: ask by an IP address, or set "
-                                      "API_HOSTS"};
+    return refuse_name(*host, "by an IP address of this host");
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
@@ -79,6 +88,17 @@ bool follows_a_link_to_our_page(const http::Request& request) {
   };
   return request.method == "GET" && is_ui_path(request.path) &&
          says("Sec-Fetch-Mode", "navigate") && says("Sec-Fetch-Dest", "document");
+}
+
+// Whether the origin (RFC 6454 section 6.2) is what the Host names under this scheme. Hosts compare
+// however they are written, and a port that is left out is the scheme's own.
+bool is_origin_of(std::string_view origin, std::string_view scheme, std::uint16_t port,
+                  std::string_view host) {
+  if (!origin.starts_with(scheme)) return false;
+  const auto one = base::parse_authority(origin.substr(scheme.size()));
+  const auto other = base::parse_authority(host);
+  return one && other && !one->host.empty() && one->kind == other->kind &&
+         one->host == other->host && one->port.value_or(port) == other->port.value_or(port);
 }
 
 }  // namespace
@@ -95,10 +115,9 @@ base::Result<void> check_page(const http::Request& request) {
   // Behind a proxy that speaks TLS our own page has the other scheme. That it is ours is then said
   // by the browser itself, as to TLS all of them mark.
   const bool is_ours =
-      origin == nullptr ||
-      (host != nullptr &&
-       (*origin == "http://" + *host ||
-        (site != nullptr && *site == "same-origin" && *origin == "https://" + *host)));
+      origin == nullptr || (host != nullptr && (is_origin_of(*origin, "http://", 80, *host) ||
+                                                (site != nullptr && *site == "same-origin" &&
+                                                 is_origin_of(*origin, "https://", 443, *host))));
   if (!is_ours)
     return Error{Errc::forbidden,
                  "a web page of the origin " + base::quoted(*origin) + " may not use this API"};

@@ -21,7 +21,7 @@ enum class Trust : unsigned char {
 
 struct AuthOptions {
   Trust trust = Trust::remote;
-  std::vector<std::string> hosts;    // API_HOSTS, in lower case: further names to ask us by
+  std::vector<std::string> hosts;    // API_HOSTS, as base::comparable_host() writes them
   std::optional<gid_t> admin_group;  // API_ADMIN_GROUP: of the unix peers these are admins
   uid_t own_uid = 0;
 };

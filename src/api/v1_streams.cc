@@ -9,6 +9,7 @@
 #include "api/negotiation.h"
 #include "api/v1_call.h"
 #include "base/text.h"
+#include "core/same_host.h"
 
 namespace sc::api {
 namespace {
@@ -30,7 +31,8 @@ struct Filter {
 
   bool fits(const core::Stream& stream) const {
     return stream.spec.port > after && (!state || stream.state == *state) &&
-           (!label || stream.spec.label == *label) && (!backend || stream.spec.backend == *backend);
+           (!label || stream.spec.label == *label) &&
+           (!backend || core::is_same_backend(stream.spec.backend, *backend));
   }
 };
 

@@ -28,8 +28,19 @@ bool is_registered_name(std::string_view text) {
   return true;
 }
 
-// The shortest form (RFC 5952), without a zone. A zone may be written as in a URL, behind `%25`
-// (RFC 6874), or as everywhere else.
+// RFC 5952. nullopt: it is no IPv6 address.
+std::optional<std::string> shortest_v6(const std::string& address) {
+  in6_addr parsed{};
+  std::array<char, INET6_ADDRSTRLEN> shortest{};
+  if (address.find('\0') != std::string::npos ||
+      ::inet_pton(AF_INET6, address.c_str(), &parsed) != 1 ||
+      ::inet_ntop(AF_INET6, &parsed, shortest.data(), shortest.size()) == nullptr)
+    return std::nullopt;
+  return shortest.data();
+}
+
+// The shortest form, without a zone. A zone may be written as in a URL, behind `%25` (RFC 6874), or
+// as everywhere else.
 std::optional<std::string> canonical_v6(std::string_view text) {
   std::string plain(text);
   if (const std::size_t zone = plain.find("%25");
@@ -37,12 +48,7 @@ std::optional<std::string> canonical_v6(std::string_view text) {
     plain.erase(zone + 1, 2);
   if (!is_ip_literal(plain)) return std::nullopt;
   plain.erase(std::min(plain.find('%'), plain.size()));
-  in6_addr address{};
-  std::array<char, INET6_ADDRSTRLEN> shortest{};
-  if (::inet_pton(AF_INET6, plain.c_str(), &address) != 1 ||
-      ::inet_ntop(AF_INET6, &address, shortest.data(), shortest.size()) == nullptr)
-    return std::nullopt;
-  return shortest.data();
+  return shortest_v6(plain);
 }
 
 }  // namespace
@@ -66,6 +72,14 @@ std::variant<AuthorityParts, AuthorityFault> split_authority(std::string_view te
   parts.port = rest.substr(1);
   if (parts.port->find(':') != std::string_view::npos) return AuthorityFault::many_colons;
   return parts;
+}
+
+std::string comparable_host(std::string_view host) {
+  const std::size_t zone = std::min(host.find('%'), host.size());
+  if (const auto address = shortest_v6(std::string(host.substr(0, zone))))
+    return *address + std::string(host.substr(zone));
+  if (host.size() > 1 && host.back() == '.') host.remove_suffix(1);
+  return to_lower(host);
 }
 
 std::optional<Authority> parse_authority(std::string_view text) {

@@ -33,6 +33,10 @@ struct Authority {
   bool operator==(const Authority&) const = default;
 };
 
+// A host as it compares with others: in lower case, without the root's dot at its end, an IPv6
+// address in its shortest form (RFC 5952) with its zone as it stands. Without brackets.
+std::string comparable_host(std::string_view host);
+
 // Strict: the whole text has to be one. nullopt for user information, a port that is no number up
 // to 65535, brackets around anything but an IPv6 address, and characters or percent-escapes that a
 // name cannot have.

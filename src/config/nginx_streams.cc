@@ -117,7 +117,7 @@ class Collector {
   void take_block(const std::vector<NginxDirective>& directives, Timeouts timeouts) {
     for (const NginxDirective& directive : directives) {
       take_timeout(directive, timeouts);
-      if (is_upstream(directive)) upstreams_[directive.words[1]].block = &directive;
+      if (is_upstream(directive)) upstreams_[base::to_lower(directive.words[1])].block = &directive;
     }
     for (const NginxDirective& directive : directives) {
       const std::string& name = directive.words.front();
@@ -175,7 +175,7 @@ class Collector {
   Result<core::Backend> find_backend(const NginxDirective& pass,
                                      std::vector<ImportRemark>& ignored) {
     if (pass.words.size() != 2) return Error{Errc::invalid, "proxy_pass has one argument"};
-    const auto named = upstreams_.find(pass.words[1]);
+    const auto named = upstreams_.find(base::to_lower(pass.words[1]));
     if (named == upstreams_.end()) {
       auto backend = parse_target(pass.words[1]);
       if (!backend && pass.words[1].find(':') == std::string::npos)
@@ -286,7 +286,7 @@ class Collector {
   }
 
   std::string file_;
-  std::map<std::string, Upstream> upstreams_;  // of the file, by name
+  std::map<std::string, Upstream> upstreams_;  // of the file, by name in lower case, as in nginx
   ImportedStreams out_;
 };
 

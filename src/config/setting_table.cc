@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "base/authority.h"
 #include "base/text.h"
 #include "config/group.h"
 
@@ -166,7 +167,7 @@ bool parse_api_hosts(std::string_view text, Settings& into) {
     const std::size_t comma = text.find(',');
     const std::string_view host = text.substr(0, comma);
     if (!is_host(host)) return false;
-    hosts.push_back(base::to_lower(host));
+    hosts.push_back(base::comparable_host(host));
     if (comma == text.size() - 1) return false;
     text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
   }

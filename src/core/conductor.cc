@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "core/same_host.h"
 
 namespace sc::core {
 namespace {
@@ -55,7 +56,7 @@ void Conductor::create_at_port(StreamSpec spec, const Actor& actor,
                                base::Callback<void(base::Result<Stream>)> on_done) {
   const std::uint16_t port = spec.port;
   if (const Stream* present = ledger_.find(port)) {
-    if (present->spec.backend != spec.backend) {
+    if (!is_same_backend(present->spec.backend, spec.backend)) {
       base::Error taken{base::Errc::conflict, "port " + port_text(port) + " has a stream to " +
                                                   base::to_string(present->spec.backend) +
                                                   " already"};

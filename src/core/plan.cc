@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "base/log.h"
+#include "core/revision.h"
+#include "core/same_host.h"
 
 namespace sc::core {
 namespace {
@@ -18,7 +20,7 @@ bool shall_listen(const PlanStep& step) { return step.after && step.after->spec.
 // Two listeners of one port may not be there at the same time, so the old one has to go first.
 bool moves(const PlanStep& step) {
   return listened(step) && shall_listen(step) &&
-         step.before->spec.listen_address != step.after->spec.listen_address;
+         !is_same_host(step.before->spec.listen_address, step.after->spec.listen_address);
 }
 
 bool closes(const PlanStep& step) { return listened(step) && !shall_listen(step); }
@@ -39,7 +41,7 @@ bool is_same_spec(const PlanStep& step) {
 // It failed before it was asked for a change that does not concern its port.
 bool may_stay_failed(const PlanStep& step) {
   return step.before && step.before->state == StreamState::failed &&
-         step.before->spec.listen_address == step.after->spec.listen_address;
+         is_same_host(step.before->spec.listen_address, step.after->spec.listen_address);
 }
 
 // Why the store's failure means that nothing came of it.
@@ -107,7 +109,7 @@ PlanStep step_to(const Ledger& ledger, const StreamSpec& spec, const Stream* pre
     step.before = *present;
     step.action = EventAction::changed;
     if (after.spec != spec) {
-      ++after.revision;
+      after.revision = next_revision(after.revision);
       after.updated_at = ledger.clock.wall();
     }
   } else {

@@ -110,6 +110,59 @@ TEST_CASE("names of API_HOSTS open loopback too, and no others") {
   CHECK_FALSE(authorize(request_of({"192.0.2.1", "edge.example:5000"}), options));
 }
 
+TEST_CASE("a Host is the same in any case, with the root's dot and in any spelling of IPv6") {
+  AuthOptions options = kRemote;
+  options.hosts = {"edge.example", "2001:db8::1"};
+  for (const char* host : {"localhost.", "LOCALHOST.:5000", "x.localhost.", "[0:0:0:0:0:0:0:1]",
+                           "EDGE.example.", "edge.example.:5000", "[2001:DB8:0:0:0:0:0:1]:5000"}) {
+    INFO(host);
+    CHECK(authorize(request_of({"127.0.0.1", host}), options));
+  }
+  for (const char* host : {"localhost..", "localhost.evil.example.", "edge.example.."}) {
+    INFO(host);
+    CHECK_FALSE(authorize(request_of({"127.0.0.1", host}), options));
+  }
+}
+
+TEST_CASE("the service's own page is known by its origin, however both are written") {
+  const Asker pages[] = {
+      {"127.0.0.1", "LocalHost:5000", "http://localhost:5000", ""},
+      {"127.0.0.1", "localhost.:5000", "http://localhost:5000", ""},
+      {"127.0.0.1", "localhost:80", "http://localhost", ""},
+      {"127.0.0.1", "localhost", "http://localhost:80", ""},
+      {"127.0.0.1", "[0:0::1]:5000", "http://[::1]:5000", ""},
+      {"127.0.0.1", "localhost:443", "https://localhost", "same-origin"},
+  };
+  for (const Asker& page : pages) {
+    INFO(page.host << " " << page.origin);
+    CHECK(authorize(request_of(page), kRemote));
+  }
+  const Asker others[] = {
+      {"127.0.0.1", "localhost:5000", "http://localhost:5001", ""},
+      {"127.0.0.1", "localhost:5000", "http://localhost", ""},
+      {"127.0.0.1", "localhost:443", "http://localhost", ""},
+      {"127.0.0.1", "localhost:80", "https://localhost", "same-origin"},
+      {"127.0.0.1", "localhost:5000", "http://user@localhost:5000", ""},
+      {"127.0.0.1", "localhost:5000", "http://localhost:5000/", ""},
+      {"127.0.0.1", "localhost:5000", "HTTP://localhost:5000x", ""},
+      {"127.0.0.1", "", "http://", ""},
+      {"127.0.0.1", ":5000", "http://:5000", ""},
+  };
+  for (const Asker& page : others) {
+    INFO(page.host << " " << page.origin);
+    CHECK_FALSE(authorize(request_of(page), kRemote));
+  }
+}
+
+TEST_CASE("a caller on this host that asks by the host's name learns what to do instead") {
+  const auto by_loopback = authorize(request_of({"127.0.0.1", "edge7:5000"}), kRemote);
+  REQUIRE_FALSE(by_loopback);
+  CHECK(by_loopback.error().code == base::Errc::forbidden);
+  CHECK_THAT(by_loopback.error().message, Catch::Contains("\"edge7:5000\"") &&
+                                              Catch::Contains("http://localhost:5000") &&
+                                              Catch::Contains("API_HOSTS"));
+}
+
 http::Request unix_request(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}) {
   http::Request request = request_of({});
   sockaddr_storage raw{};
@@ -299,7 +352,7 @@ TEST_CASE("from loopback only a Host counts under which browsers mark what a pag
       CHECK(answer.has_value() == row.may);
       if (answer) continue;
       CHECK(answer.error().code == base::Errc::forbidden);
-      CHECK_THAT(answer.error().message, Catch::Contains("ask localhost or 127.0.0.1"));
+      CHECK_THAT(answer.error().message, Catch::Contains("ask http://localhost"));
     }
   }
 }

@@ -39,6 +39,19 @@ TEST_CASE(
   CHECK(served == described);
 }
 
+TEST_CASE("the filter of backends finds a host however it is written") {
+  ServedV1 v1;
+  v1.on.create_now(spec(9000, "DB.example:1"));
+  v1.on.create_now(spec(9001, "[2001:db8::1]:1"));
+  const auto found = [&](const std::string& backend) {
+    const auto body = json::parse(v1.ask("GET", "/v1/streams?backend=" + backend).body);
+    return body["streams"].size() == 1 ? body["streams"][0]["port"].get<int>() : 0;
+  };
+  CHECK(found("db.Example.:1") == 9000);
+  CHECK(found("%5B2001:DB8:0:0::1%5D:1") == 9001);
+  CHECK(found("db.example:2") == 0);
+}
+
 TEST_CASE("a viewer reads everything and changes nothing") {
   ServedV1 v1;
   v1.on.create_now(spec(9000));

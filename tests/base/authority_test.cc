@@ -39,6 +39,23 @@ TEST_CASE("an authority is a name or an address, and a port") {
   }
 }
 
+TEST_CASE("hosts compare without regard to case, the root's dot and the spelling of IPv6") {
+  struct Row {
+    const char* host;
+    const char* wanted;
+  };
+  for (const Row& row : std::initializer_list<Row>{{"DB.Example.", "db.example"},
+                                                   {"db", "db"},
+                                                   {"10.0.0.1", "10.0.0.1"},
+                                                   {"2001:DB8:0:0::1", "2001:db8::1"},
+                                                   {"0:0:0:0:0:0:0:1", "::1"},
+                                                   {"FE80:0::1%Eth0", "fe80::1%Eth0"},
+                                                   {"db..", "db."},
+                                                   {".", "."},
+                                                   {"", ""}})
+    CHECK(comparable_host(row.host) == row.wanted);
+}
+
 TEST_CASE("what only looks like an authority is none") {
   for (const char* text : {"[::1].evil.com",
                            "[::1]evil",

@@ -203,6 +203,12 @@ TEST_CASE("an upstream of one server is the backend of the servers that name it"
   CHECK(found.ignored == expected);
 }
 
+TEST_CASE("an upstream is found in any case") {
+  const ImportedStreams found = parse_nginx_streams(
+      "upstream DB { server h:5432; }\nserver { listen 9000; proxy_pass db; }", "f");
+  CHECK(show(found) == "2:9000>h:5432 ");
+}
+
 TEST_CASE("times of nginx are read with all units, and nothing else is a time") {
   using std::chrono::milliseconds;
   const auto good = GENERATE(values<std::pair<std::string, std::int64_t>>({

@@ -61,6 +61,20 @@ TEST_CASE_METHOD(ConductorFixture, "the same create again is ok and stores nothi
   CHECK(plane.prepared == 1);
 }
 
+TEST_CASE_METHOD(ConductorFixture, "the same create again is ok however its backend is written") {
+  create_now(spec(9000, "DB.Example:1"));
+  create_now(spec(9001, "[2001:db8::1]:1"));
+  for (const auto& [port, backend] :
+       {std::pair(9000, "db.example.:1"), std::pair(9001, "[2001:DB8:0:0::1]:1")}) {
+    create_now(spec(static_cast<std::uint16_t>(port), backend));
+    CHECK(*created);
+  }
+  CHECK(conductor.find(9000)->spec.backend.host == "DB.Example");
+  CHECK(plane.prepared == 2);
+  create_now(spec(9000, "db.example:2"));
+  CHECK_FALSE(*created);
+}
+
 TEST_CASE_METHOD(ConductorFixture, "the same create again brings back a row deleted by hand") {
   create_now(spec(9000));
   store.rows.clear();

@@ -1,9 +1,11 @@
 // What the API of today does with streams: put, patch, move, disable, expire.
 
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "conductor_fixture.h"
+#include "core/revision.h"
 #include "support/catch.h"
 
 namespace sc::test {
@@ -176,6 +178,24 @@ TEST_CASE_METHOD(PlanFixture, "a stream that moves to another address keeps its 
   CHECK(plane.calls == Story{"release 9000", "activate 9000"});
   CHECK(plane.open.at(9000).listen_address == "127.0.0.1");
   CHECK(conductor.find(9000)->state == StreamState::listening);
+}
+
+TEST_CASE_METHOD(PlanFixture, "the same listen address in another spelling closes nothing") {
+  core::StreamSpec wanted = spec(9000);
+  wanted.listen_address = "::1";
+  REQUIRE(put(wanted));
+  plane.calls.clear();
+  wanted.listen_address = "0:0::1";
+  REQUIRE(put(wanted));
+  CHECK(plane.calls == Story{"change 9000"});
+  CHECK(conductor.find(9000)->spec.listen_address == "0:0::1");
+}
+
+TEST_CASE_METHOD(PlanFixture, "a revision stops at its most") {
+  core::Stream row{spec(9000)};
+  row.revision = std::numeric_limits<std::int64_t>::max();
+  boot({row});
+  CHECK(put(labelled(9000, "one"))->stream.revision == core::kMostRevision);
 }
 
 TEST_CASE_METHOD(PlanFixture, "a stream whose move is not saved goes back to where it was") {

@@ -394,6 +394,15 @@ class Remote(harness.EndToEnd):
         service.api_host = "127.0.0.1"
         self.assertEqual(service.get("/status").status, 200)
 
+    def test_a_person_who_asks_by_the_hosts_name_finds_out_what_to_do(self):
+        service = self.start_service(10)
+        reply = service.get("/status", headers={"Host": "edge7:5000"})
+        self.assertEqual(reply.status, 403)
+        for part in ('"edge7:5000"', "http://localhost:5000", "API_HOSTS"):
+            self.assertIn(part, reply.json["detail"])
+        for host in ("localhost.", "LOCALHOST.:5000", "[0:0::1]:1"):
+            self.assertEqual(service.get("/status", headers={"Host": host}).status, 200, host)
+
     def test_api_auth_off_lets_everybody_in(self):
         address = peers.host_address()
         if not address:

@@ -85,6 +85,8 @@ TEST_CASE("hosts: every line of a name counts, in any case, with comments and al
   const net::HostsIndex index(text);
   CHECK(ips_of(index.find("db")) == Texts{"10.0.0.1:0", "[fe80::1%lo]:0", "[2001:db8::1]:0"});
   CHECK(ips_of(index.find("db.example")) == Texts{"10.0.0.1:0"});
+  CHECK(ips_of(index.find("db.example.")) == Texts{"10.0.0.1:0"});
+  CHECK(ips_of(net::HostsIndex("10.0.0.1 db.").find("db")) == Texts{"10.0.0.1:0"});
   CHECK(ips_of(index.find("localhost")) == Texts{"127.0.0.1:0"});
   for (const char* none : {"10.9.9.9", "10.0.0.1", "d", "dba", "", "\n", "#"})
     CHECK(index.find(none).empty());

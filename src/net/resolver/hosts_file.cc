@@ -9,9 +9,13 @@ namespace {
 
 constexpr std::string_view kBlank = " \t\r";
 
-bool is_at_or_below(std::string_view name, const std::string& domain) {
+std::string_view without_root(std::string_view name) {
   if (!name.empty() && name.back() == '.') name.remove_suffix(1);
-  const std::string lower = base::to_lower(name);
+  return name;
+}
+
+bool is_at_or_below(std::string_view name, const std::string& domain) {
+  const std::string lower = base::to_lower(without_root(name));
   return lower == domain || lower.ends_with("." + domain);
 }
 
@@ -46,12 +50,14 @@ void HostsIndex::add_line(std::size_t start, std::size_t end) {
       continue;
     }
     text_.replace(word.start, word.size, base::to_lower(at(word)));
-    entries_.push_back({word, ip});
+    const auto size = static_cast<std::uint32_t>(without_root(at(word)).size());
+    entries_.push_back({{word.start, size}, ip});
   }
 }
 
 std::vector<Address> HostsIndex::find(std::string_view name) const {
   std::vector<Address> found;
+  name = without_root(name);
   auto entry = std::lower_bound(
       entries_.begin(), entries_.end(), name,
       [this](const Entry& each, std::string_view wanted) { return at(each.name) < wanted; });
