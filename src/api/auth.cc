@@ -79,6 +79,22 @@ base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOpt
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
+// A caller on this host that came by another address of it than loopback. By the host's name a
+// person did not mean to come so, and a 401 would ask for a token that is not needed.
+Error refuse_own_host(const http::Request& request) {
+  const std::string* host = request.header("Host");
+  const auto named = base::parse_authority(host == nullptr ? "" : *host);
+  const bool is_by_name = named && !named->host.empty() && !is_address(named);
+  const std::string ways =
+      "ask " + localhost_url(named) +
+      " from this host, or send `Authorization: Bearer sc_...`, see stream-conductor token";
+  if (is_by_name)
+    return {Errc::forbidden, "the name " + base::quoted(named->host) + " leads to " +
+                                 request.peer.ip() + ", where this API takes a token: " + ways};
+  return {Errc::unauthorized,
+          "at the address " + request.peer.ip() + " this API takes a token: " + ways};
+}
+
 // A link to our page, in a wiki or a chat: it becomes a tab of its own, of files that are in every
 // copy of the service and that nobody can frame (no `document` is in a frame, by Sec-Fetch-Dest).
 bool follows_a_link_to_our_page(const http::Request& request) {
@@ -193,6 +209,7 @@ base::Result<Caller> judge_without_token(const http::Request& request, const Aut
   if (request.peer.is_loopback() && options.trust != Trust::always)
     return judge_loopback(request, options);
   if (options.trust == Trust::off) return judge_elsewhere(request, options);
+  if (options.trust == Trust::remote && request.is_from_this_host) return refuse_own_host(request);
   return Error{Errc::unauthorized,
                options.trust == Trust::always
                    ? "this API takes a token: `Authorization: Bearer sc_...`, see "

@@ -51,7 +51,8 @@ std::optional<std::string> presented_token(const http::Request& request);
 bool is_for_everybody(const http::Request& request);
 
 // Who asks without a token. unauthorized: has to show one. forbidden: the Host is one under which a
-// web page could ask, by a name that it has pointed at this host (DNS rebinding).
+// web page could ask, by a name that it has pointed at this host (DNS rebinding); or a caller on
+// this host asks by the host's name, which leads to another address than loopback.
 base::Result<core::Caller> judge_without_token(const http::Request& request,
                                                const AuthOptions& options);
 

@@ -238,6 +238,22 @@ std::string StreamReader::read_durable(const Json& value) {
   return {};
 }
 
+// Adds the wrong parts that the conductor found, below `at`. A field that has a fault already keeps
+// that one.
+void add_found(std::vector<FieldFault>& faults, const std::string& at,
+               const base::Result<void>& checked) {
+  if (checked) return;
+  const auto add = [&](const std::string& field, const std::string& message) {
+    const std::string pointer = at + field;
+    const bool is_known = std::any_of(faults.begin(), faults.end(), [&](const FieldFault& fault) {
+      return fault.pointer == pointer;
+    });
+    if (!is_known && faults.size() < kMaxFaults) faults.push_back({pointer, message});
+  };
+  add(checked.error().field, checked.error().message);
+  for (const base::WrongPart& part : checked.error().more) add(part.field, part.message);
+}
+
 core::StreamSpec whole_stream(const StreamReader& reader, std::uint16_t port) {
   core::StreamSpec spec;
   spec.port = port;
@@ -247,19 +263,21 @@ core::StreamSpec whole_stream(const StreamReader& reader, std::uint16_t port) {
 }  // namespace
 
 Outcome<core::StreamSpec> read_stream(std::string_view body, std::optional<std::uint16_t> port,
-                                      const base::Moment& now) {
+                                      const base::Moment& now, const CheckSpec& check) {
   const auto json = read_json(body);
   if (!json) return json.error();
   StreamReader reader("", now);
   reader.read(*json, StreamReader::ReadOnly::skipped);
   if (json->is_object()) reader.require_backend();
   if (port) reader.check_port(*port);
-  if (!reader.faults.empty()) return invalid_fields(std::move(reader.faults));
-  return whole_stream(reader, port ? *port : reader.port.value_or(0));
+  core::StreamSpec spec = whole_stream(reader, port ? *port : reader.port.value_or(0));
+  if (reader.faults.empty()) return spec;
+  if (check && json->is_object()) add_found(reader.faults, "", check(spec));
+  return invalid_fields(std::move(reader.faults));
 }
 
 Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
-                                      const base::Moment& now) {
+                                      const base::Moment& now, const CheckPatch& check) {
   const auto json = read_json(body);
   if (!json) return json.error();
   StreamReader reader("", now);
@@ -268,19 +286,22 @@ Outcome<core::StreamPatch> read_patch(std::string_view body, std::uint16_t port,
   if (json->is_object() && json->contains("port") && (*json)["port"].is_null())
     reader.add_fault("port", "cannot be taken away");
   reader.check_port(port);
-  if (!reader.faults.empty()) return invalid_fields(std::move(reader.faults));
-  return std::move(reader.patch);
+  if (reader.faults.empty()) return std::move(reader.patch);
+  if (check && json->is_object()) add_found(reader.faults, "", check(reader.patch));
+  return invalid_fields(std::move(reader.faults));
 }
 
 Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
-                                                        const base::Moment& now) {
+                                                        const base::Moment& now,
+                                                        const CheckSpec& check) {
   const auto json = read_json(body);
   if (!json) return json.error();
-  const auto list = json->is_object() ? json->find("streams") : json->end();
-  if (!json->is_object() || list == json->end() || !list->is_array())
-    return invalid_fields(
-        {{"/streams", R"(is missing or no array; the body is {"streams": [...]})"}});
   std::vector<FieldFault> faults;
+  const auto list = json->is_object() ? json->find("streams") : json->end();
+  const bool has_list = json->is_object() && list != json->end() && list->is_array();
+  if (!has_list)
+    faults.push_back({"/streams", R"(is missing or no array; the body is {"streams": [...]})"});
+  if (!json->is_object()) return invalid_fields(std::move(faults));
   for (const auto& [name, value] : json->items()) {
     if (faults.size() == kMaxFaults) break;
     if (name == "next_cursor" && !value.is_null()) {
@@ -290,6 +311,7 @@ Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
       faults.push_back({"/" + pointer_token(name), "is unknown here; there is streams"});
     }
   }
+  if (!has_list) return invalid_fields(std::move(faults));
   std::vector<core::StreamSpec> specs;
   std::set<std::uint16_t> ports;
   for (const Json& each : *list) {
@@ -305,8 +327,10 @@ Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
     std::move(reader.faults.begin(), reader.faults.end(), std::back_inserter(faults));
     specs.push_back(whole_stream(reader, reader.port.value_or(0)));
   }
-  if (!faults.empty()) return invalid_fields(std::move(faults));
-  return specs;
+  if (faults.empty()) return specs;
+  for (std::size_t i = 0; check && i < specs.size() && faults.size() < kMaxFaults; ++i)
+    if ((*list)[i].is_object()) add_found(faults, "/streams/" + std::to_string(i), check(specs[i]));
+  return invalid_fields(std::move(faults));
 }
 
 Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view body) {
@@ -316,16 +340,21 @@ Outcome<std::optional<std::chrono::milliseconds>> read_drain(std::string_view bo
     return invalid_fields(
         {{"", R"(is no object; it is one with timeout, such as {"timeout": "30s"})"}});
   std::optional<std::chrono::milliseconds> timeout;
+  std::vector<FieldFault> faults;
   for (const auto& [name, value] : json->items()) {
-    if (name != "timeout")
-      return invalid_fields({{"/" + pointer_token(name), "is unknown here; there is timeout"}});
+    if (faults.size() == kMaxFaults) break;
+    if (name != "timeout") {
+      faults.push_back({"/" + pointer_token(name), "is unknown here; there is timeout"});
+      continue;
+    }
     if (value.is_null()) continue;
     if (value.is_string()) timeout = base::parse_duration(value.get_ref<const std::string&>());
     if (!timeout || *timeout > kMostDrainTimeout)
-      return invalid_fields(
-          {{"/timeout",
-            R"(is a duration from 0 to 1d, such as "30s", or null: as DRAIN_TIMEOUT is set)"}});
+      faults.push_back(
+          {"/timeout",
+           R"(is a duration from 0 to 1d, such as "30s", or null: as DRAIN_TIMEOUT is set)"});
   }
+  if (!faults.empty()) return invalid_fields(std::move(faults));
   return timeout;
 }
 

@@ -24,6 +24,8 @@ constexpr std::array kRows{
     Row{ProblemType::malformed_json, 400, "malformed-json", "Malformed JSON"},
     Row{ProblemType::unauthorized, 401, "unauthorized", "Unauthorized"},
     Row{ProblemType::forbidden, 403, "forbidden", "Forbidden"},
+    Row{ProblemType::privileged_port, 403, "privileged-port",
+        "The service lacks the privilege for this port"},
     Row{ProblemType::not_found, 404, "not-found", "Not found"},
     Row{ProblemType::method_not_allowed, 405, "method-not-allowed", "Method not allowed"},
     Row{ProblemType::not_acceptable, 406, "not-acceptable", "Not acceptable"},
@@ -75,6 +77,8 @@ ProblemType type_of(base::Errc code) {
       return ProblemType::unauthorized;
     case base::Errc::forbidden:
       return ProblemType::forbidden;
+    case base::Errc::privilege:
+      return ProblemType::privileged_port;
     case base::Errc::replaced:
       return ProblemType::database_replaced;
     case base::Errc::unavailable:
@@ -93,8 +97,9 @@ http::Response make_answer(const Row& row, int status, const Problem& problem) {
   // RFC 9110 section 11.6.1: a 401 names a scheme.
   if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   if (status == 503) response.headers.push_back({"Retry-After", kRetrySeconds});
-  // Who may not use the API keeps no place of those who may.
-  response.close = status == 401 || status == 403;
+  // A caller without permission must not hold a place of the API. Of privileged-port the caller
+  // has permission, and the service lacks it.
+  response.close = status == 401 || (status == 403 && problem.type != ProblemType::privileged_port);
   return response;
 }
 
@@ -103,6 +108,8 @@ http::Response make_answer(const Row& row, int status, const Problem& problem) {
 Problem to_problem(const base::Error& error) {
   Problem problem{type_of(error.code), error.message, {}, {}};
   if (!error.field.empty()) problem.faults.push_back({error.field, error.message});
+  for (const base::WrongPart& part : error.more)
+    problem.faults.push_back({part.field, part.message});
   return problem;
 }
 

@@ -38,9 +38,11 @@ core::Conductor::OnApplied answer_applied(Reply reply, TagCheck check, bool dry_
     // The conductor points into the list of streams, which the asker of a restore never saw.
     if (is_restore) {
       error.field.clear();
+      error.more.clear();
     } else if (!error.field.empty()) {
       error.field.insert(0, "/streams");
     }
+    for (base::WrongPart& part : error.more) part.field.insert(0, "/streams");
     reply.refuse(error, check.seen());
   };
 }
@@ -60,7 +62,9 @@ std::optional<Problem> apply_streams(const V1Services& on, const Call& call, Rep
   const TagCheck check(std::move(*conditions));
   auto request = read_request(on, call, *query, check);
   if (!request) return request.error();
-  auto streams = read_stream_list(call.request.body, on.clock.now());
+  auto streams =
+      read_stream_list(call.request.body, on.clock.now(),
+                       [&](const core::StreamSpec& spec) { return on.conductor.check(spec); });
   if (!streams) return streams.error();
   request->streams = std::move(*streams);
   request->mode = *mode;

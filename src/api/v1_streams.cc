@@ -167,12 +167,17 @@ Outcome<Change> read_change(const Call& call) {
   return Change{*port, TagCheck(std::move(*conditions))};
 }
 
+CheckSpec check_by(const core::Conductor& conductor) {
+  return [&conductor](const core::StreamSpec& spec) { return conductor.check(spec); };
+}
+
 std::optional<Problem> put_stream(const V1Services& on, const Call& call, Reply& reply) {
   auto change = read_change(call);
   if (!change) return change.error();
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
   if (auto refused = check_json_body(call)) return refused;
-  const auto spec = read_stream(call.request.body, change->port, on.clock.now());
+  const auto spec =
+      read_stream(call.request.body, change->port, on.clock.now(), check_by(on.conductor));
   if (!spec) return spec.error();
   on.conductor.put(*spec, call.actor(), change->check,
                    answer_put(on.conductor, std::move(reply), change->check));
@@ -183,7 +188,8 @@ std::optional<Problem> post_stream(const V1Services& on, const Call& call, Reply
   if (auto may = check_may_operate(call.caller); !may) return to_problem(may.error());
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
   if (auto refused = check_json_body(call)) return refused;
-  const auto spec = read_stream(call.request.body, std::nullopt, on.clock.now());
+  const auto spec =
+      read_stream(call.request.body, std::nullopt, on.clock.now(), check_by(on.conductor));
   if (!spec) return spec.error();
   const auto conditions = Conditions::read(call.request);
   if (!conditions) return conditions.error();
@@ -223,7 +229,9 @@ std::optional<Problem> patch_stream(const V1Services& on, const Call& call, Repl
                  {{"Accept-Patch", "application/merge-patch+json, application/json"}});
     return std::nullopt;
   }
-  const auto patch = read_patch(call.request.body, change->port, on.clock.now());
+  const auto patch = read_patch(
+      call.request.body, change->port, on.clock.now(),
+      [&](const core::StreamPatch& read) { return on.conductor.check(change->port, read); });
   if (!patch) return patch.error();
   on.conductor.patch(change->port, *patch, call.actor(), change->check,
                      [&conductor = on.conductor, reply = std::move(reply),

@@ -22,6 +22,8 @@ std::string_view to_string(Errc code) {
       return "unauthorized";
     case Errc::forbidden:
       return "forbidden";
+    case Errc::privilege:
+      return "privilege";
     case Errc::replaced:
       return "replaced";
     case Errc::unavailable:
@@ -49,6 +51,19 @@ std::string describe_errno(std::string_view what, int number) {
   out.append(": ").append(errno_text(number)).append(" (");
   out.append(name.empty() ? std::to_string(number) : std::string(name));
   return out + ")";
+}
+
+void Faults::add(Error error) {
+  if (!all_) {
+    all_ = std::move(error);
+    return;
+  }
+  if (is_full()) return;
+  all_->more.push_back({std::move(error.field), std::move(error.message)});
+  for (WrongPart& part : error.more) {
+    if (is_full()) return;
+    all_->more.push_back(std::move(part));
+  }
 }
 
 }  // namespace sc::base

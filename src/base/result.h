@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cassert>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace sc::base {
 
@@ -20,6 +22,7 @@ enum class Errc : unsigned char {
   precondition,  // it is not any more as the asker says that it is
   unauthorized,  // the asker has to say who it is
   forbidden,     // the asker is known, or of no matter, and may not
+  privilege,     // the service lacks the privilege for a low port
   replaced,      // the database's files are not those that were opened; a reload may help
   unavailable,   // cannot be done now; the same request may work later
   internal,      // a fault of ours or of the host
@@ -27,12 +30,20 @@ enum class Errc : unsigned char {
 
 std::string_view to_string(Errc code);
 
+// A further wrong part of a request. A value.
+struct WrongPart {
+  std::string field;  // a JSON pointer, as in Error
+  std::string message;
+  bool operator==(const WrongPart&) const = default;
+};
+
 // An expected failure. The message is a sentence for the person who asked.
 struct Error {
   Errc code = Errc::internal;
   std::string message;
   // The part of the request that is wrong, as a JSON pointer (RFC 6901): `/backend`. Mostly empty.
   std::string field;
+  std::vector<WrongPart> more;  // the other wrong parts, where there are several
   bool operator==(const Error&) const = default;
 };
 
@@ -94,6 +105,27 @@ class [[nodiscard]] Result<void, E> {
 
  private:
   std::optional<E> error_;
+};
+
+// Collects the wrong parts of a request, so that one answer names them all. The first one added is
+// the error's own, and decides its code.
+class Faults {
+ public:
+  static constexpr std::size_t kMost = 20;  // nobody reads more; further ones are dropped
+
+  void add(Error error);
+  void add(const Result<void>& checked) {
+    if (!checked) add(checked.error());
+  }
+  bool empty() const { return !all_; }
+  bool is_full() const { return all_ && all_->more.size() + 1 >= kMost; }
+  Result<void> result() && {
+    if (!all_) return {};
+    return std::move(*all_);
+  }
+
+ private:
+  std::optional<Error> all_;
 };
 
 }  // namespace sc::base

@@ -203,6 +203,21 @@ bool is_ip_literal(std::string_view text) {
 
 bool lacks_zone(std::string_view text) { return is_link_local(text); }
 
+bool is_group_address(std::string_view text) {
+  constexpr std::array<unsigned char, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!is_ip_literal(text)) return false;
+  const std::string plain(text.substr(0, text.find('%')));
+  std::array<unsigned char, 16> v6{};
+  if (::inet_pton(AF_INET6, plain.c_str(), v6.data()) != 1) {
+    std::copy(kMapped.begin(), kMapped.end(), v6.begin());
+    if (::inet_pton(AF_INET, plain.c_str(), &v6[kMapped.size()]) != 1) return false;
+  }
+  if (!std::equal(kMapped.begin(), kMapped.end(), v6.begin())) return v6[0] == 0xff;
+  const bool is_multicast = (v6[12] & 0xf0) == 0xe0;
+  return is_multicast ||
+         std::all_of(v6.begin() + kMapped.size(), v6.end(), [](auto byte) { return byte == 0xff; });
+}
+
 std::string quoted(std::string_view text) {
   static constexpr std::string_view kHex = "0123456789abcdef";
   std::string out = "\"";

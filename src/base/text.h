@@ -52,6 +52,10 @@ bool is_ip_literal(std::string_view text);
 // Is it a link-local IPv6 address without a zone, which does not say through which interface?
 bool lacks_zone(std::string_view text);
 
+// Is it an address of many hosts: multicast (RFC 5771, RFC 4291 section 2.7), also mapped into
+// IPv6, or 255.255.255.255? TCP has no such connections.
+bool is_group_address(std::string_view text);
+
 // For messages and logs: in double quotes, what is not printable ASCII as \xNN, cut at 200 bytes.
 std::string quoted(std::string_view text);
 

@@ -273,6 +273,10 @@ class Collector {
       reject(listen, zoned.error().message);
       return false;
     }
+    if (auto reachable = core::check_groups(spec); !reachable) {
+      reject(listen, reachable.error().message);
+      return false;
+    }
     const auto before =
         std::find_if(out_.streams.begin(), out_.streams.end(),
                      [&](const ImportedStream& stream) { return stream.spec.port == spec.port; });

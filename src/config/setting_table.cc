@@ -56,7 +56,7 @@ bool parse_port_range(std::string_view text, Settings& into) {
 }
 
 bool parse_bind_address(std::string_view text, Settings& into) {
-  if (!base::is_ip_literal(text)) return false;
+  if (!base::is_ip_literal(text) || base::is_group_address(text)) return false;
   into.bind_address = text;
   return true;
 }
@@ -69,7 +69,7 @@ bool parse_bind_port(std::string_view text, Settings& into) {
 }
 
 bool parse_stream_address(std::string_view text, Settings& into) {
-  if (!text.empty() && !base::is_ip_literal(text)) return false;
+  if (!text.empty() && (!base::is_ip_literal(text) || base::is_group_address(text))) return false;
   into.stream_address = text;
   return true;
 }

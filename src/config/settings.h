@@ -57,7 +57,7 @@ struct Settings {
   base::log::Format log_format = base::log::Format::text;
   core::LoggedSessions log_sessions = core::LoggedSessions::failed;
   ApiAuth api_auth = ApiAuth::remote;
-  std::vector<std::string> api_hosts;  // in lower case: names that the API is asked by
+  std::vector<std::string> api_hosts;  // names that the API is asked by, see comparable_host()
   std::string api_admin_group;         // name or number of one of this host's; empty: none
   bool insecure = false;               // api_auth=off is allowed for other hosts
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@ namespace {
 
 base::Error at(const std::string& where, base::Error error) {
   error.field = where + error.field;
+  for (base::WrongPart& part : error.more) part.field = where + part.field;
   return error;
 }
 
@@ -126,11 +128,19 @@ base::Result<void> Applier::add_listed(const Applying& applying, Plan& plan,
         applying.request.mode == ApplyMode::replace ? nullptr : ledger_.find(port);
     return other == nullptr ? nullptr : &other->spec;
   };
+  base::Faults faults;
+  std::optional<base::Error> ring;  // the first one; it counts once all fields are right
   for (std::size_t i = 0; i < list.size(); ++i) {
     const std::string where = "/" + std::to_string(i);
     const Stream* present = ledger_.find(list[i].port);
-    if (auto valid = check_change(ledger_, list[i], present, afterwards); !valid)
-      return at(where, valid.error());
+    if (auto valid = check_change(ledger_, list[i], present, afterwards); !valid) {
+      if (valid.error().code != base::Errc::loop) {
+        faults.add(at(where, valid.error()));
+      } else if (!ring) {
+        ring = at(where, valid.error());
+      }
+      continue;
+    }
     if (present != nullptr && present->spec == list[i]) {
       ++report.unchanged;
       // A failed one is tried; of the others it is made sure that the row is there.
@@ -142,7 +152,8 @@ base::Result<void> Applier::add_listed(const Applying& applying, Plan& plan,
     step.where = where;
     plan.steps.push_back(std::move(step));
   }
-  return {};
+  if (faults.empty() && ring) return std::move(*ring);
+  return std::move(faults).result();
 }
 
 base::Result<void> Applier::add_unlisted(const Applying& applying, Plan& plan) const {

@@ -134,14 +134,25 @@ void Conductor::put_anywhere(StreamSpec spec, const Actor& actor, const PortChec
       });
       return;
     }
-    if (listener.error().code == base::Errc::in_use ||
-        listener.error().code == base::Errc::forbidden)
-      continue;
+    if (listener.error().code == base::Errc::in_use) continue;
     error = listener.error();
+    // Another port of the range may be open to the service. The last such error is the answer where
+    // none is: that every port is taken would not be true.
+    if (error.code == base::Errc::forbidden || error.code == base::Errc::privilege) continue;
     if (error.code == base::Errc::invalid) error.field = "/listen_address";
     break;
   }
   on_done(std::move(error));
+}
+
+base::Result<void> Conductor::check(const StreamSpec& spec) const {
+  return check_fields(ledger_, spec, ledger_.find(spec.port));
+}
+
+base::Result<void> Conductor::check(std::uint16_t port, const StreamPatch& patch) const {
+  const Stream* present = ledger_.find(port);
+  if (present == nullptr) return {};
+  return check_fields(ledger_, patch.applied_to(present->spec), present);
 }
 
 void Conductor::patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor,

@@ -65,6 +65,11 @@ class Conductor {
   void put_anywhere(StreamSpec spec, const Actor& actor, const PortCheck& may_change,
                     OnPut on_done);
 
+  // Returns what put() or patch() would refuse of the fields now, see check_fields(). For a body
+  // that is wrong already, so that its answer names all wrong fields.
+  base::Result<void> check(const StreamSpec& spec) const;
+  base::Result<void> check(std::uint16_t port, const StreamPatch& patch) const;
+
   // not_found; else as put.
   void patch(std::uint16_t port, const StreamPatch& patch, const Actor& actor, StreamCheck check,
              base::Callback<void(base::Result<Stream>)> on_done);

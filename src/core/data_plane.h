@@ -18,9 +18,14 @@ class DataPlane {
   virtual ~DataPlane() = default;
 
   // Binds and listens, accepts nobody: early clients wait in the backlog. Undone by closing the
-  // descriptor. in_use: the port is taken; invalid: the host has no such address; forbidden: the
-  // port needs a privilege; unavailable: the host gives no socket.
+  // descriptor. in_use: the port is taken; invalid: the host has no such address; privilege: the
+  // service lacks the privilege for a low port; forbidden: a rule of the host forbids it;
+  // unavailable: the host gives no socket.
   virtual base::Result<base::Fd> prepare(const StreamSpec& spec) = 0;
+
+  // Returns whether streams can listen at the IP address now. invalid: why not, as a clause: `is
+  // not an address of this host`.
+  virtual base::Result<void> check_address(const std::string& ip) const = 0;
 
   // Do the limits allow so many listeners more?
   virtual bool has_room(std::size_t listeners) const = 0;

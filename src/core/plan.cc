@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "core/revision.h"
 #include "core/same_host.h"
 
@@ -50,6 +51,22 @@ std::string what_was_lost(const PlanStep& step) {
   if (step.action == EventAction::created) return "the stream was not saved: ";
   if (step.action == EventAction::changed) return "the change was not saved, the stream goes on: ";
   return "the removal was not saved, the stream goes on: ";
+}
+
+// Asks the host for a new address before anything is opened or closed. An address that the stream
+// has already may be gone for a while, and a disabled stream needs none.
+base::Result<void> check_listen_address(const Ledger& ledger, const StreamSpec& spec,
+                                        const Stream* present) {
+  const std::string& address = spec.listen_address;
+  const bool is_new = present == nullptr || !is_same_host(present->spec.listen_address, address);
+  if (!spec.enabled || !is_new || !base::is_ip_literal(address) || base::lacks_zone(address) ||
+      base::is_group_address(address))
+    return {};
+  auto own = ledger.plane.check_address(address);
+  if (own) return {};
+  return base::Error{own.error().code,
+                     "listen_address " + base::quoted(address) + " " + own.error().message,
+                     "/listen_address"};
 }
 
 // A stream whose row was written by hand may be in a ring already; its other fields may change.
@@ -129,18 +146,26 @@ PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction acti
   return step;
 }
 
-base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
-                                const FindSpec& others) {
-  if (auto valid = validate(spec); !valid) return valid;
-  if (auto zones = check_zones(spec); !zones) return zones;
-  if (present == nullptr) {
-    if (auto in_range = check_in_range(spec.port, ledger.options.ports); !in_range) return in_range;
-  }
+base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
+                                const Stream* present) {
+  base::Faults faults;
+  faults.add(validate(spec));
+  faults.add(check_zones(spec));
+  faults.add(check_groups(spec));
+  if (present == nullptr && spec.port != 0)
+    faults.add(check_in_range(spec.port, ledger.options.ports));
   const bool is_new = present == nullptr || present->spec.expires_at != spec.expires_at;
   if (spec.expires_at && is_new && ledger.is_over(spec))
-    return base::Error{base::Errc::invalid,
-                       "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
-                       "/expires_at"};
+    faults.add(base::Error{base::Errc::invalid,
+                           "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
+                           "/expires_at"});
+  faults.add(check_listen_address(ledger, spec, present));
+  return std::move(faults).result();
+}
+
+base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
+                                const FindSpec& others) {
+  if (auto fields = check_fields(ledger, spec, present); !fields) return fields;
   return check_ring(ledger, spec, present, others);
 }
 
@@ -226,7 +251,8 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
   }
   base::Error error = listener.error();
   if (error.code == base::Errc::invalid) error.field = step.where + "/listen_address";
-  if (error.code == base::Errc::in_use || error.code == base::Errc::forbidden)
+  if (error.code == base::Errc::in_use || error.code == base::Errc::forbidden ||
+      error.code == base::Errc::privilege)
     error.field = step.where + "/port";
   if (error.code == base::Errc::in_use) {
     const std::string owner = ledger_.plane.owner_of(after.spec.port);

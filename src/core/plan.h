@@ -40,9 +40,15 @@ PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction acti
 // The specs of the ledger's streams.
 FindSpec specs_of(const Ledger& ledger);
 
-// May the stream become so? invalid: see validate(); a new one has to be in range, and a new
-// expires_at ahead. loop: its backend, listen_address or enabled is new and closes a ring with the
-// streams that `others` returns. Without `others`: with the streams of the ledger.
+// May the stream's fields become so? invalid: all wrong ones, see validate(); a new stream has to
+// be in range, a new expires_at ahead, and a new listen_address this host's. A port of 0 is not
+// looked at. `present`: as in step_to().
+base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
+                                const Stream* present);
+
+// May the stream become so? invalid: see check_fields(). loop: its backend, listen_address or
+// enabled is new and closes a ring with the streams that `others` returns. Without `others`: with
+// the streams of the ledger.
 base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                                 const FindSpec& others = {});
 

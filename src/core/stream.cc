@@ -12,6 +12,9 @@ constexpr std::array<std::string_view, 3> kDurabilities{"off", "established", "e
 constexpr std::string_view kLacksZone =
     " is a link-local address without a zone: name the interface, as in ";
 
+constexpr std::string_view kIsGroup =
+    " is a multicast or broadcast address, which TCP cannot connect to: ";
+
 base::Error wrong(std::string_view field, std::string why) {
   return {base::Errc::invalid, std::string(field) + " " + std::move(why), "/" + std::string(field)};
 }
@@ -92,34 +95,48 @@ base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backe
 }
 
 base::Result<void> validate(const StreamSpec& spec) {
+  base::Faults faults;
   if (!spec.listen_address.empty() && !base::is_ip_literal(spec.listen_address))
-    return wrong("listen_address", base::quoted(spec.listen_address) +
-                                       " is no IPv4 or IPv6 address, as in 127.0.0.1 or ::1");
-  if (auto bad = check_text("label", spec.label, kMaxLabel, false)) return *bad;
-  if (auto bad = check_text("note", spec.note, kMaxNote, true)) return *bad;
-  if (auto bad = check_text("owner", spec.owner, kMaxLabel, false)) return *bad;
+    faults.add(wrong("listen_address", base::quoted(spec.listen_address) +
+                                           " is no IPv4 or IPv6 address, as in 127.0.0.1 or ::1"));
+  if (auto bad = check_text("label", spec.label, kMaxLabel, false)) faults.add(*std::move(bad));
+  if (auto bad = check_text("note", spec.note, kMaxNote, true)) faults.add(*std::move(bad));
+  if (auto bad = check_text("owner", spec.owner, kMaxLabel, false)) faults.add(*std::move(bad));
   if (spec.max_sessions > kMaxSessionsOfStream)
-    return wrong("max_sessions", "is not a number from 1 to 10000000");
+    faults.add(wrong("max_sessions", "is not a number from 1 to 10000000"));
   if (spec.connect_timeout &&
       (*spec.connect_timeout < kLeastConnectTimeout || *spec.connect_timeout > kMostConnectTimeout))
-    return wrong("connect_timeout", "is not a duration from 100ms to 5m");
+    faults.add(wrong("connect_timeout", "is not a duration from 100ms to 5m"));
   if (spec.idle_timeout && spec.idle_timeout->count() != 0 &&
       (*spec.idle_timeout < kLeastIdleTimeout || *spec.idle_timeout > kMostIdleTimeout))
-    return wrong("idle_timeout", "is neither 0 for none nor a duration from 1s to 30d");
+    faults.add(wrong("idle_timeout", "is neither 0 for none nor a duration from 1s to 30d"));
   if (spec.lifetime && spec.lifetime->count() != 0 &&
       (*spec.lifetime < kLeastLifetime || *spec.lifetime > kMostLifetime))
-    return wrong("lifetime", "is neither 0 for none nor a duration from 1s to 365d");
-  return {};
+    faults.add(wrong("lifetime", "is neither 0 for none nor a duration from 1s to 365d"));
+  return std::move(faults).result();
 }
 
 base::Result<void> check_zones(const StreamSpec& spec) {
+  base::Faults faults;
   if (base::lacks_zone(spec.listen_address))
-    return wrong("listen_address", base::quoted(spec.listen_address) + std::string(kLacksZone) +
-                                       spec.listen_address + "%eth0");
+    faults.add(wrong("listen_address", base::quoted(spec.listen_address) + std::string(kLacksZone) +
+                                           spec.listen_address + "%eth0"));
   if (base::lacks_zone(spec.backend.host))
-    return wrong("backend", base::quoted(base::to_string(spec.backend)) + std::string(kLacksZone) +
-                                base::to_string({spec.backend.host + "%eth0", spec.backend.port}));
-  return {};
+    faults.add(
+        wrong("backend", base::quoted(base::to_string(spec.backend)) + std::string(kLacksZone) +
+                             base::to_string({spec.backend.host + "%eth0", spec.backend.port})));
+  return std::move(faults).result();
+}
+
+base::Result<void> check_groups(const StreamSpec& spec) {
+  base::Faults faults;
+  if (base::is_group_address(spec.listen_address))
+    faults.add(wrong("listen_address", base::quoted(spec.listen_address) + std::string(kIsGroup) +
+                                           "give an address of this host"));
+  if (base::is_group_address(spec.backend.host))
+    faults.add(wrong("backend", base::quoted(base::to_string(spec.backend)) +
+                                    std::string(kIsGroup) + "give the address of one host"));
+  return std::move(faults).result();
 }
 
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges) {

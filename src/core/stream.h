@@ -107,7 +107,7 @@ struct Stream {
   base::WallTime created_at{};
   base::WallTime updated_at{};  // when the spec or the state changed last
   std::string created_by;       // the actor's name
-  std::int64_t revision = 1;    // counts the spec's changes
+  std::int64_t revision = 1;    // counts the spec's changes, see next_revision()
   bool operator==(const Stream&) const = default;
 };
 
@@ -127,12 +127,16 @@ struct Traffic {
 // From the texts of a request. invalid: says what is wrong with which.
 base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backend);
 
-// May a stream be so? invalid: which field (as a JSON pointer) and what it may be. That the port is
-// in range, and expires_at ahead, are asked of new values alone: see the Conductor.
+// May a stream be so? invalid: all wrong fields (as JSON pointers), each with what it may be. That
+// the port is in range, expires_at ahead and listen_address this host's is asked of new values
+// alone: see check_fields().
 base::Result<void> validate(const StreamSpec& spec);
 // Refuses link-local IPv6 addresses without a zone. Not part of validate(): rows of former versions
 // may have them.
 base::Result<void> check_zones(const StreamSpec& spec);
+// Refuses multicast and broadcast addresses, at which the kernel lets TCP listen, but no client can
+// connect. Not part of validate() for the same reason.
+base::Result<void> check_groups(const StreamSpec& spec);
 
 // May a new stream have this port? invalid: names the ranges.
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges);

@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include "base/direct_call.h"
@@ -20,11 +23,31 @@ void set_int(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
+// The first port that needs no privilege, of this network namespace. Containers often have 0.
+std::uint32_t first_unprivileged_port() {
+  std::ifstream file("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+  std::uint32_t first = 0;
+  if (!(file >> first)) first = IPPORT_RESERVED;
+  return first;
+}
+
 base::Error listen_error(const Address& address, int number) {
   const std::string text = base::describe_errno("cannot listen on " + address.to_string(), number);
   if (number == EADDRINUSE) return {base::Errc::in_use, text};
   if (number == EADDRNOTAVAIL) return {base::Errc::invalid, text};
-  if (number == EACCES || number == EPERM) return {base::Errc::forbidden, text};
+  if (number == EACCES) {
+    const std::uint32_t first = first_unprivileged_port();
+    if (address.port() < first)
+      return {base::Errc::privilege,
+              text + "; a port below " + std::to_string(first) +
+                  " needs CAP_NET_BIND_SERVICE: install the drop-in low-ports.conf, see \"Under "
+                  "systemd\" in README"};
+  }
+  if (number == EACCES || number == EPERM)
+    return {base::Errc::forbidden,
+            text +
+                "; a BPF program (SocketBindDeny=) or a security module of this host forbids "
+                "it"};
   return {base::Errc::unavailable, text};
 }
 
@@ -76,6 +99,26 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   if (::bind(fd.get(), address.raw(), address.size()) != 0) return listen_error(address, errno);
   if (::listen(fd.get(), options.backlog) != 0) return listen_error(address, errno);
   return fd;
+}
+
+base::Result<void> check_own_address(Address address) {
+  constexpr std::uint16_t kAnyPort = 9;  // discard; connect(2) wants one
+  const auto invalid = [](const char* why) { return base::Error{base::Errc::invalid, why}; };
+  const base::Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd)
+    return errno == EAFNOSUPPORT ? invalid("is of a family that this host does not have")
+                                 : base::Result<void>{};
+  address.set_port(0);
+  if (::bind(fd.get(), address.raw(), address.size()) != 0)
+    return errno == EADDRNOTAVAIL || errno == ENODEV
+               ? invalid("is not an address of this host; `ip address` lists them")
+               : base::Result<void>{};  // listening will say why
+  if (address.is_wildcard()) return {};
+  // The kernel lets sockets bind to a broadcast address, and connect to it only with SO_BROADCAST.
+  address.set_port(kAnyPort);
+  if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno == EACCES)
+    return invalid("is a broadcast address, which TCP cannot connect to");
+  return {};
 }
 
 void share_port(int fd) { set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1); }

@@ -37,10 +37,15 @@ struct ListenOptions {
 };
 
 // Binds and listens, with TCP_NODELAY and urgent bytes inline. in_use: the address is taken;
-// invalid: it is none of this host's; forbidden: a port that needs a privilege; unavailable:
-// anything else the host refuses. An IPv6
-// wildcard takes IPv4 too.
+// invalid: it is none of this host's; privilege: this process lacks the capability for a low port;
+// forbidden: a BPF program or a security module refuses; unavailable: anything else the host
+// refuses. An IPv6 wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
+
+// Returns whether clients could connect to a listener at the address. invalid: it is not this
+// host's, or a broadcast address; as a clause without a subject. Asks the kernel by a UDP socket,
+// which follows net.ipv4.ip_nonlocal_bind as listening does, and sends nothing.
+base::Result<void> check_own_address(Address address);
 
 // What start_connect() makes for an address of this family. None where the host gives none, which
 // errno explains.

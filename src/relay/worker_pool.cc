@@ -141,6 +141,14 @@ base::Result<base::Fd> WorkerPool::listen(const core::StreamSpec& spec) {
   return listener;
 }
 
+base::Result<void> WorkerPool::check_address(const std::string& ip) const {
+  const auto address = net::Address::parse_ip(ip, 0);
+  // Its zone is no interface of this host.
+  if (!address)
+    return base::Error{base::Errc::invalid, "cannot be used: " + address.error().message};
+  return net::check_own_address(*address);
+}
+
 bool WorkerPool::has_room(std::size_t listeners) const {
   return admission_.has_descriptors(listeners);
 }

@@ -65,6 +65,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   std::vector<std::string> shutdown();
 
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override;
+  base::Result<void> check_address(const std::string& ip) const override;
   bool has_room(std::size_t listeners) const override;
   bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override;
   std::string owner_of(std::uint16_t port) const override;

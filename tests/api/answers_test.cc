@@ -24,6 +24,7 @@ TEST_CASE("every kind of error has a type and a status, and a problem for a body
       {base::Errc::precondition, 412, "precondition-failed"},
       {base::Errc::unauthorized, 401, "unauthorized"},
       {base::Errc::forbidden, 403, "forbidden"},
+      {base::Errc::privilege, 403, "privileged-port"},
       {base::Errc::unavailable, 503, "unavailable"},
       {base::Errc::internal, 500, "internal"},
   };
@@ -71,6 +72,7 @@ TEST_CASE("a 401 names a scheme") {
 TEST_CASE("who may not use the API does not keep a connection to it") {
   CHECK(problem(401, "who are you").close);
   CHECK(problem(base::Error{base::Errc::forbidden, "no", {}}).close);
+  CHECK_FALSE(problem(base::Error{base::Errc::privilege, "no", {}}).close);
   CHECK_FALSE(problem(404, "what").close);
 }
 

@@ -161,6 +161,18 @@ TEST_CASE("a caller on this host that asks by the host's name learns what to do 
   CHECK_THAT(by_loopback.error().message, Catch::Contains("\"edge7:5000\"") &&
                                               Catch::Contains("http://localhost:5000") &&
                                               Catch::Contains("API_HOSTS"));
+  http::Request request = request_of({"192.0.2.1", "edge7:5000"});
+  request.is_from_this_host = true;
+  const auto by_address = authorize(request, kRemote);
+  REQUIRE_FALSE(by_address);
+  CHECK(by_address.error().code == base::Errc::forbidden);
+  CHECK_THAT(by_address.error().message, Catch::Contains("\"edge7\" leads to 192.0.2.1") &&
+                                             Catch::Contains("http://localhost:5000") &&
+                                             Catch::Contains("Bearer"));
+  CHECK(authorize(request, kAlways).error().code == base::Errc::unauthorized);
+  request = request_of({"192.0.2.1", "192.0.2.1:5000"});
+  request.is_from_this_host = true;
+  CHECK(authorize(request, kRemote).error().code == base::Errc::unauthorized);
 }
 
 http::Request unix_request(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}) {

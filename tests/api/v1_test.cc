@@ -39,6 +39,46 @@ TEST_CASE(
   CHECK(served == described);
 }
 
+// The pointers of an answer's faults.
+std::vector<std::string> pointers_of(const Answer& answer) {
+  std::vector<std::string> pointers;
+  const auto body = nlohmann::json::parse(answer.body);
+  for (const auto& fault : body.at("errors"))
+    pointers.push_back(fault.at("pointer").get<std::string>());
+  return pointers;
+}
+
+TEST_CASE("one answer names the wrong types, values and addresses of a body") {
+  using Pointers = std::vector<std::string>;
+  const std::string wrong =
+      R"("listen_address": "192.0.2.1", "max_sessions": -1, "idle_timeout": "1ms",
+         "label": "a\nb", "expires_at": "2001-01-01T00:00:00Z", "nothing": 1)";
+  const Pointers wanted{"/max_sessions", "/nothing",    "/label",
+                        "/idle_timeout", "/expires_at", "/listen_address"};
+  ServedV1 v1;
+  const Answer put =
+      v1.ask("PUT", "/v1/streams/9000", R"({"backend": "224.0.0.1:1", )" + wrong + "}");
+  CHECK(put.status == 422);
+  CHECK(ServedV1::type_of(put) == problem_named("invalid-field"));
+  CHECK(pointers_of(put) == Pointers{"/max_sessions", "/nothing", "/label", "/idle_timeout",
+                                     "/backend", "/expires_at", "/listen_address"});
+  const Answer post =
+      v1.ask("POST", "/v1/streams", R"({"backend": "a:1", "port": 8999, )" + wrong + "}");
+  CHECK(pointers_of(post) == Pointers{"/max_sessions", "/nothing", "/label", "/idle_timeout",
+                                      "/port", "/expires_at", "/listen_address"});
+  const Answer anywhere = v1.ask("POST", "/v1/streams", R"({"backend": "a:1", )" + wrong + "}");
+  CHECK(pointers_of(anywhere) == wanted);
+  REQUIRE(v1.ask("PUT", "/v1/streams/9001", R"({"backend": "a:1"})").status == 201);
+  CHECK(pointers_of(v1.ask("PATCH", "/v1/streams/9001", "{" + wrong + "}")) == wanted);
+  const Answer apply = v1.ask("POST", "/v1/streams:apply",
+                              R"({"streams": [{"port": 9000, "backend": "a"},)"
+                              R"( {"port": 9001, "backend": "a:1", "listen_address": "ff02::1"}],)"
+                              R"( "x": 1})");
+  CHECK(pointers_of(apply) == Pointers{"/x", "/streams/0/backend", "/streams/1/listen_address"});
+  CHECK(pointers_of(v1.ask("POST", "/v1/drain", R"({"timeout": "2d", "x": 1})")) ==
+        Pointers{"/timeout", "/x"});
+}
+
 TEST_CASE("the filter of backends finds a host however it is written") {
   ServedV1 v1;
   v1.on.create_now(spec(9000, "DB.example:1"));
@@ -50,6 +90,15 @@ TEST_CASE("the filter of backends finds a host however it is written") {
   CHECK(found("db.Example.:1") == 9000);
   CHECK(found("%5B2001:DB8:0:0::1%5D:1") == 9001);
   CHECK(found("db.example:2") == 0);
+}
+
+TEST_CASE("values that are wrong alone are named together too") {
+  ServedV1 v1;
+  const Answer put =
+      v1.ask("PUT", "/v1/streams/9000",
+             R"({"backend": "a:1", "listen_address": "192.0.2.1", "label": "a\nb"})");
+  CHECK(put.status == 422);
+  CHECK(pointers_of(put) == std::vector<std::string>{"/label", "/listen_address"});
 }
 
 TEST_CASE("a viewer reads everything and changes nothing") {

@@ -51,10 +51,11 @@ TEST_CASE("success without a value is a result as well") {
 
 TEST_CASE("each error code has a word of its own") {
   std::set<std::string_view> words;
-  for (const Errc code : {Errc::invalid, Errc::not_found, Errc::conflict, Errc::unauthorized,
-                          Errc::forbidden, Errc::replaced, Errc::unavailable, Errc::internal})
+  for (const Errc code :
+       {Errc::invalid, Errc::not_found, Errc::conflict, Errc::unauthorized, Errc::forbidden,
+        Errc::privilege, Errc::replaced, Errc::unavailable, Errc::internal})
     words.insert(to_string(code));
-  CHECK(words.size() == 8);
+  CHECK(words.size() == 9);
   CHECK(words.count("not_found") == 1);
   CHECK(words.count("?") == 0);
 }

@@ -203,10 +203,14 @@ TEST_CASE("an upstream of one server is the backend of the servers that name it"
   CHECK(found.ignored == expected);
 }
 
-TEST_CASE("an upstream is found in any case") {
+TEST_CASE("an upstream is found in any case, and no client reaches a multicast address") {
   const ImportedStreams found = parse_nginx_streams(
-      "upstream DB { server h:5432; }\nserver { listen 9000; proxy_pass db; }", "f");
+      "upstream DB { server h:5432; }\nserver { listen 9000; proxy_pass db; }\n"
+      "server { listen 224.0.0.1:9001; proxy_pass h:1; }",
+      "f");
   CHECK(show(found) == "2:9000>h:5432 ");
+  REQUIRE(found.rejected.size() == 1);
+  CHECK(found.rejected.front().line == 3);
 }
 
 TEST_CASE("times of nginx are read with all units, and nothing else is a time") {

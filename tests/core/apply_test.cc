@@ -129,6 +129,31 @@ TEST_CASE_METHOD(ApplyFixture,
   CHECK(store.rows.empty());
 }
 
+TEST_CASE_METHOD(ApplyFixture, "one refusal names the wrong fields of all streams of a list") {
+  std::vector<core::StreamSpec> streams{spec(9000, "127.0.0.1:9000"), spec(8999), spec(9001)};
+  streams[1].label = std::string(65, 'x');
+  streams[2].listen_address = "ff02::1";
+  const auto refused = apply(list(streams));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::invalid);
+  Story fields{refused.error().field};
+  for (const base::WrongPart& part : refused.error().more) fields.push_back(part.field);
+  CHECK(fields == Story{"/1/label", "/1/port", "/2/listen_address"});
+  const auto ring = apply(list({streams[0], spec(9001)}));
+  REQUIRE_FALSE(ring);
+  CHECK(ring.error().code == Errc::loop);
+  CHECK(ring.error().field == "/0/backend");
+  CHECK(store.rows.empty());
+}
+
+TEST_CASE_METHOD(ApplyFixture, "a list that is wrong everywhere names twenty of its faults") {
+  std::vector<core::StreamSpec> streams;
+  for (std::uint16_t port = 1; port <= 100; ++port) streams.push_back(spec(port));
+  const auto refused = apply(list(streams));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().more.size() + 1 == base::Faults::kMost);
+}
+
 TEST_CASE_METHOD(ApplyFixture, "two lists that want each other's ports come one after the other") {
   Answer one;
   Answer two;

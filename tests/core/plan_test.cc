@@ -175,6 +175,11 @@ TEST_CASE_METHOD(PlanFixture, "a stream that moves to another address keeps its 
   const auto refused = patch(9000, move);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().field == "/listen_address");
+  CHECK(plane.calls.empty());
+  plane.loses_address = true;
+  const auto late = patch(9000, move);
+  REQUIRE_FALSE(late);
+  CHECK(late.error().field == "/listen_address");
   CHECK(plane.calls == Story{"release 9000", "activate 9000"});
   CHECK(plane.open.at(9000).listen_address == "127.0.0.1");
   CHECK(conductor.find(9000)->state == StreamState::listening);
@@ -189,13 +194,6 @@ TEST_CASE_METHOD(PlanFixture, "the same listen address in another spelling close
   REQUIRE(put(wanted));
   CHECK(plane.calls == Story{"change 9000"});
   CHECK(conductor.find(9000)->spec.listen_address == "0:0::1");
-}
-
-TEST_CASE_METHOD(PlanFixture, "a revision stops at its most") {
-  core::Stream row{spec(9000)};
-  row.revision = std::numeric_limits<std::int64_t>::max();
-  boot({row});
-  CHECK(put(labelled(9000, "one"))->stream.revision == core::kMostRevision);
 }
 
 TEST_CASE_METHOD(PlanFixture, "a stream whose move is not saved goes back to where it was") {
@@ -303,6 +301,63 @@ TEST_CASE_METHOD(PlanFixture, "a port that is free is taken in one step, where t
   plane.taken.clear();
   ask([](std::uint16_t) { return base::Result<void>(base::Error{Errc::forbidden, "no"}); });
   CHECK_FALSE(*answer);
+}
+
+TEST_CASE_METHOD(PlanFixture, "where every free port needs a privilege, the refusal says so") {
+  plane.taken.insert(9000);
+  plane.privileged = {9001, 9002};
+  const auto ask = [&] {
+    std::optional<base::Result<Conductor::Put>> answer;
+    conductor.put_anywhere(spec(1), {"tester", {}}, {},
+                           [&](base::Result<Conductor::Put> done) { answer = std::move(done); });
+    finish([&] { return answer.has_value(); });
+    return std::move(*answer);
+  };
+  const auto refused = ask();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::privilege);
+  plane.privileged = {9001};
+  CHECK(ask()->stream.spec.port == 9002);
+}
+
+TEST_CASE_METHOD(PlanFixture, "a revision stops at its most") {
+  core::Stream row{spec(9000)};
+  row.revision = std::numeric_limits<std::int64_t>::max();
+  boot({row});
+  CHECK(put(labelled(9000, "one"))->stream.revision == core::kMostRevision);
+}
+
+TEST_CASE_METHOD(PlanFixture, "one refusal names every wrong field, and changes nothing") {
+  core::StreamSpec wrong = spec(8999, "224.0.0.1:80");
+  wrong.listen_address = FakeDataPlane::kForeignAddress;
+  wrong.label = std::string(65, 'x');
+  wrong.owner = "a\nb";
+  wrong.idle_timeout = std::chrono::milliseconds(1);
+  wrong.expires_at = clock.wall() - std::chrono::seconds(1);
+  const auto refused = put(wrong);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::invalid);
+  Story fields{refused.error().field};
+  for (const base::WrongPart& part : refused.error().more) {
+    fields.push_back(part.field);
+    CHECK_FALSE(part.message.empty());
+  }
+  CHECK(fields == Story{"/label", "/owner", "/idle_timeout", "/backend", "/port", "/expires_at",
+                        "/listen_address"});
+  CHECK(plane.calls.empty());
+  CHECK(store.rows.empty());
+}
+
+TEST_CASE_METHOD(PlanFixture, "a stream whose listen address is gone can still be changed") {
+  core::StreamSpec wanted = spec(9000);
+  wanted.listen_address = FakeDataPlane::kForeignAddress;
+  boot({core::Stream{wanted}});
+  wanted.label = "x";
+  REQUIRE(put(wanted));
+  core::StreamSpec disabled = spec(9001);
+  disabled.listen_address = FakeDataPlane::kForeignAddress;
+  disabled.enabled = false;
+  CHECK(put(disabled));
 }
 
 TEST_CASE_METHOD(PlanFixture, "a disabled stream that asks for any port opens none") {

@@ -119,6 +119,30 @@ TEST_CASE("a link-local address without a zone is refused for new streams, not f
   CHECK_FALSE(check_zones(spec));
 }
 
+TEST_CASE("a multicast address is refused as a listen address and as a backend") {
+  StreamSpec spec;
+  spec.port = 9000;
+  for (const char* group : {"224.0.0.1", "239.255.255.255", "255.255.255.255", "ff02::1",
+                            "::ffff:224.0.0.1", "::ffff:255.255.255.255"}) {
+    INFO(group);
+    spec.backend = {group, 80};
+    spec.listen_address = group;
+    CHECK(validate(spec));
+    const auto refused = check_groups(spec);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().field == "/listen_address");
+    REQUIRE(refused.error().more.size() == 1);
+    CHECK(refused.error().more.front().field == "/backend");
+  }
+  for (const char* host : {"", "223.255.255.255", "240.0.0.1", "0.0.0.0", "::", "fe80::1%eth0",
+                           "::ffff:127.0.0.1", "ff02", "224.example"}) {
+    INFO(host);
+    spec.backend = {host, 80};
+    spec.listen_address = host;
+    CHECK(check_groups(spec));
+  }
+}
+
 TEST_CASE(
     "a retry waits twice as long each time, to a minute, and starts anew after it was forgotten") {
   RetrySchedule schedule;

@@ -391,6 +391,11 @@ class Remote(harness.EndToEnd):
         service.api_host = address
         reply = service.get("/status")
         self.assertEqual((reply.status, reply.json["status"]), (401, 401))
+        # By the name of this host, a person at it finds out what to do.
+        reply = service.get("/status", headers={"Host": "edge7:5000"})
+        self.assertEqual(reply.status, 403)
+        for part in ('"edge7"', address, "http://localhost:5000", "Bearer"):
+            self.assertIn(part, reply.json["detail"])
         service.api_host = "127.0.0.1"
         self.assertEqual(service.get("/status").status, 200)
 

@@ -139,9 +139,9 @@ class Sandbox(box.BoxTest):
         self.start()
         reply = self.request("/v1/streams/80", "PUT", {"backend": "127.0.0.1:7000"})
         self.assertEqual((reply.status, reply.json["type"], reply.json["pointer"]),
-                         (403, "urn:stream-conductor:problem:forbidden", "/port"))
+                         (403, "urn:stream-conductor:problem:privileged-port", "/port"))
         self.assertRegex(reply.json["detail"],
-                         r"^cannot listen on .*:80: Permission denied \(EACCES\)")
+                         r"^cannot listen on .*:80: Permission denied \(EACCES\); .*low-ports\.conf")
         self.assertFalse(peers.accepts(80))
 
     def low_ports(self):

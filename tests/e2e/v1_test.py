@@ -256,6 +256,21 @@ class Refusals(V1Test):
         self.assertEqual([error["pointer"] for error in reply.json["errors"]],
                          ["/backend", "/enabled", "/no"])
 
+    def test_types_values_and_addresses_that_are_wrong_are_told_at_once(self):
+        body = {"backend": "127.0.0.1:7000", "max_sessions": -1, "label": "a\nb", "listen_address": "192.0.2.77"}
+        for method, target in (("PUT", self.stream(self.port)), ("POST", "/v1/streams")):
+            reply = self.ask(method, target, body)
+            self.assert_problem(reply, 422, "invalid-field", "10000000", pointer="/max_sessions")
+            self.assertEqual([error["pointer"] for error in reply.json["errors"]],
+                             ["/max_sessions", "/label", "/listen_address"])
+        for address, part in (("192.0.2.77", "not an address of this host"), ("224.0.0.1", "multicast"),
+                              ("ff02::1", "multicast"), ("127.255.255.255", "broadcast"),
+                              ("fe80::1%nosuch0", "nosuch0")):
+            with self.subTest(address=address):
+                reply = self.put(self.port, listen_address=address)
+                self.assert_problem(reply, 422, "invalid-field", part, pointer="/listen_address")
+        self.assertEqual(self.listed(), {})
+
     def test_patch_sets_nothing_that_the_service_tells(self):
         self.put_ok(self.port)
         for body, pointer in (({"state": "failed"}, "/state"), ({"revision": 7}, "/revision"),

@@ -1,15 +1,21 @@
 #include "net/socket.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/catch.h"
@@ -94,6 +100,48 @@ TEST_CASE("an IPv4 listener on a port is a conflict for the dual-stack wildcard"
   const auto failed = net::listen_tcp(Address::any_v6(other.port()), {});
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == base::Errc::in_use);
+}
+
+// Listens without CAP_NET_BIND_SERVICE, on a thread of its own in a new network namespace: there
+// ports below 1024 need it, while in a container often none does. Needs root.
+base::Result<base::Fd> listen_without_privilege(const Address& address) {
+  std::optional<base::Result<base::Fd>> result;
+  std::thread([&] {
+    if (::unshare(CLONE_NEWNET) != 0) return;
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) return;
+    sets[0].effective &= ~(1U << CAP_NET_BIND_SERVICE);
+    if (::syscall(SYS_capset, &header, sets.data()) != 0) return;
+    result = net::listen_tcp(address, {});
+  }).join();
+  REQUIRE(result);
+  return std::move(*result);
+}
+
+TEST_CASE("a port below 1024 without the capability lacks a privilege, and names the drop-in") {
+  const auto failed = listen_without_privilege(Address::any_v4(80));
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == base::Errc::privilege);
+  CHECK_THAT(failed.error().message,
+             Catch::StartsWith("cannot listen on 0.0.0.0:80: Permission denied (EACCES); ") &&
+                 Catch::Contains("below 1024") && Catch::Contains("CAP_NET_BIND_SERVICE") &&
+                 Catch::Contains("low-ports.conf"));
+  CHECK(listen_without_privilege(Address::any_v4(1024)));
+}
+
+TEST_CASE("before a stream listens, the host is asked whether it has the address") {
+  const auto check = [](const char* ip) {
+    return net::check_own_address(*Address::parse_ip(ip, 80));
+  };
+  for (const char* ip : {"127.0.0.1", "127.9.9.9", "0.0.0.0"}) CHECK(check(ip));
+  const auto foreign = check("203.0.113.1");
+  REQUIRE_FALSE(foreign);
+  CHECK(foreign.error().code == base::Errc::invalid);
+  CHECK_THAT(foreign.error().message, Catch::Contains("not an address of this host"));
+  const auto broadcast = check("127.255.255.255");
+  REQUIRE_FALSE(broadcast);
+  CHECK_THAT(broadcast.error().message, Catch::Contains("broadcast"));
 }
 
 TEST_CASE("an address that the host does not have is invalid") {

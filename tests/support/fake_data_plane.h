@@ -22,6 +22,9 @@ class FakeDataPlane final : public core::DataPlane {
   base::Result<base::Fd> prepare(const core::StreamSpec& spec) override {
     if (spec.listen_address == kForeignAddress)
       return base::Error{base::Errc::invalid, "the host has no such address"};
+    if (privileged.contains(spec.port))
+      return base::Error{base::Errc::privilege,
+                         "port " + std::to_string(spec.port) + " needs a privilege"};
     if (taken.contains(spec.port) || open.contains(spec.port))
       return base::Error{base::Errc::in_use,
                          "port " + std::to_string(spec.port) + " is in use by somebody else"};
@@ -35,6 +38,11 @@ class FakeDataPlane final : public core::DataPlane {
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) return base::Error{};
     bound.insert_or_assign(spec.port, base::Fd(ends[1]));
     return base::Fd(ends[0]);
+  }
+  base::Result<void> check_address(const std::string& ip) const override {
+    if (ip == kForeignAddress && !loses_address)
+      return base::Error{base::Errc::invalid, "is not an address of this host"};
+    return {};
   }
   bool has_room(std::size_t count) const override { return count <= room; }
   // This host has 127.0.0.1 alone.
@@ -100,6 +108,7 @@ class FakeDataPlane final : public core::DataPlane {
   bool accepts_late = false;  // answer_accepting() follows
   std::vector<std::pair<std::uint16_t, base::Callback<void(base::Result<void>)>>> accepting;
   static constexpr const char* kForeignAddress = "192.0.2.1";
+  bool loses_address = false;  // the host had it when it was asked for, and has it no more
   // Of each port that was prepared, the other end of what was given out.
   std::map<std::uint16_t, base::Fd> bound;
   static bool is_held(const base::Fd& other_end) {
@@ -107,6 +116,7 @@ class FakeDataPlane final : public core::DataPlane {
     return ::poll(&asked, 1, 0) == 0;  // POLLERR: nobody has it any more
   }
   std::set<std::uint16_t> taken;  // by another program
+  std::set<std::uint16_t> privileged;
   std::map<std::uint16_t, core::Traffic> carried;
   std::vector<std::uint16_t> forgotten;
   std::map<std::uint16_t, core::StreamSpec> open;
