@@ -273,7 +273,10 @@ void Relay::blame_ring(RelayEnd& how) const {
 
 void Relay::finish(core::EndReason reason, int error) {
   auto done = std::move(on_done_);  // done may destroy this: touch nothing after
-  RelayEnd how{reason, error, bytes_in_, bytes_out_,
+  RelayEnd how{reason,
+               error,
+               bytes_in_,
+               bytes_out_,
                is_closing() ? core::SessionPhase::close : core::SessionPhase::relay,
                left_empty(reason, error)};
   blame_ring(how);

@@ -55,7 +55,7 @@ TEST_CASE_METHOD(RingFixture, "a client keeps its path when another worker gets 
   const base::Fd client = connect_to(first);
   check_ring(second, std::to_string(first) + " -> " + std::to_string(second) + " -> " +
                          std::to_string(first));
-  const auto ended_at = relay::Worker::index_of(pool.failures(second).front().id);
+  const auto ended_at = relay::Worker::index_of(pool.failures(second).sessions.front().id);
   CHECK(ended_at != pool.counters(second)->home);
 }
 

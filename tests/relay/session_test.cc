@@ -123,7 +123,7 @@ TEST_CASE_METHOD(OwnBackendFixture,
   CHECK(via->ring().empty());
   reset(client);
   turn_until_ended();
-  CHECK(told[0].reason == core::EndReason::client_reset);
+  CHECK(told[0].reason == core::EndReason::empty);
   CHECK(via->ring().empty());
 }
 

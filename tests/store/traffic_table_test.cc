@@ -65,7 +65,7 @@ TEST_CASE("the table of traffic can be read by a person") {
               "backend_refused, \"limit\""
               " FROM traffic") ==
         std::vector<std::string>{
-            "2026-11-01T14:00:00.000Z|2026-11-01T14:05:00.000Z|a boot|70000|100|8|0|3|10"});
+            "2026-11-01T14:00:00.000Z|2026-11-01T14:05:00.000Z|a boot|70000|100|8|0|4|12"});
 }
 
 TEST_CASE("what a stream has carried goes away with it, whoever removes it") {
