@@ -122,6 +122,14 @@ class Built(unittest.TestCase):
                            seconds=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_the_executable_is_hardened(self):
+        with tempfile.TemporaryDirectory() as folder:
+            harness.run("dpkg-deb", "--extract", packages["old"].path, folder, seconds=60)
+            # What it cannot see is looked for in the build's objects: tests/lint/hardening.py.
+            done = harness.run("hardening-check", "--nocfprotection",
+                               f"{folder}/usr/bin/{PACKAGE}", seconds=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
 
 class Upgraded(unittest.TestCase):
     """One host, on which the old package was installed and used, and then the new one."""
