@@ -50,7 +50,8 @@ class Load(threading.Thread):
 
     def step(self, port):
         steps = self.steps[port]
-        backend = f"127.0.0.1:{self.random.randrange(2000, 30000)}"
+        # Not an address of this host: the port of a stream would make a ring.
+        backend = f"192.0.2.1:{self.random.randrange(2000, 30000)}"
         if steps[-1].backend and self.random.random() < 0.3:
             backend = None
         steps.append(Step(backend, time.monotonic(), None))
