@@ -84,9 +84,9 @@ api::ServiceMetrics Metering::read() const {
       store_.log().bytes,       store_.log().waiting_bytes,
       store_.log().checkpoints, store_.log().failed_checkpoints};
   out.resolver = resolver();
-  out.api = {server_.answers().all(), server_.evicted(),      server_.turned_away(),
-             server_.limit_hits(),    server_.slow_readers(), events_.watchers(),
-             events_.notes_missed()};
+  out.api = {server_.answers().all(),   server_.evicted(),      server_.turned_away(),
+             server_.limit_hits(),      server_.slow_readers(), server_.memory_used(),
+             server_.memory_refusals(), events_.watchers(),     events_.notes_missed()};
   out.process = process(out.facts.started_at);
   return out;
 }

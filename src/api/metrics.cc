@@ -255,6 +255,11 @@ void MetricsPage::append_api(const ServiceFacts& facts, const ApiMetrics& api) {
   append_total("api_slow_readers",
                "Clients that were dropped because they did not take their answer as it came.",
                api.slow_readers);
+  append("api_memory_bytes", "Bytes that requests' bodies and answers take.", api.memory_bytes);
+  append_total(
+      "api_memory_refusals",
+      "Requests that got 503 because bodies and answers took all the memory that they may.",
+      api.memory_refusals);
   append("api_event_watchers", "Clients that watch /v1/events.", api.watchers);
   append_total("api_event_notes_missed",
                "What /v1/events did not tell of sessions because too much came at once.",

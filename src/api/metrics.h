@@ -61,6 +61,8 @@ struct ApiMetrics {
   std::uint64_t turned_away = 0;
   std::uint64_t waits = 0;  // for a place
   std::uint64_t slow_readers = 0;
+  std::uint64_t memory_bytes = 0;  // that requests' bodies and answers take now
+  std::uint64_t memory_refusals = 0;
   std::uint64_t watchers = 0;  // of events, now
   std::uint64_t notes_missed = 0;
 };

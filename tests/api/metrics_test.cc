@@ -180,6 +180,8 @@ TEST_CASE("what the service knows of itself is told under its label") {
   service.waits = {{"max_sessions", 6}, {"descriptors", 0}};
   service.waiting = {{"max_sessions", 2}, {"descriptors", 0}};
   service.api.slow_readers = 9;
+  service.api.memory_bytes = 4096;
+  service.api.memory_refusals = 6;
   service.api.watchers = 10;
   service.api.notes_missed = 11;
   service.workers = {{3, 0.5, 0.001, 1, 2}, {4, 0.25, 0, 0, 0}};
@@ -195,6 +197,8 @@ TEST_CASE("what the service knows of itself is told under its label") {
           "stream_conductor_listeners_waiting{limit=\"max_sessions\"} 2",
           "stream_conductor_listeners_waiting{limit=\"descriptors\"} 0",
           "stream_conductor_api_slow_readers_total 9",
+          "stream_conductor_api_memory_bytes 4096",
+          "stream_conductor_api_memory_refusals_total 6",
           "stream_conductor_api_event_watchers 10",
           "stream_conductor_api_event_notes_missed_total 11",
           "stream_conductor_worker_sessions{worker=\"0\"} 3",
