@@ -1,7 +1,7 @@
 #include "net/tcp_answers.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 namespace sc::net {
@@ -12,6 +12,7 @@ std::optional<TcpAnswers> tcp_answers(int fd) {
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   return TcpAnswers{
       .is_outstanding = info.tcpi_unacked > 0 || info.tcpi_probes > 0,
+      .has_unsent = info.tcpi_notsent_bytes > 0,
       .since_ack = std::chrono::milliseconds(info.tcpi_last_ack_recv),
       .resent = info.tcpi_total_retrans,
       .timeouts = info.tcpi_retransmits,

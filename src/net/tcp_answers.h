@@ -11,6 +11,7 @@ namespace sc::net {
 struct TcpAnswers {
   // Sent bytes or an end are not acknowledged, or a window probe is not answered.
   bool is_outstanding = false;
+  bool has_unsent = false;                 // bytes wait to be sent, as behind a closed window
   std::chrono::milliseconds since_ack{0};  // since the latest segment of the peer with an ACK
   std::uint32_t resent = 0;                // segments that were sent again, in all
   std::uint8_t timeouts = 0;               // retransmission timeouts since the peer took a new byte

@@ -14,6 +14,8 @@ constexpr int kLooksPerLimit = 16;
 constexpr milliseconds kLeastEvery{250};
 constexpr milliseconds kNextTurn{1};
 
+bool is_waiting(const net::TcpAnswers& known) { return known.is_outstanding || known.has_unsent; }
+
 }  // namespace
 
 bool Silence::note(const net::TcpAnswers& now_known, base::Instant now, milliseconds patience,
@@ -78,7 +80,8 @@ void SilentPeers::look_at(core::SessionId id, Session& session) {
   const auto client = net::tcp_answers(relay->client_fd());
   const auto backend = net::tcp_answers(relay->backend_fd());
   if (!client || !backend) return;
-  if (!client->is_outstanding && !backend->is_outstanding) {
+  // Between two probes of a closed window nothing is outstanding, but no keepalive runs either.
+  if (!is_waiting(*client) && !is_waiting(*backend)) {
     if (known != watched_.end()) watched_.erase(known);
     return;
   }

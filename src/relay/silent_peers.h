@@ -41,8 +41,8 @@ class Silence {
 // lives with its window closed.
 //
 // Every 1/16 of that time it asks the kernel about both sockets of each session that moved a byte
-// since it looked last, of each with something unacknowledged then, and of each half-closed one. So
-// an idle session costs no system call. Loop's thread only.
+// since it looked last, of each with something unacknowledged or unsent then, and of each
+// half-closed one. So an idle session costs no system call. Loop's thread only.
 class SilentPeers {
  public:
   using Sessions = std::map<core::SessionId, std::unique_ptr<Session>>;
@@ -71,7 +71,7 @@ class SilentPeers {
   const Sessions& sessions_;
   const std::chrono::milliseconds limit_;
   const std::chrono::milliseconds every_;
-  std::map<core::SessionId, Sides> watched_;   // with something unacknowledged
+  std::map<core::SessionId, Sides> watched_;   // with something unacknowledged or unsent
   core::SessionId last_ = 0;                   // looked at, in this round
   std::chrono::milliseconds round_began_{0};   // in the loop's time
   std::chrono::milliseconds before_began_{0};  // the round before

@@ -129,6 +129,21 @@ struct VanishingFixture : LoopFixture {
     wait_for(client.get(), POLLIN);
     return receive_some(client).bytes == "bye";
   }
+  // Writes until the backend's window is closed and its last ACK is that old; returns the bytes.
+  std::size_t close_the_window(std::chrono::milliseconds quiet) {
+    const std::uint16_t source = net::peer_address(accepted.get()).port();
+    int fd = 3;  // the pool's own socket to the backend
+    while (net::local_address(fd).port() != source || net::peer_address(fd).port() == 0) ++fd;
+    keep_buffers_small(client);
+    const std::string chunk(64 * 1024, 'x');
+    std::size_t sent = 0;
+    turn_until([&] {
+      sent += send_some(client, chunk);
+      const auto known = net::tcp_answers(fd);
+      return known && !known->is_outstanding && known->since_ack >= quiet;
+    });
+    return sent;
+  }
   void check_ends_in_time(EndReason reason) {
     const auto began = std::chrono::steady_clock::now();
     turn_until([&] { return !pool.failures(port).sessions.empty(); });
@@ -170,18 +185,7 @@ TEST_CASE_METHOD(VanishingFixture, "a client that vanishes with bytes under way 
 TEST_CASE_METHOD(VanishingFixture, "a backend that lives with its window closed is never ended") {
   open("10.98.0.2");
   connect();
-  const std::uint16_t source = net::peer_address(accepted.get()).port();
-  int fd = 3;  // the pool's own socket to the backend
-  while (net::local_address(fd).port() != source || net::peer_address(fd).port() == 0) ++fd;
-  keep_buffers_small(client);
-  const std::string chunk(64 * 1024, 'x');
-  std::size_t sent = 0;
-  // The window is closed once the kernel has probed it.
-  turn_until([&] {
-    sent += send_some(client, chunk);
-    const auto known = net::tcp_answers(fd);
-    return known && known->since_ack >= kDeadAfter + 500ms;
-  });
+  const std::size_t sent = close_the_window(kDeadAfter + 500ms);
   CHECK(pool.failures(port).sessions.empty());
   std::size_t received = 0;
   turn_until([&] {
@@ -190,6 +194,15 @@ TEST_CASE_METHOD(VanishingFixture, "a backend that lives with its window closed 
   });
   CHECK(talk());
   CHECK(pool.failures(port).sessions.empty());
+}
+
+TEST_CASE_METHOD(VanishingFixture, "a backend that vanishes behind a closed window is found") {
+  open("10.97.0.2");
+  connect();
+  // Between two probes of the window, and after more than two looks without a byte.
+  close_the_window(700ms);
+  hosts.cut_power("10.97.0.2");
+  check_ends_in_time(EndReason::backend_reset);
 }
 
 }  // namespace
