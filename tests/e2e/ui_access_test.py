@@ -60,6 +60,20 @@ class Access(ui_case.Ui):
         page.click("Forget token")
         page.wait_text("this API takes a token", "dialog")
 
+    def test_a_token_is_asked_for_where_the_page_is_opened_by_the_hosts_name(self):
+        service = self.start_service()
+        token = self.tokens(service, "viewer")["viewer"]
+        self.expected = {403}
+        origin = f"http://edge7:{service.api_port}"
+        # Else the browser reports the page's Cross-Origin-Opener-Policy as one that it ignores.
+        trusted = f"--unsafely-treat-insecure-origin-as-secure={origin}"
+        page = self.open(service, origin=origin,
+                         flags=["--host-resolver-rules=MAP edge7 127.0.0.1", trusted])
+        page.wait_text(f"ask http://localhost:{service.api_port} from this host", "dialog")
+        page.fill("Token", token)
+        page.click("Use token", "dialog")
+        page.wait_text("Nothing is mapped yet.")
+
     def test_characters_that_show_nothing_are_shown_by_their_code(self):
         """A row of the database may have them; the API takes none."""
         service = self.start_service()

@@ -94,11 +94,13 @@ class App {
     setClass(byId("status"), "lost", troubles.some(({is_silence: is}) => is));
   }
 
-  // Is a token what is missing? Then it is asked for. Where too many wrong ones were shown (429) the
-  // one that is there may be good: it is kept.
+  // Returns whether a token is missing, and then asks for one. `forbidden` without a token means the
+  // same: the page was opened by a name under which the service trusts no caller. With 429 the token
+  // that the page has may be good, so the page keeps it.
   asksToken(error) {
-    if (error.status === 401) this.needToken(error.message);
-    return error.status === 401;
+    const is_missing = error.status === 401 || (error.type === "forbidden" && !hasToken());
+    if (is_missing) this.needToken(error.message);
+    return is_missing;
   }
 
   // Nothing more is asked until there is a token: each wrong one counts.

@@ -68,7 +68,7 @@ export class Events {
       try {
         await this.read(signal, () => { wait = kFirstWait; });
       } catch (error) {
-        if (error.status === 401 || error.status === 404) return;  // polling says what is to be said
+        if ([401, 403, 404].includes(error.status)) return;  // polling says what is to be said
       }
       if (signal.aborted) return;
       await rest(wait, signal);
