@@ -137,7 +137,10 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       metrics_(metering_.services(conductor_, later_)),
       events_(*store_, plane_, token_book_, clock, later()),
       routes_(server_options(worker_count(options_.configuration.settings)).error_body),
-      gate_(auth_options(options_.configuration.settings), clock, token_book_, later(),
+      gate_(auth_options(
+                options_.configuration.settings, api_listeners,
+                [this](const net::Address& address) { return plane_.is_own_address(address); }),
+            clock, token_book_, later(),
             [this](const http::Request& request, const core::Caller& caller,
                    http::Responder responder) {
               routes_.route(request, caller, std::move(responder));

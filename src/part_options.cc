@@ -116,8 +116,14 @@ relay::WorkerPoolOptions pool_options(const config::Settings& settings,
   return options;
 }
 
-api::AuthOptions auth_options(const config::Settings& settings) {
+api::AuthOptions auth_options(const config::Settings& settings,
+                              const std::vector<base::Fd>& api_listeners,
+                              std::function<bool(const net::Address&)> is_own_address) {
   api::AuthOptions options;
+  std::vector<net::Address> addresses;
+  for (const base::Fd& fd : api_listeners) addresses.push_back(net::local_address(fd.get()));
+  options.local_url = api::local_url(addresses);
+  options.is_own_address = std::move(is_own_address);
   options.trust = to_trust(settings.api_auth);
   options.hosts = settings.api_hosts;
   // A group that has gone since the settings were read has no members.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "api/auth.h"
@@ -29,7 +30,10 @@ std::size_t descriptors_for_streams(std::size_t all, std::size_t workers);
 relay::WorkerPoolOptions pool_options(const config::Settings& settings,
                                       const std::vector<base::Fd>& api_listeners,
                                       handoff::Vault* vault);
-api::AuthOptions auth_options(const config::Settings& settings);
+// `is_own_address` returns whether an address belongs to this host.
+api::AuthOptions auth_options(const config::Settings& settings,
+                              const std::vector<base::Fd>& api_listeners,
+                              std::function<bool(const net::Address&)> is_own_address);
 // Of the process's limit of descriptors, the API has what descriptors_for_streams() leaves, less
 // what the rest takes. So its clients find a descriptor also when the streams have all of theirs.
 http::ServerOptions server_options(std::size_t workers);

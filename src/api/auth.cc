@@ -43,28 +43,33 @@ bool is_passed_on(const http::Request& request) {
                      [&](const char* name) { return request.header(name) != nullptr; });
 }
 
-// The address by which this host is asked without a token, with the port of the request.
-std::string localhost_url(const std::optional<base::Authority>& host) {
-  return "http://localhost" + (host && host->port ? ":" + std::to_string(*host->port) : "");
+Error refuse_passed_on() {
+  return {Errc::unauthorized,
+          "a proxy passed this on: through one this API takes a token, `Authorization: Bearer "
+          "sc_...`, see stream-conductor token"};
+}
+
+// What a caller on this host can do without the name or address that it used.
+std::string other_ways(const AuthOptions& options) {
+  const std::string local =
+      options.local_url.empty() ? "" : "ask " + options.local_url + " from this host, or ";
+  return local + "send `Authorization: Bearer sc_...`, see stream-conductor token";
 }
 
 // The caller may be a person at this host who asks by the host's own name, so it says what to do.
 Error refuse_name(const std::string& host, const std::string& instead) {
   return {Errc::forbidden, "without a token this API refuses the Host " + base::quoted(host) +
-                               ", because a web page could use that name: ask " + instead +
+                               ", because a web page could use that name: " + instead +
                                ", or add the name to API_HOSTS"};
 }
 
 base::Result<Caller> judge_loopback(const http::Request& request, const AuthOptions& options) {
-  if (options.trust != Trust::off && is_passed_on(request))
-    return Error{Errc::unauthorized,
-                 "a proxy passed this on: through one this API takes a token, `Authorization: "
-                 "Bearer sc_...`, see stream-conductor token"};
+  if (options.trust != Trust::off && is_passed_on(request)) return refuse_passed_on();
   const std::string* host = request.header("Host");
   // None at all, in HTTP/1.0, is no browser's.
   const auto named = base::parse_authority(host == nullptr ? "" : *host);
   if (host != nullptr && !is_marked_by_browsers(named) && !is_named(named, options))
-    return refuse_name(*host, localhost_url(named));
+    return refuse_name(*host, other_ways(options));
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
@@ -75,24 +80,26 @@ base::Result<Caller> judge_elsewhere(const http::Request& request, const AuthOpt
   const auto named = base::parse_authority(host == nullptr ? "" : *host);
   if (host != nullptr && !is_address(named) && !is_marked_by_browsers(named) &&
       !is_named(named, options))
-    return refuse_name(*host, "by an IP address of this host");
+    return refuse_name(*host, "ask by an IP address of this host");
   return Caller{request.peer.ip(), Role::admin, std::nullopt};
 }
 
-// A caller on this host that came by another address of it than loopback. By the host's name a
-// person did not mean to come so, and a 401 would ask for a token that is not needed.
-Error refuse_own_host(const http::Request& request) {
+// Refuses a caller on this host that connected to another address of it than loopback. A person who
+// used the host's name did not mean to, and a 401 would ask for a token that is not needed.
+// The peer's address may differ from the one that the name resolves to: for a connection to a
+// secondary address, the kernel takes the primary one as the source.
+Error refuse_own_host(const http::Request& request, const AuthOptions& options) {
+  if (is_passed_on(request)) return refuse_passed_on();
   const std::string* host = request.header("Host");
   const auto named = base::parse_authority(host == nullptr ? "" : *host);
-  const bool is_by_name = named && !named->host.empty() && !is_address(named);
-  const std::string ways =
-      "ask " + localhost_url(named) +
-      " from this host, or send `Authorization: Bearer sc_...`, see stream-conductor token";
-  if (is_by_name)
-    return {Errc::forbidden, "the name " + base::quoted(named->host) + " leads to " +
-                                 request.peer.ip() + ", where this API takes a token: " + ways};
+  if (named && !named->host.empty() && !is_address(named))
+    return {Errc::forbidden, base::quoted(named->host) +
+                                 " resolves to an address of this host that is not loopback, "
+                                 "where this API takes a token: " +
+                                 other_ways(options)};
   return {Errc::unauthorized,
-          "at the address " + request.peer.ip() + " this API takes a token: " + ways};
+          "at an address of this host that is not loopback, this API takes a token: " +
+              other_ways(options)};
 }
 
 // A link to our page, in a wiki or a chat: it becomes a tab of its own, of files that are in every
@@ -118,6 +125,17 @@ bool is_origin_of(std::string_view origin, std::string_view scheme, std::uint16_
 }
 
 }  // namespace
+
+std::string local_url(const std::vector<net::Address>& listeners) {
+  for (const net::Address& each : listeners) {
+    if (each.is_unix() || (!each.is_loopback() && !each.is_wildcard())) continue;
+    // `localhost` does not resolve to the other addresses of 127.0.0.0/8.
+    const std::string ip = each.ip();
+    const bool is_other = each.is_loopback() && ip != "127.0.0.1" && ip != "::1";
+    return "http://" + (is_other ? ip : "localhost") + ":" + std::to_string(each.port());
+  }
+  return {};
+}
 
 // Fetch Metadata (W3C): browsers say from where a request comes, to the hosts above; programs send
 // no such header. A browser without it still sends Origin with what a script posts.
@@ -209,7 +227,9 @@ base::Result<Caller> judge_without_token(const http::Request& request, const Aut
   if (request.peer.is_loopback() && options.trust != Trust::always)
     return judge_loopback(request, options);
   if (options.trust == Trust::off) return judge_elsewhere(request, options);
-  if (options.trust == Trust::remote && request.is_from_this_host) return refuse_own_host(request);
+  if (options.trust == Trust::remote && options.is_own_address &&
+      options.is_own_address(request.peer))
+    return refuse_own_host(request, options);
   return Error{Errc::unauthorized,
                options.trust == Trust::always
                    ? "this API takes a token: `Authorization: Bearer sc_...`, see "

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "core/caller.h"
 #include "http/message.h"
+#include "net/address.h"
 
 namespace sc::api {
 
@@ -24,7 +26,16 @@ struct AuthOptions {
   std::vector<std::string> hosts;    // API_HOSTS, as base::comparable_host() writes them
   std::optional<gid_t> admin_group;  // API_ADMIN_GROUP: of the unix peers these are admins
   uid_t own_uid = 0;
+  // Where a caller on this host needs no token, see local_url(). Empty: nowhere but the unix
+  // socket.
+  std::string local_url = {};
+  // Returns whether the address belongs to this host. Empty: no address does.
+  std::function<bool(const net::Address&)> is_own_address = {};
 };
+
+// Returns the URL of the API at a loopback address, such as `http://localhost:5000`, for the
+// addresses that it listens on. Empty: it listens on no loopback or wildcard address.
+std::string local_url(const std::vector<net::Address>& listeners);
 
 // Is it what a web page of somebody else can send? forbidden. Judged before anything else, as the
 // original's GETs change state, and a page can send those by an <img>. A link to our own page may
@@ -52,7 +63,7 @@ bool is_for_everybody(const http::Request& request);
 
 // Who asks without a token. unauthorized: has to show one. forbidden: the Host is one under which a
 // web page could ask, by a name that it has pointed at this host (DNS rebinding); or a caller on
-// this host asks by the host's name, which leads to another address than loopback.
+// this host asks by the host's name, which resolves to another address than loopback.
 base::Result<core::Caller> judge_without_token(const http::Request& request,
                                                const AuthOptions& options);
 

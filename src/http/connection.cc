@@ -52,7 +52,6 @@ Connection::Connection(Service& service, std::uint64_t id, net::Accepted accepte
     if (auto credentials = net::peer_credentials(fd_.get())) credentials_ = *credentials;
   } else {
     net::set_nodelay(fd_.get());  // a listener that systemd made does not pass it on
-    is_from_this_host_ = !peer_.is_loopback() && net::local_address(fd_.get()).ip() == peer_.ip();
   }
   update();
 }
@@ -168,7 +167,6 @@ void Connection::dispatch() {
   Request request = unread_body_ ? parser_.take_head() : parser_.take();
   request.id = service_.ids.of(request.headers);
   request.peer = peer_;
-  request.is_from_this_host = is_from_this_host_;
   request.credentials = credentials_;
   request_id_ = request.id;
   keep_alive_ = request.keep_alive;

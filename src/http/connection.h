@@ -146,7 +146,6 @@ class Connection {
   const std::uint64_t id_;
   base::Fd fd_;
   const net::Address peer_;
-  bool is_from_this_host_ = false;  // see Request
   const bool is_trusted_;
   std::optional<net::PeerCredentials> credentials_;
 

@@ -36,7 +36,6 @@ struct Request {
   bool keep_alive = true;  // may the client send another one on this connection
 
   net::Address peer;
-  bool is_from_this_host = false;  // the peer is no loopback address, and the one that it reached
   std::optional<net::PeerCredentials> credentials;  // of a unix socket's peer
 
   const std::string* header(std::string_view name) const { return find_header(headers, name); }

@@ -69,6 +69,8 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   bool has_room(std::size_t listeners) const override;
   bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override;
   std::string owner_of(std::uint16_t port) const override;
+  // Returns whether the address belongs to this host.
+  bool is_own_address(const net::Address& address) const { return local_.contains(address); }
   void activate(base::Fd listener, const core::Stream& stream) override;
   void when_accepting(std::uint16_t port,
                       base::Callback<void(base::Result<void>)> on_done) override;

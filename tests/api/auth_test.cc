@@ -32,9 +32,18 @@ http::Request request_of(const Asker& asker) {
   return request;
 }
 
-const AuthOptions kRemote{Trust::remote, {}, std::nullopt, 0};
-const AuthOptions kAlways{Trust::always, {}, std::nullopt, 0};
-const AuthOptions kOff{Trust::off, {}, std::nullopt, 0};
+AuthOptions trusting(Trust trust) {
+  AuthOptions options;
+  options.trust = trust;
+  options.local_url = "http://localhost:5000";
+  options.is_own_address = [](const net::Address& address) {
+    return address.ip() == "10.0.0.1" || address.ip() == "10.0.0.2";
+  };
+  return options;
+}
+const AuthOptions kRemote = trusting(Trust::remote);
+const AuthOptions kAlways = trusting(Trust::always);
+const AuthOptions kOff = trusting(Trust::off);
 
 // As the gate does it with a request that shows no token; the caller's name.
 base::Result<std::string> authorize(const http::Request& request, const AuthOptions& options) {
@@ -161,18 +170,61 @@ TEST_CASE("a caller on this host that asks by the host's name learns what to do 
   CHECK_THAT(by_loopback.error().message, Catch::Contains("\"edge7:5000\"") &&
                                               Catch::Contains("http://localhost:5000") &&
                                               Catch::Contains("API_HOSTS"));
-  http::Request request = request_of({"192.0.2.1", "edge7:5000"});
-  request.is_from_this_host = true;
+  http::Request request = request_of({"10.0.0.1", "edge7:5000"});
   const auto by_address = authorize(request, kRemote);
   REQUIRE_FALSE(by_address);
   CHECK(by_address.error().code == base::Errc::forbidden);
-  CHECK_THAT(by_address.error().message, Catch::Contains("\"edge7\" leads to 192.0.2.1") &&
-                                             Catch::Contains("http://localhost:5000") &&
+  CHECK_THAT(by_address.error().message, Catch::Contains("\"edge7\" resolves to") &&
+                                             Catch::Contains("ask http://localhost:5000") &&
                                              Catch::Contains("Bearer"));
   CHECK(authorize(request, kAlways).error().code == base::Errc::unauthorized);
-  request = request_of({"192.0.2.1", "192.0.2.1:5000"});
-  request.is_from_this_host = true;
-  CHECK(authorize(request, kRemote).error().code == base::Errc::unauthorized);
+  CHECK(authorize(request_of({"10.0.0.1", "10.0.0.1:5000"}), kRemote).error().code ==
+        base::Errc::unauthorized);
+}
+
+TEST_CASE("a caller at a secondary address of this host is not called one of another host") {
+  // The kernel takes the primary address as the source of a connection to the secondary one.
+  const auto answer = authorize(request_of({"10.0.0.1", "10.0.0.2:5000"}), kRemote);
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().code == base::Errc::unauthorized);
+  CHECK_THAT(answer.error().message, !Catch::Contains("other hosts") &&
+                                         !Catch::Contains("10.0.0.1") &&
+                                         Catch::Contains("ask http://localhost:5000"));
+}
+
+TEST_CASE(
+    "what a proxy passes on from an address of this host gets 401 and no advice for this host") {
+  for (const char* header : {"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"}) {
+    INFO(header);
+    http::Request request = request_of({"10.0.0.1", "edge7"});
+    request.headers.push_back({header, "9.9.9.9"});
+    const auto answer = authorize(request, kRemote);
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == base::Errc::unauthorized);
+    CHECK_THAT(answer.error().message,
+               Catch::Contains("a proxy passed this on") && !Catch::Contains("localhost"));
+  }
+}
+
+TEST_CASE("a refusal names a loopback URL only if the API listens there") {
+  const auto at = [](const char* ip) { return *net::Address::parse_ip(ip, 5000); };
+  CHECK(local_url({at("10.0.0.1"), at("127.0.0.1")}) == "http://localhost:5000");
+  for (const char* ip : {"0.0.0.0", "::", "::1"})
+    CHECK(local_url({at(ip)}) == "http://localhost:5000");
+  CHECK(local_url({at("127.0.0.2")}) == "http://127.0.0.2:5000");
+  CHECK(local_url({at("10.0.0.1"), at("2001:db8::1")}).empty());
+  CHECK(local_url({}).empty());
+  AuthOptions options = kRemote;
+  options.local_url = "";
+  for (const char* peer : {"127.0.0.1", "10.0.0.1"}) {
+    for (const char* host : {"edge7:5000", "10.0.0.1:5000"}) {
+      INFO(peer << " " << host);
+      const auto answer = authorize(request_of({peer, host}), options);
+      REQUIRE_FALSE(answer);
+      CHECK_THAT(answer.error().message,
+                 !Catch::Contains("localhost") && Catch::Contains("send `Authorization: Bearer"));
+    }
+  }
 }
 
 http::Request unix_request(uid_t uid, gid_t gid, std::vector<gid_t> groups = {}) {

@@ -345,6 +345,38 @@ class Reserve(LoopTest):
         wait_until(lambda: self.facts(greedy)["sessions_total"] == 100, 10, "all of its clients were served")
 
 
+class OwnAddressTest(harness.EndToEnd):
+    """The API is asked without a token at addresses of this host that are not loopback."""
+
+    def ask_by(self, service, name, **headers):
+        service.api_host = OWN[name]
+        reply = service.get("/v1/status", headers={"Host": f"{name}:{service.api_port}", **headers})
+        return reply.status, reply.json["detail"]
+
+    def test_the_api_says_what_a_caller_on_this_host_can_do(self):
+        service = self.start_service(flags={"bind-address": "0.0.0.0"})
+        advice = f"ask http://localhost:{service.api_port} from this host"
+        for name in ("interface.test", "secondary.test", "any-ip.test"):
+            status, detail = self.ask_by(service, name)
+            self.assertEqual(status, 403, detail)
+            self.assertIn(f'"{name}" resolves to an address of this host', detail)
+            self.assertIn(advice, detail)
+        status, detail = self.ask_by(service, "secondary.test", Host=OWN["secondary.test"])
+        self.assertEqual(status, 401, detail)
+        self.assertNotIn("other hosts", detail)
+        self.assertIn(advice, detail)
+        status, detail = self.ask_by(service, "interface.test", **{"X-Forwarded-For": "9.9.9.9"})
+        self.assertEqual(status, 401, detail)
+        self.assertIn("a proxy passed this on", detail)
+
+    def test_the_api_names_no_address_where_it_does_not_listen(self):
+        service = self.start_service(flags={"bind-address": OWN["interface.test"]})
+        status, detail = self.ask_by(service, "interface.test")
+        self.assertEqual(status, 403, detail)
+        self.assertNotIn("localhost", detail)
+        self.assertIn("Bearer", detail)
+
+
 def enter_namespaces():
     """Runs this program again in namespaces of its own, with names of its own."""
     folder = tempfile.mkdtemp(prefix="sc-loop-")
