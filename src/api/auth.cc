@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
+#include "api/header_list.h"
 #include "api/ui.h"
 #include "api/unix_peer.h"
 #include "base/authority.h"
@@ -102,6 +104,29 @@ Error refuse_own_host(const http::Request& request, const AuthOptions& options) 
               other_ways(options)};
 }
 
+constexpr std::string_view kBlanks = " \t";
+
+// All values of the header, in lower case.
+std::vector<std::string> values_of(const http::Request& request, std::string_view name) {
+  std::vector<std::string> values;
+  const std::string wanted = base::to_lower(name);
+  for (const http::Header& header : request.headers)
+    if (header.name.size() == wanted.size() && base::to_lower(header.name) == wanted)
+      values.push_back(base::to_lower(header.value));
+  return values;
+}
+
+// Fails where a header by which browsers mark a request has several values: no browser sends them
+// so, and they may contradict each other.
+base::Result<void> check_single(const http::Request& request,
+                                std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names)
+    if (values_of(request, name).size() > 1)
+      return Error{Errc::forbidden,
+                   "the header " + std::string(name) + " is given more than once; send it once"};
+  return {};
+}
+
 // A link to our page, in a wiki or a chat: it becomes a tab of its own, of files that are in every
 // copy of the service and that nobody can frame (no `document` is in a frame, by Sec-Fetch-Dest).
 bool follows_a_link_to_our_page(const http::Request& request) {
@@ -140,6 +165,10 @@ std::string local_url(const std::vector<net::Address>& listeners) {
 // Fetch Metadata (W3C): browsers say from where a request comes, to the hosts above; programs send
 // no such header. A browser without it still sends Origin with what a script posts.
 base::Result<void> check_page(const http::Request& request) {
+  if (auto single =
+          check_single(request, {"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Origin"});
+      !single)
+    return single;
   const std::string* site = request.header("Sec-Fetch-Site");
   if (site != nullptr && *site != "same-origin" && *site != "none" &&
       !follows_a_link_to_our_page(request))
@@ -175,42 +204,60 @@ bool asks_for_change(const http::Request& request) {
 // `Upgrade-Insecure-Requests` still marks each navigation (W3C Upgrade Insecure Requests, section
 // 3.2.1).
 base::Result<void> check_change(const http::Request& request) {
-  const auto value_of = [&](std::string_view name) {
-    const std::string* header = request.header(name);
-    return header == nullptr ? std::string() : base::to_lower(*header);
-  };
-  // `Sec-Purpose` is the Fetch standard's; the others are its forerunners of WebKit and Mozilla.
-  constexpr std::array<std::string_view, 4> kPurposes{"Sec-Purpose", "Purpose", "X-Purpose",
-                                                      "X-Moz"};
+  // `Sec-Purpose` is the Fetch standard's, of which more words may come. The others are its
+  // forerunners of WebKit and Mozilla, and names that a program may use for something else.
+  constexpr std::array<std::string_view, 3> kPurposes{"Purpose", "X-Purpose", "X-Moz"};
   constexpr std::array<std::string_view, 4> kAhead{"prefetch", "prerender", "preview", "instant"};
-  for (const std::string_view name : kPurposes)
-    for (const std::string_view word : kAhead)
-      if (value_of(name).find(word) != std::string::npos)
-        return Error{Errc::forbidden,
-                     "a browser loads this ahead of a click; a change is made by "
-                     "the page, curl or a program"};
-  const std::string mode = value_of("Sec-Fetch-Mode");
-  const std::string destination = value_of("Sec-Fetch-Dest");
-  const bool is_script = (mode.empty() || mode == "cors" || mode == "same-origin") &&
-                         (destination.empty() || destination == "empty");
-  if (!is_script || request.header("Upgrade-Insecure-Requests") != nullptr)
+  const auto is_given = [](const std::string& value) { return !value.empty(); };
+  const auto is_ahead = [&](const std::string& value) {
+    return std::any_of(kAhead.begin(), kAhead.end(), [&](std::string_view word) {
+      return value.find(word) != std::string::npos;
+    });
+  };
+  const auto has = [&](std::string_view name, const auto& is_bad) {
+    const auto values = values_of(request, name);
+    return std::any_of(values.begin(), values.end(), is_bad);
+  };
+  if (has("Sec-Purpose", is_given) ||
+      std::any_of(kPurposes.begin(), kPurposes.end(),
+                  [&](std::string_view name) { return has(name, is_ahead); }))
     return Error{Errc::forbidden,
-                 "a browser opened this address, which a link can make it do; a change is made by "
-                 "the page, curl or a program"};
+                 "a browser loads this address ahead of a click: send the change from the page, "
+                 "curl or a program"};
+  if (auto single = check_single(request, {"Sec-Fetch-Mode", "Sec-Fetch-Dest"}); !single)
+    return single;
+  const bool is_script =
+      !has("Sec-Fetch-Mode",
+           [](const std::string& mode) {
+             return !mode.empty() && mode != "cors" && mode != "same-origin";
+           }) &&
+      !has("Sec-Fetch-Dest", [](const std::string& to) { return !to.empty() && to != "empty"; }) &&
+      request.header("Sec-Fetch-User") == nullptr &&  // of navigations alone
+      request.header("Upgrade-Insecure-Requests") == nullptr;
+  if (!is_script)
+    return Error{Errc::forbidden,
+                 "a browser opened this address, and a link can make it do that: send the change "
+                 "from the page, curl or a program"};
   return {};
 }
 
 std::optional<std::string> presented_token(const http::Request& request) {
   constexpr std::string_view kScheme = "bearer";
+  const auto credentials = header_list(request, "Authorization");
+  if (!credentials) {  // a quoted string that does not end may hide a token
+    const auto values = values_of(request, "Authorization");
+    return std::any_of(values.begin(), values.end(),
+                       [&](const std::string& value) { return value.find(kScheme) != value.npos; })
+               ? std::optional<std::string>("")
+               : std::nullopt;
+  }
   std::optional<std::string> found;
-  for (const http::Header& header : request.headers) {
-    if (base::to_lower(header.name) != "authorization") continue;
-    const std::string& value = header.value;
-    const std::size_t end = std::min(value.find(' '), value.size());
+  for (const std::string_view each : *credentials) {
+    const std::size_t end = std::min(each.find_first_of(kBlanks), each.size());
     // Credentials of another scheme, of a .netrc for one, are not for this API.
-    if (base::to_lower(value.substr(0, end)) != kScheme) continue;
+    if (base::to_lower(each.substr(0, end)) != kScheme) continue;
     if (found) return "";
-    found = value.substr(std::min(value.find_first_not_of(' ', end), value.size()));
+    found = each.substr(std::min(each.find_first_not_of(kBlanks, end), each.size()));
   }
   return found;
 }

@@ -37,13 +37,13 @@ struct AuthOptions {
 // addresses that it listens on. Empty: it listens on no loopback or wildcard address.
 std::string local_url(const std::vector<net::Address>& listeners);
 
-// Is it what a web page of somebody else can send? forbidden. Judged before anything else, as the
-// original's GETs change state, and a page can send those by an <img>. A link to our own page may
-// be followed from everywhere.
+// Fails with forbidden for what a web page of another site can send, and for marks of a browser
+// that are given twice. Judged before anything else, as the original's GETs change state, and a
+// page can send those by an <img>. A link to our own page may be followed from everywhere.
 base::Result<void> check_page(const http::Request& request);
 
-// Does it ask for a change, as far as its method and path show? Of any path, also one that no route
-// has. The routes decide by themselves.
+// Returns whether the request asks for a change, as far as its method and path show. It takes any
+// path, also one that no route has. The routes decide by themselves.
 bool asks_for_change(const http::Request& request);
 
 // Fails with forbidden where a browser opened, prefetched or embedded what changes state. A link in
@@ -51,9 +51,9 @@ bool asks_for_change(const http::Request& request);
 // so check_page() lets it pass. Our own page's scripts, curl and programs pass here too.
 base::Result<void> check_change(const http::Request& request);
 
-// What stands behind `Authorization: Bearer`, the scheme in any case (RFC 6750, RFC 9110 section
-// 11.1). Nothing: there is no such header. Empty: there is one, or several, and none can be a
-// token.
+// Returns what stands behind `Authorization: Bearer`, the scheme in any case (RFC 6750, RFC 9110
+// section 11.1), also among credentials of other schemes. nullopt: no credentials are of that
+// scheme. Empty: some are, and they cannot be a token.
 std::optional<std::string> presented_token(const http::Request& request);
 
 // What tells nothing of the streams: a balancer that asks for /healthz has no token, and the API's

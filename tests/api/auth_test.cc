@@ -289,6 +289,23 @@ TEST_CASE("a token stands behind Bearer, in any case, and alone") {
   CHECK(presented({"Bearer abc", "Bearer abc"}) == "");
 }
 
+TEST_CASE("no way to write Bearer makes a wrong token count as none") {
+  const auto presented = [](std::string value) {
+    http::Request request = request_of({});
+    request.headers.push_back({"Authorization", std::move(value)});
+    return presented_token(request);
+  };
+  CHECK(presented("Bearer\tabc") == "abc");
+  CHECK(presented("Bearer \t abc") == "abc");
+  CHECK(presented("Basic YTpi, Bearer abc") == "abc");
+  CHECK(presented("Digest username=\"a, b\", realm=c,bearer abc") == "abc");
+  CHECK(presented("Bearer abc, Bearer abc") == "");
+  CHECK(presented("Basic YTpi, Bearer") == "");
+  CHECK(presented("Digest username=\"a, Bearer abc") == "");
+  CHECK_FALSE(presented("Digest username=\"Bearer abc\""));
+  CHECK_FALSE(presented("Digest username=\"a, realm=c"));
+}
+
 TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
   const Asker pages[] = {
       {"127.0.0.1", "localhost:5000", "", "cross-site"},
@@ -307,6 +324,23 @@ TEST_CASE("what a web page can send is refused, whatever API_AUTH says") {
       REQUIRE_FALSE(answer);
       CHECK(answer.error().code == base::Errc::forbidden);
     }
+  }
+}
+
+TEST_CASE("a page is refused though a harmless value of the same header stands first") {
+  const std::vector<std::vector<http::Header>> refused{
+      {{"Sec-Fetch-Site", "none"}, {"Sec-Fetch-Site", "cross-site"}},
+      {{"Origin", "http://localhost:5000"}, {"origin", "http://evil.example"}},
+      {{"Sec-Fetch-Mode", "cors"}, {"Sec-Fetch-Mode", "navigate"}},
+      {{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Dest", "image"}},
+  };
+  for (const auto& headers : refused) {
+    INFO(headers.front().name);
+    http::Request request = request_of({});
+    for (const http::Header& header : headers) request.headers.push_back(header);
+    const auto page = check_page(request);
+    REQUIRE_FALSE(page);
+    CHECK(page.error().code == base::Errc::forbidden);
   }
 }
 
@@ -343,6 +377,14 @@ TEST_CASE("a browser that opens or loads ahead what makes a change is refused") 
       {{"X-Purpose", "preview"}},
       {{"X-Moz", "prefetch"}},
       {{"Upgrade-Insecure-Requests", "1"}},
+      {{"Sec-Purpose", "speculative"}},
+      {{"Sec-Fetch-User", "?1"}},
+      // What stands second counts as well.
+      {{"Sec-Fetch-Mode", "cors"}, {"Sec-Fetch-Mode", "navigate"}},
+      {{"Sec-Fetch-Mode", "cors"}, {"sec-fetch-mode", "cors"}},
+      {{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Dest", "document"}},
+      {{"Sec-Purpose", ""}, {"Sec-Purpose", "prefetch"}},
+      {{"Purpose", "x"}, {"Purpose", "prefetch"}},
   };
   for (const auto& headers : refused) {
     INFO(headers.front().name << ": " << headers.front().value);
@@ -360,6 +402,8 @@ TEST_CASE("curl, programs and the page's own scripts may make a change") {
       {{"Sec-Fetch-Site", "same-origin"}, {"Sec-Fetch-Mode", "same-origin"}},
       {{"sec-fetch-mode", "cors"}},  // Node's fetch
       {{"Purpose", "billing"}},
+      {{"Purpose", "billing"}, {"Purpose", "report"}},
+      {{"Sec-Purpose", ""}},
   };
   for (const auto& headers : allowed) CHECK(check_change(change_by(headers)));
 }
