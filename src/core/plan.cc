@@ -53,14 +53,13 @@ std::string what_was_lost(const PlanStep& step) {
   return "the removal was not saved, the stream goes on: ";
 }
 
-// Asks the host for a new address before anything is opened or closed. An address that the stream
-// has already may be gone for a while, and a disabled stream needs none.
+// Asks the host for a new address before anything is opened or closed. The address of an enabled
+// stream may be gone for a while, and a disabled stream needs none.
 base::Result<void> check_listen_address(const Ledger& ledger, const StreamSpec& spec,
-                                        const Stream* present) {
+                                        const StreamSpec* present) {
   const std::string& address = spec.listen_address;
-  const bool is_new = present == nullptr || !is_same_host(present->spec.listen_address, address);
-  if (!spec.enabled || !is_new || !base::is_ip_literal(address) || base::lacks_zone(address) ||
-      base::is_group_address(address))
+  if (!spec.enabled || !is_new_listener(spec, present) || !base::is_ip_literal(address) ||
+      base::lacks_zone(address) || base::is_group_address(address))
     return {};
   auto own = ledger.plane.check_address(address);
   if (own) return {};
@@ -150,8 +149,9 @@ base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
                                 const Stream* present) {
   base::Faults faults;
   faults.add(validate(spec));
-  faults.add(check_zones(spec));
-  faults.add(check_groups(spec));
+  const StreamSpec* present_spec = present == nullptr ? nullptr : &present->spec;
+  faults.add(check_zones(spec, present_spec));
+  faults.add(check_groups(spec, present_spec));
   if (present == nullptr && spec.port != 0)
     faults.add(check_in_range(spec.port, ledger.options.ports));
   const bool is_new = present == nullptr || present->spec.expires_at != spec.expires_at;
@@ -159,7 +159,7 @@ base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
     faults.add(base::Error{base::Errc::invalid,
                            "expires_at " + base::to_iso8601(*spec.expires_at) + " is over already",
                            "/expires_at"});
-  faults.add(check_listen_address(ledger, spec, present));
+  faults.add(check_listen_address(ledger, spec, present_spec));
   return std::move(faults).result();
 }
 

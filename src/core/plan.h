@@ -40,15 +40,16 @@ PlanStep step_away(const Ledger& ledger, const Stream& present, EventAction acti
 // The specs of the ledger's streams.
 FindSpec specs_of(const Ledger& ledger);
 
-// May the stream's fields become so? invalid: all wrong ones, see validate(); a new stream has to
-// be in range, a new expires_at ahead, and a new listen_address this host's. A port of 0 is not
-// looked at. `present`: as in step_to().
+// Returns whether the stream's fields may become so. invalid: all wrong ones, see validate(). What
+// differs from `present` is judged by more: a new port has to be in range, a new expires_at ahead,
+// a new listen_address this host's, and see check_zones(). Enabling a stream makes its
+// listen_address new. A port of 0 is not looked at. `present`: as in step_to().
 base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
                                 const Stream* present);
 
-// May the stream become so? invalid: see check_fields(). loop: its backend, listen_address or
-// enabled is new and closes a ring with the streams that `others` returns. Without `others`: with
-// the streams of the ledger.
+// Returns whether the stream may become so. invalid: see check_fields(). loop: its backend,
+// listen_address or enabled is new and closes a ring with the streams that `others` returns.
+// Without `others`: with the streams of the ledger.
 base::Result<void> check_change(const Ledger& ledger, const StreamSpec& spec, const Stream* present,
                                 const FindSpec& others = {});
 
@@ -64,7 +65,7 @@ struct Plan {
   base::Callback<void(base::Result<std::vector<PlanStep>>)> on_done;
 };
 
-// Carries plans out: prepare, commit, activate; whatever fails undoes what came before. Who calls
+// Carries plans out: prepare, commit, activate; whatever fails undoes what came before. The caller
 // has entered the ports of all steps; they are left before on_done. Control thread only.
 class PlanRunner {
  public:

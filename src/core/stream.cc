@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/same_host.h"
+
 namespace sc::core {
 namespace {
 
@@ -29,6 +31,10 @@ std::optional<base::Error> check_text(std::string_view field, const std::string&
   if (text.size() > most)
     return wrong(field, "is longer than " + std::to_string(most) + " bytes of UTF-8");
   return std::nullopt;
+}
+
+bool is_new_backend(const StreamSpec& spec, const StreamSpec* present) {
+  return present == nullptr || !is_same_backend(spec.backend, present->backend);
 }
 
 }  // namespace
@@ -116,24 +122,29 @@ base::Result<void> validate(const StreamSpec& spec) {
   return std::move(faults).result();
 }
 
-base::Result<void> check_zones(const StreamSpec& spec) {
+bool is_new_listener(const StreamSpec& spec, const StreamSpec* present) {
+  return present == nullptr || (spec.enabled && !present->enabled) ||
+         !is_same_host(spec.listen_address, present->listen_address);
+}
+
+base::Result<void> check_zones(const StreamSpec& spec, const StreamSpec* present) {
   base::Faults faults;
-  if (base::lacks_zone(spec.listen_address))
+  if (is_new_listener(spec, present) && base::lacks_zone(spec.listen_address))
     faults.add(wrong("listen_address", base::quoted(spec.listen_address) + std::string(kLacksZone) +
                                            spec.listen_address + "%eth0"));
-  if (base::lacks_zone(spec.backend.host))
+  if (is_new_backend(spec, present) && base::lacks_zone(spec.backend.host))
     faults.add(
         wrong("backend", base::quoted(base::to_string(spec.backend)) + std::string(kLacksZone) +
                              base::to_string({spec.backend.host + "%eth0", spec.backend.port})));
   return std::move(faults).result();
 }
 
-base::Result<void> check_groups(const StreamSpec& spec) {
+base::Result<void> check_groups(const StreamSpec& spec, const StreamSpec* present) {
   base::Faults faults;
-  if (base::is_group_address(spec.listen_address))
+  if (is_new_listener(spec, present) && base::is_group_address(spec.listen_address))
     faults.add(wrong("listen_address", base::quoted(spec.listen_address) + std::string(kIsGroup) +
                                            "give an address of this host"));
-  if (base::is_group_address(spec.backend.host))
+  if (is_new_backend(spec, present) && base::is_group_address(spec.backend.host))
     faults.add(wrong("backend", base::quoted(base::to_string(spec.backend)) +
                                     std::string(kIsGroup) + "give the address of one host"));
   return std::move(faults).result();

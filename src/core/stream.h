@@ -131,12 +131,18 @@ base::Result<StreamSpec> make_spec(std::string_view port, std::string_view backe
 // the port is in range, expires_at ahead and listen_address this host's is asked of new values
 // alone: see check_fields().
 base::Result<void> validate(const StreamSpec& spec);
-// Refuses link-local IPv6 addresses without a zone. Not part of validate(): rows of former versions
-// may have them.
-base::Result<void> check_zones(const StreamSpec& spec);
-// Refuses multicast and broadcast addresses, at which the kernel lets TCP listen, but no client can
-// connect. Not part of validate() for the same reason.
-base::Result<void> check_groups(const StreamSpec& spec);
+// Returns whether the stream comes to listen at its listen_address: the stream is new, the address
+// differs from that of `present`, or the stream becomes enabled. `present`: what is there, or null.
+bool is_new_listener(const StreamSpec& spec, const StreamSpec* present);
+
+// The checks below judge only what differs from `present`, so that a row of a former version can be
+// changed, and an exported list applied. They are not part of validate(), which judges rows too.
+
+// Refuses link-local IPv6 addresses without a zone.
+base::Result<void> check_zones(const StreamSpec& spec, const StreamSpec* present = nullptr);
+// Refuses multicast addresses and 255.255.255.255, at which the kernel lets TCP listen, but no
+// client can connect.
+base::Result<void> check_groups(const StreamSpec& spec, const StreamSpec* present = nullptr);
 
 // May a new stream have this port? invalid: names the ranges.
 base::Result<void> check_in_range(std::uint16_t port, const PortRanges& ranges);

@@ -348,18 +348,6 @@ TEST_CASE_METHOD(PlanFixture, "one refusal names every wrong field, and changes 
   CHECK(store.rows.empty());
 }
 
-TEST_CASE_METHOD(PlanFixture, "a stream whose listen address is gone can still be changed") {
-  core::StreamSpec wanted = spec(9000);
-  wanted.listen_address = FakeDataPlane::kForeignAddress;
-  boot({core::Stream{wanted}});
-  wanted.label = "x";
-  REQUIRE(put(wanted));
-  core::StreamSpec disabled = spec(9001);
-  disabled.listen_address = FakeDataPlane::kForeignAddress;
-  disabled.enabled = false;
-  CHECK(put(disabled));
-}
-
 TEST_CASE_METHOD(PlanFixture, "a disabled stream that asks for any port opens none") {
   core::StreamSpec wanted = spec(1);
   wanted.enabled = false;
