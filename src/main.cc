@@ -76,6 +76,31 @@ bool other_hosts_reach_api(const sc::config::Settings& settings,
   return !is_passed && !sc::config::is_loopback_literal(settings.bind_address);
 }
 
+// Why no client could connect to an address of the settings; nullopt: none is a broadcast address.
+std::optional<std::string> find_broadcast(const sc::config::Settings& settings,
+                                          const std::vector<sc::systemd::PassedFd>& passed) {
+  const auto fault = [](const char* setting, const std::string& ip) {
+    return std::string(setting) + " " + ip +
+           " is a broadcast address, which TCP cannot connect to: give an address of this host";
+  };
+  bool is_passed = false;
+  for (const sc::systemd::PassedFd& each : passed) {
+    if (each.name != sc::systemd::kApiSocketName) continue;
+    is_passed = true;
+    const auto address = sc::net::local_address(each.fd.get());
+    if (sc::net::is_broadcast(address)) return fault("ListenStream", address.ip());
+  }
+  const auto is_broadcast = [](const std::string& ip) {
+    const auto address = sc::net::Address::parse_ip(ip, 0);
+    return address && sc::net::is_broadcast(*address);
+  };
+  if (!is_passed && is_broadcast(settings.bind_address))
+    return fault("bind_address", settings.bind_address);
+  if (is_broadcast(settings.stream_address))
+    return fault("stream_address", settings.stream_address);
+  return std::nullopt;
+}
+
 // A service manager tries again at once, see StartRate.
 int fail(const std::string& reason) {
   sc::base::log::error("cannot start", {{"reason", reason}});
@@ -103,10 +128,11 @@ std::optional<std::vector<sc::core::Token>> reread_tokens() {
 int run_daemon(sc::config::Serve serve, std::vector<sc::systemd::PassedFd> passed,
                const sc::config::Program& program, int argc, const char* const* argv,
                sc::base::log::Thread& log_thread) {
-  const auto exposure = sc::config::find_exposure(
-      serve.configuration.settings, other_hosts_reach_api(serve.configuration.settings, passed));
-  if (exposure) {
-    sc::base::log::error("cannot start", {{"reason", *exposure}});
+  const sc::config::Settings& settings = serve.configuration.settings;
+  auto fault = sc::config::find_exposure(settings, other_hosts_reach_api(settings, passed));
+  if (!fault) fault = find_broadcast(settings, passed);
+  if (fault) {
+    sc::base::log::error("cannot start", {{"reason", *fault}});
     return sc::config::kExitConfig;
   }
   auto tokens = sc::config::load_token_credential(sc::config::copy_environment(environ));

@@ -102,6 +102,17 @@ bool Address::is_link_local() const {
   return family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&as_v6(raw()).sin6_addr);
 }
 
+Address Address::unmapped() const {
+  if (family() != AF_INET6) return *this;
+  const sockaddr_in6& v6 = as_v6(raw());
+  if (!IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) return *this;
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = v6.sin6_port;
+  v4.sin_addr = unmap(v6.sin6_addr);
+  return {reinterpret_cast<const sockaddr*>(&v4), sizeof v4};
+}
+
 std::uint16_t Address::port() const {
   if (family() == AF_INET) return ntohs(as_v4(raw()).sin_port);
   if (family() == AF_INET6) return ntohs(as_v6(raw()).sin6_port);

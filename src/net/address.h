@@ -31,6 +31,8 @@ class Address {
   bool is_wildcard() const;
   // fe80::/10. Without a zone such an address does not show its network.
   bool is_link_local() const;
+  // The IPv4 address that is mapped into this IPv6 one (RFC 4291 section 2.5.5.2); else itself.
+  Address unmapped() const;
   // 0 for what has none.
   std::uint16_t port() const;
   void set_port(std::uint16_t port);

@@ -101,23 +101,32 @@ base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& o
   return fd;
 }
 
-base::Result<void> check_own_address(Address address) {
+bool is_broadcast(const Address& address) {
   constexpr std::uint16_t kAnyPort = 9;  // discard; connect(2) wants one
+  Address asked = address.unmapped();    // IPv6 sockets connect to a mapped one without asking
+  if (asked.family() != AF_INET || asked.is_wildcard()) return false;
+  const base::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return false;
+  asked.set_port(kAnyPort);
+  // A route of the type `prohibit` gives EACCES too, whatever the socket allows.
+  if (::connect(fd.get(), asked.raw(), asked.size()) == 0 || errno != EACCES) return false;
+  set_int(fd.get(), SOL_SOCKET, SO_BROADCAST, 1);
+  return ::connect(fd.get(), asked.raw(), asked.size()) == 0;
+}
+
+base::Result<void> check_own_address(const Address& address) {
   const auto invalid = [](const char* why) { return base::Error{base::Errc::invalid, why}; };
   const base::Fd fd(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd)
     return errno == EAFNOSUPPORT ? invalid("is of a family that this host does not have")
                                  : base::Result<void>{};
-  address.set_port(0);
-  if (::bind(fd.get(), address.raw(), address.size()) != 0)
+  Address any_port = address;
+  any_port.set_port(0);
+  if (::bind(fd.get(), any_port.raw(), any_port.size()) != 0)
     return errno == EADDRNOTAVAIL || errno == ENODEV
                ? invalid("is not an address of this host; `ip address` lists them")
                : base::Result<void>{};  // listening will say why
-  if (address.is_wildcard()) return {};
-  // The kernel lets sockets bind to a broadcast address, and connect to it only with SO_BROADCAST.
-  address.set_port(kAnyPort);
-  if (::connect(fd.get(), address.raw(), address.size()) != 0 && errno == EACCES)
-    return invalid("is a broadcast address, which TCP cannot connect to");
+  if (is_broadcast(address)) return invalid("is a broadcast address, which TCP cannot connect to");
   return {};
 }
 

@@ -42,10 +42,15 @@ struct ListenOptions {
 // refuses. An IPv6 wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
+// Returns whether the address is a broadcast address of this host's networks, also mapped into
+// IPv6. The kernel lets sockets listen there, but TCP connects to none. Asks the kernel by a UDP
+// socket, which sends nothing.
+bool is_broadcast(const Address& address);
+
 // Returns whether clients could connect to a listener at the address. invalid: it is not this
 // host's, or a broadcast address; as a clause without a subject. Asks the kernel by a UDP socket,
 // which follows net.ipv4.ip_nonlocal_bind as listening does, and sends nothing.
-base::Result<void> check_own_address(Address address);
+base::Result<void> check_own_address(const Address& address);
 
 // What start_connect() makes for an address of this family. None where the host gives none, which
 // errno explains.

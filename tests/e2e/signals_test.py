@@ -242,6 +242,13 @@ class CommandLine(harness.EndToEnd):
                 done = self.run_it(f"--{name}={value}", "--check")
                 self.assert_fails(done, 78, name.replace("-", "_"), f'"{value}"', f"--{name}")
 
+    def test_a_broadcast_address_ends_the_start_with_78(self):
+        for name in ("bind-address", "stream-address"):
+            for address in ("127.255.255.255", "::ffff:127.255.255.255"):
+                with self.subTest(setting=name, address=address):
+                    done = self.run_it("--bind-port=0", f"--{name}={address}", f"--state-directory={self.dir}")
+                    self.assert_fails(done, 78, name.replace("-", "_"), address, "is a broadcast address")
+
     def test_all_faults_are_told_at_once(self):
         done = self.run_it("--bind-port=x", WORKERS="x", config="colour = 1\nlog_level = 7\n")
         self.assert_fails(done, 78, "bind_port", "workers", "colour", "log_level")

@@ -265,11 +265,19 @@ class Refusals(V1Test):
                              ["/max_sessions", "/label", "/listen_address"])
         for address, part in (("192.0.2.77", "not an address of this host"), ("224.0.0.1", "multicast"),
                               ("ff02::1", "multicast"), ("127.255.255.255", "broadcast"),
+                              ("::ffff:127.255.255.255", "broadcast"),
                               ("fe80::1%nosuch0", "nosuch0")):
             with self.subTest(address=address):
                 reply = self.put(self.port, listen_address=address)
                 self.assert_problem(reply, 422, "invalid-field", part, pointer="/listen_address")
         self.assertEqual(self.listed(), {})
+
+    def test_a_disabled_stream_at_a_broadcast_address_cannot_be_enabled(self):
+        self.put_ok(self.port, listen_address="127.255.255.255", enabled=False)
+        reply = self.ask("PATCH", self.stream(self.port), {"enabled": True, "label": "a\nb"})
+        self.assert_problem(reply, 422, "invalid-field", pointer="/label")
+        self.assertEqual([error["pointer"] for error in reply.json["errors"]], ["/label", "/listen_address"])
+        self.assertEqual(self.ask("GET", self.stream(self.port)).json["state"], "disabled")
 
     def test_patch_sets_nothing_that_the_service_tells(self):
         self.put_ok(self.port)

@@ -139,9 +139,14 @@ TEST_CASE("before a stream listens, the host is asked whether it has the address
   REQUIRE_FALSE(foreign);
   CHECK(foreign.error().code == base::Errc::invalid);
   CHECK_THAT(foreign.error().message, Catch::Contains("not an address of this host"));
-  const auto broadcast = check("127.255.255.255");
-  REQUIRE_FALSE(broadcast);
-  CHECK_THAT(broadcast.error().message, Catch::Contains("broadcast"));
+  for (const char* ip : {"127.255.255.255", "::ffff:127.255.255.255"}) {
+    INFO(ip);
+    const auto broadcast = check(ip);
+    REQUIRE_FALSE(broadcast);
+    CHECK_THAT(broadcast.error().message, Catch::Contains("broadcast"));
+  }
+  CHECK(check("::ffff:127.0.0.1"));
+  CHECK(check("::ffff:0.0.0.0"));
 }
 
 TEST_CASE("an address that the host does not have is invalid") {
