@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "api/json_reader.h"
-#include "base/hidden_text.h"
 #include "base/text.h"
 
 namespace sc::api {
@@ -83,12 +82,6 @@ class StreamReader {
   static std::string read_text(const Json& value, std::optional<std::string>& out) {
     if (!value.is_string() && !value.is_null()) return kWhatIsAText;
     out = value.is_null() ? std::string() : value.get<std::string>();
-    // What is shown in lists, logs and pages must not look like another text. Rows of before stay
-    // valid.
-    const auto hidden = base::find_hidden(*out, true);
-    if (hidden && *hidden >= 0x80)
-      return "has the character " + base::code_point_name(*hidden) +
-             ", which is not visible or changes how the text is shown: leave it out";
     return {};
   }
   using Duration = std::chrono::milliseconds;
@@ -243,15 +236,14 @@ std::string StreamReader::read_durable(const Json& value) {
 void add_found(std::vector<FieldFault>& faults, const std::string& at,
                const base::Result<void>& checked) {
   if (checked) return;
-  const auto add = [&](const std::string& field, const std::string& message) {
-    const std::string pointer = at + field;
-    const bool is_known = std::any_of(faults.begin(), faults.end(), [&](const FieldFault& fault) {
-      return fault.pointer == pointer;
+  for (FieldFault& fault : to_problem(checked.error()).faults) {
+    const std::string pointer = at + fault.pointer;
+    const bool is_known = std::any_of(faults.begin(), faults.end(), [&](const FieldFault& known) {
+      return known.pointer == pointer;
     });
-    if (!is_known && faults.size() < kMaxFaults) faults.push_back({pointer, message});
-  };
-  add(checked.error().field, checked.error().message);
-  for (const base::WrongPart& part : checked.error().more) add(part.field, part.message);
+    if (!is_known && faults.size() < kMaxFaults)
+      faults.push_back({pointer, std::move(fault.detail)});
+  }
 }
 
 core::StreamSpec whole_stream(const StreamReader& reader, std::uint16_t port) {

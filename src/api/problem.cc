@@ -103,13 +103,21 @@ http::Response make_answer(const Row& row, int status, const Problem& problem) {
   return response;
 }
 
+// The fault as it stands beside its pointer: without the field's name in front, which the message
+// has where it stands alone.
+FieldFault beside_pointer(const std::string& pointer, const std::string& message) {
+  const std::string name = pointer.substr(pointer.rfind('/') + 1) + " ";
+  return {pointer,
+          name.size() > 1 && message.starts_with(name) ? message.substr(name.size()) : message};
+}
+
 }  // namespace
 
 Problem to_problem(const base::Error& error) {
   Problem problem{type_of(error.code), error.message, {}, {}};
-  if (!error.field.empty()) problem.faults.push_back({error.field, error.message});
+  if (!error.field.empty()) problem.faults.push_back(beside_pointer(error.field, error.message));
   for (const base::WrongPart& part : error.more)
-    problem.faults.push_back({part.field, part.message});
+    problem.faults.push_back(beside_pointer(part.field, part.message));
   return problem;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "base/hidden_text.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "core/revision.h"
@@ -51,6 +52,27 @@ std::string what_was_lost(const PlanStep& step) {
   if (step.action == EventAction::created) return "the stream was not saved: ";
   if (step.action == EventAction::changed) return "the change was not saved, the stream goes on: ";
   return "the removal was not saved, the stream goes on: ";
+}
+
+// What is shown in lists, logs and pages must not look like another text. validate() refuses the
+// control characters of ASCII, also in rows; a row of a former version may have the other ones.
+base::Result<void> check_texts(const StreamSpec& spec, const StreamSpec* present) {
+  base::Faults faults;
+  const auto check = [&](const char* field, std::string StreamSpec::*text) {
+    if (present != nullptr && present->*text == spec.*text) return;
+    const auto hidden = base::find_hidden(spec.*text, true);
+    if (!hidden || *hidden < 0x80) return;
+    faults.add(base::Error{base::Errc::invalid,
+                           std::string(field) + " has the character " +
+                               base::code_point_name(*hidden) +
+                               ", which is not visible or changes how the text is shown: leave it "
+                               "out",
+                           "/" + std::string(field)});
+  };
+  check("label", &StreamSpec::label);
+  check("note", &StreamSpec::note);
+  check("owner", &StreamSpec::owner);
+  return std::move(faults).result();
 }
 
 // Asks the host for a new address before anything is opened or closed. The address of an enabled
@@ -150,6 +172,7 @@ base::Result<void> check_fields(const Ledger& ledger, const StreamSpec& spec,
   base::Faults faults;
   faults.add(validate(spec));
   const StreamSpec* present_spec = present == nullptr ? nullptr : &present->spec;
+  faults.add(check_texts(spec, present_spec));
   faults.add(check_zones(spec, present_spec));
   faults.add(check_groups(spec, present_spec));
   if (present == nullptr && spec.port != 0)

@@ -108,6 +108,21 @@ TEST_CASE_METHOD(
   CHECK(patch(9000, moved) == Fields{"/backend"});
 }
 
+TEST_CASE_METHOD(FieldsFixture, "a text with hidden characters of a former version can stay") {
+  core::StreamSpec old = spec(9000);
+  old.label = "w\u200deb";
+  old.note = "a\u0085";
+  boot_old(old);
+  CHECK(put(conductor.find(9000)->spec).empty());
+  CHECK(apply({conductor.find(9000)->spec}).empty());
+  CHECK(patch(9000, owned("me")).empty());
+  CHECK(patch(9000, owned("m\u200be")) == Fields{"/owner"});
+  old.owner = old.label = "x\u202e";
+  CHECK(put(old) == Fields{"/label", "/owner"});
+  old.port = 9001;
+  CHECK(apply({old}) == Fields{"/0/label", "/0/note", "/0/owner"});
+}
+
 TEST_CASE_METHOD(FieldsFixture, "enabling a stream judges its listen address") {
   core::StreamSpec disabled = spec(9000);
   disabled.listen_address = FakeDataPlane::kForeignAddress;

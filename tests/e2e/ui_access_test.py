@@ -2,6 +2,7 @@
 """Who may use the page, and how: with a token, behind TLS, without a mouse, on a small screen."""
 
 import contextlib
+import pathlib
 import select
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ import peers
 import ui_case
 
 OPENSSL = shutil.which("openssl")
+HIDDEN = pathlib.Path(__file__).parent.parent / "base" / "hidden_characters.txt"
 
 
 def carry_both_ways(ours, theirs):
@@ -88,6 +90,25 @@ class Access(ui_case.Ui):
         page.go(f"{self.origin}/#/streams/{port}")
         page.wait_text("a\\u{200b}b\\u{85}\u5317", ".facts")
         self.assertNotRegex(page.eval("document.body.innerText"), "[\u202e\u200b\u0085]")
+
+    def test_the_page_hides_the_same_characters_as_the_log(self):
+        """tests/base/hidden_text_test.cc holds base/hidden_text to the same list."""
+        ranges = [line.split()[0].split("..") for line in HIDDEN.read_text("ascii").splitlines()
+                  if line and not line.startswith("#")]
+        hidden = {each for first, last in ranges for each in range(int(first, 16), int(last, 16) + 1)}
+        page = self.open(self.start_service())
+        shown = page.eval("""import("/ui/dom.js").then(({visible}) => {
+          const coded = [];
+          for (let each = 0; each <= 0x10ffff; ++each) {
+            const text = "a" + String.fromCodePoint(each);
+            if (visible(text) !== text) coded.push(each);
+          }
+          return [coded, ["\\u0645\\u200c\\u062e", "\\u2764\\ufe0f\\u200d\\u{1f525}", "w\\u200deb\\ufe0f",
+                          "\\u0645\\u200c\\u200c"].map(visible)];
+        })""")
+        self.assertEqual(set(shown[0]), hidden - {0x9, 0xa})
+        self.assertEqual(shown[1], ["\u0645\u200c\u062e", "\u2764\ufe0f\u200d\U0001f525",
+                                    "w\\u{200d}eb\\u{fe0f}", "\u0645\u200c\\u{200c}"])
 
     def test_a_good_token_is_kept_where_others_have_shown_too_many_wrong_ones(self):
         service = self.start_service(flags={"api-auth": "always"})

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Many streams at once and over time: apply, restore, history, expiry, and how the service fares."""
 
+import contextlib
 import datetime
 import json
 import os
 import re
 import shlex
+import sqlite3
 import threading
 import time
 
@@ -50,6 +52,26 @@ class Apply(V1Test):
         self.assertEqual(list(self.listed()), [*self.ports[:3], self.ports[9]])
         for port in self.ports[:3]:
             self.assertTrue(peers.accepts(port))
+
+    def test_rows_of_a_former_version_can_be_changed_and_applied(self):
+        odd, group = self.ports[:2]
+        self.put_ok(odd)
+        self.put_ok(group)
+        self.service.stop()
+        with contextlib.closing(sqlite3.connect(self.service.database)) as database, database:
+            database.execute("UPDATE streams SET label = ? WHERE port = ?", ("w\u200deb", odd))
+            database.execute("UPDATE streams SET listen_address = '224.0.0.1' WHERE port = ?", (group,))
+        self.service.start()
+        told = self.ask("GET", "/v1/streams").json
+        self.assertEqual([stream["state"] for stream in told["streams"]], ["listening", "failed"])
+        self.assertIn("multicast", told["streams"][1]["reason"])
+        self.assertEqual(self.actions(self.apply(told)), {})
+        for stream in told["streams"]:
+            self.assertEqual(self.ask("PUT", self.stream(stream["port"]), stream).status, 200)
+            for change in ({"owner": "me"}, {"enabled": False}):
+                self.assertEqual(self.ask("PATCH", self.stream(stream["port"]), change).status, 200)
+        reply = self.ask("PATCH", self.stream(odd), {"label": "x\u200dy"})
+        self.assert_problem(reply, 422, "invalid-field", "U+200D", pointer="/label")
 
     def test_replace_removes_what_is_not_in_the_list(self):
         self.put_ok(self.ports[0])

@@ -225,6 +225,8 @@ class Refusals(V1Test):
             ({"backend": "a:1", "label": "a\u202eb"}, "/label", "U+202E"),
             ({"backend": "a:1", "owner": "a\u200bb"}, "/owner", "U+200B"),
             ({"backend": "a:1", "note": "a\n\u0085"}, "/note", "U+0085"),
+            ({"backend": "a:1", "label": "web\ufe0f"}, "/label", "U+FE0F"),
+            ({"backend": "a:1", "label": "web\u3164"}, "/label", "U+3164"),
             ({"backend": "a:1", "note": "x" * 1025}, "/note", "1024"),
             ({"backend": "a:1", "enabled": "yes"}, "/enabled", "true or false"),
             ({"backend": "a:1", "listen_address": "localhost"}, "/listen_address", "127.0.0.1"),
@@ -247,6 +249,9 @@ class Refusals(V1Test):
             with self.subTest(body=body):
                 reply = self.ask("PUT", self.stream(self.port), body)
                 self.assert_problem(reply, 422, "invalid-field", part, pointer=pointer)
+        text = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u2764\ufe0f\u200d\U0001f525"
+        self.put_ok(self.port, label=text)
+        self.assertEqual(self.ask("DELETE", self.stream(self.port)).status, 204)
         reply = self.put(outside)
         self.assert_problem(reply, 422, "invalid-field", self.port, pointer="/port")
         self.assertEqual(self.listed(), {})

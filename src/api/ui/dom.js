@@ -4,13 +4,18 @@
 const kSvg = "http://www.w3.org/2000/svg";
 
 // Characters that show nothing or turn the text around them, as base/hidden_text has them, are shown
-// as their code: what somebody else named must not look like another name. Line feeds and tabs stay.
-const kHidden = new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u180e" +
-  "\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufe00-\\ufe0e\\ufeff\\ufff9-\\ufffb" +
-  "\\u{e0000}-\\u{e0fff}]", "gu");
+// as their code: a text of another person must not look like another text. Line feeds and tabs stay.
+// So do joiners and variation selectors where a script or an emoji needs them.
+const kHidden = "\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160" +
+  "\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164" +
+  "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}";
+const kSelectors = "\u180b-\u180d\u180f\ufe00-\ufe0f\u{e0100}-\u{e01ef}";
+const kJoined = `[^\u0000-\u007f${kHidden}](?:[${kSelectors}][\u200c\u200d]?|[\u200c\u200d])`;
+const kJoinedOrHidden = new RegExp(`(${kJoined})|[${kHidden}]`, "gu");
 
 export function visible(text) {
-  return String(text).replace(kHidden, (each) => `\\u{${each.codePointAt(0).toString(16)}}`);
+  return String(text).replace(kJoinedOrHidden, (each, joined) =>
+    joined ?? `\\u{${each.codePointAt(0).toString(16)}}`);
 }
 
 function fill(node, attributes, children) {
