@@ -111,7 +111,7 @@ class [[nodiscard]] Result<void, E> {
 // the error's own, and decides its code.
 class Faults {
  public:
-  static constexpr std::size_t kMost = 20;  // nobody reads more; further ones are dropped
+  static constexpr std::size_t kMost = 20;  // more are of no use; further ones are dropped
 
   void add(Error error);
   void add(const Result<void>& checked) {

@@ -46,14 +46,14 @@ Result<HostPort> parse_host_port(std::string_view text);
 // `[v6]:port` or `host:port`.
 std::string to_string(const HostPort& value);
 
-// Is the text an IPv4 dotted quad or an IPv6 address (RFC 4291)? A link-local one may have a zone
-// (RFC 4007 section 11), the name of an interface, which need not exist.
+// Returns whether the text is an IPv4 dotted quad or an IPv6 address (RFC 4291). A link-local one
+// may have a zone (RFC 4007 section 11), the name of an interface, which need not exist.
 bool is_ip_literal(std::string_view text);
-// Is it a link-local IPv6 address without a zone, which does not say through which interface?
+// Returns whether it is a link-local IPv6 address without a zone, which names no interface.
 bool lacks_zone(std::string_view text);
 
-// Is it an address of many hosts: multicast (RFC 5771, RFC 4291 section 2.7), also mapped into
-// IPv6, or 255.255.255.255? TCP has no such connections.
+// Returns whether it is an address of many hosts, also mapped into IPv6: multicast (RFC 5771,
+// RFC 4291 section 2.7) or 255.255.255.255. TCP has no such connections.
 bool is_group_address(std::string_view text);
 
 // For messages and logs: in double quotes, what is not printable ASCII as \xNN, cut at 200 bytes.

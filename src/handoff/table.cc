@@ -39,9 +39,8 @@ void* map(int fd, std::size_t size) {
   return ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
-// A stride is trusted to hold what this binary reads and to keep every slot aligned.
-// Whether nobody can change the file's size any more; seals it where that is not so yet. A process
-// that maps a file which another one truncates is ended by SIGBUS.
+// Returns whether no process can change the file's size any more. Seals the file if it is not
+// sealed yet: a process that maps a file which another one truncates is ended by SIGBUS.
 bool is_sealed(int fd) {
   const int seals = ::fcntl(fd, F_GET_SEALS);
   if (seals < 0) return false;  // no memory file
@@ -49,6 +48,8 @@ bool is_sealed(int fd) {
   return ::fcntl(fd, F_ADD_SEALS, kSeals) == 0;
 }
 
+// Returns whether the header fits the file. A sound stride holds what this binary reads and keeps
+// every slot aligned.
 bool is_sound(const TableHeader& header, std::size_t size) {
   return header.session_stride >= sizeof(SessionSlot) && header.session_stride % 8 == 0 &&
          header.pipe_stride >= sizeof(PipeSlot) && header.pipe_stride % 8 == 0 &&
