@@ -104,11 +104,12 @@ std::optional<Authority> parse_authority(std::string_view text) {
   }
   if (!is_registered_name(parts->host)) return std::nullopt;
   authority.host = to_lower(parts->host);
-  if (is_ip_literal(authority.host)) {
-    authority.kind = Authority::Kind::ipv4;  // without brackets there is no other
-  } else if (authority.host.size() > 1 && authority.host.back() == '.') {
+  if (authority.host.size() > 1 && authority.host.back() == '.') {
     authority.host.pop_back();
+    if (authority.host.back() == '.') return std::nullopt;  // an empty label
   }
+  // Without brackets there is no other address.
+  if (is_ip_literal(authority.host)) authority.kind = Authority::Kind::ipv4;
   return authority;
 }
 

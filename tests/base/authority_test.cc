@@ -26,6 +26,7 @@ TEST_CASE("an authority is a name or an address, and a port") {
       {"127.0.0.1:80", {Kind::ipv4, "127.0.0.1", 80}},
       {"127.0.0.1:", {Kind::ipv4, "127.0.0.1", {}}},
       {"127.0.0.1:0080", {Kind::ipv4, "127.0.0.1", 80}},
+      {"127.0.0.1.", {Kind::ipv4, "127.0.0.1", {}}},
       {"127.1", {Kind::name, "127.1", {}}},
       {"[::1]", {Kind::ipv6, "::1", {}}},
       {"[0:0:0:0:0:0:0:1]:5000", {Kind::ipv6, "::1", 5000}},
@@ -80,6 +81,7 @@ TEST_CASE("what only looks like an authority is none") {
                            "a%zz",
                            "b\xc3\xbc",
                            "[::1%eth0]",
+                           "localhost..",
                            "a,b:1:2"})
     CHECK_FALSE(parse_authority(text));
 }

@@ -77,7 +77,7 @@ struct Host {
   api::Routes routes{http::plain_error};
 };
 
-// The decoded segments of a path.
+// The decoded segments of a path; empty ones do not count.
 std::vector<std::string> segments_of(std::string_view path) {
   std::vector<std::string> segments;
   while (!path.empty()) {
@@ -85,7 +85,7 @@ std::vector<std::string> segments_of(std::string_view path) {
     const std::size_t end = std::min(path.find('/'), path.size());
     auto segment = base::percent_decode(path.substr(0, end));
     if (!segment) return {};
-    segments.push_back(std::move(*segment));
+    if (!segment->empty()) segments.push_back(std::move(*segment));
     path.remove_prefix(end);
   }
   return segments;
