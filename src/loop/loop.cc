@@ -1,7 +1,12 @@
 #include "loop/loop.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
@@ -11,6 +16,7 @@
 #include "loop/handle.h"
 #include "loop/poll.h"
 #include "loop/spare_timers.h"
+#include "loop/wakeup_watcher.h"
 
 namespace sc::loop {
 namespace {
@@ -45,6 +51,7 @@ Loop::Loop()
 
 Loop::~Loop() {
   assert(polls_ == 0 && "a poll outlives its loop");
+  assert(wakeups_.empty() && "a wakeup outlives its loop");
   spare_timers_.reset();
   // Asked first, as an active handle would keep the turns below going for good.
   const auto check_closing = [](uv_handle_t* handle, void*) {
@@ -71,10 +78,11 @@ void Loop::run_once(bool wait) {
   const std::size_t ready = take_events(timeout);
   uv_update_time(loop_.get());
   now_ = std::chrono::milliseconds(uv_now(loop_.get()));
-  const bool libuv_is_ready = ready > 0 && dispatch(ready);
+  const OwnReady own = ready > 0 ? dispatch(ready) : OwnReady{};
+  if (own.bell) answer_bell();
   // A timer may have become due meanwhile, or a handle have been closed.
   const bool is_due = uv_loop_alive(loop_.get()) != 0 && uv_backend_timeout(loop_.get()) == 0;
-  if (libuv_is_ready || is_due) uv_run(loop_.get(), UV_RUN_NOWAIT);
+  if (own.libuv || is_due) uv_run(loop_.get(), UV_RUN_NOWAIT);
   if (!due_timers_->is_empty()) call_due_timers();
 }
 
@@ -99,23 +107,72 @@ void Loop::call_due_timers() {
   due_timers_->call_all();
 }
 
-bool Loop::is_alive() const { return polls_ > 0 || uv_loop_alive(loop_.get()) != 0; }
+bool Loop::is_alive() const {
+  return polls_ > 0 || !wakeups_.empty() || uv_loop_alive(loop_.get()) != 0;
+}
 
-bool Loop::dispatch(std::size_t count) {
+void Loop::add(std::shared_ptr<WakeupWatcher> wakeup) {
+  if (!bell_) {
+    base::Fd bell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!bell) throw std::runtime_error(base::describe_errno("eventfd", errno));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.ptr = &bell_;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell.get(), &event) != 0)
+      throw std::runtime_error(base::describe_errno("epoll_ctl", errno));
+    bell_ = std::move(bell);
+  }
+  wakeups_.push_back(std::move(wakeup));
+}
+
+void Loop::remove(const WakeupWatcher* wakeup) {
+  const auto found = std::find_if(wakeups_.begin(), wakeups_.end(),
+                                  [&](const auto& each) { return each.get() == wakeup; });
+  if (calls_wakeups_) {
+    found->reset();
+  } else {
+    wakeups_.erase(found);
+  }
+}
+
+// One write for all that wake the loop until it has answered.
+void Loop::ring() {
+  if (is_rung_.exchange(true)) return;
+  const std::uint64_t one = 1;
+  while (::write(bell_.get(), &one, sizeof one) < 0 && errno == EINTR) continue;
+}
+
+// A wake() that comes after the exchange rings again; one that came before it has set its flag.
+void Loop::answer_bell() {
+  std::uint64_t count = 0;
+  while (::read(bell_.get(), &count, sizeof count) < 0 && errno == EINTR) continue;
+  is_rung_.exchange(false);
+  calls_wakeups_ = true;
+  for (std::size_t i = 0; i < wakeups_.size(); ++i) {
+    const auto wakeup = wakeups_[i];  // on the stack, as the function may destroy its owner
+    if (wakeup != nullptr && wakeup->is_woken.exchange(false)) wakeup->on_wake();
+  }
+  calls_wakeups_ = false;
+  std::erase(wakeups_, nullptr);
+}
+
+Loop::OwnReady Loop::dispatch(std::size_t count) {
   count_ = count;
   next_ = 0;
   if (first_) first_();
-  bool libuv_is_ready = false;
+  OwnReady own;
   while (next_ < count_) {
     const epoll_event event = events_[next_++];
-    if (auto* poll = static_cast<Poll*>(event.data.ptr); poll != nullptr) {
-      poll->deliver(event.events);
+    if (event.data.ptr == nullptr) {
+      own.libuv = true;
+    } else if (event.data.ptr == &bell_) {
+      own.bell = true;
     } else {
-      libuv_is_ready = true;
+      static_cast<Poll*>(event.data.ptr)->deliver(event.events);
     }
   }
   count_ = next_ = 0;
-  return libuv_is_ready;
+  return own;
 }
 
 void Loop::forget(const Poll& poll) {

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -18,15 +19,18 @@ namespace sc::loop {
 class DueTimers;
 class Poll;
 struct SpareTimers;
+struct WakeupWatcher;
 
 // One event loop, for one thread. Everything made on it must be gone before it is: the destructor
 // runs the loop once more for the closing handles and asserts that none is left, so a leak fails
 // the test that made it.
 //
-// Timers, signals and mail are libuv's. Descriptors are in an epoll set of the loop's
-// own, with libuv's among them (uv_backend_fd): a uv_poll_t costs an ioctl and two epoll_ctl before
-// it watches anything, and two more with every change of its mask (libuv 1.44); a Poll costs one
-// each.
+// Timers and signals are libuv's. Descriptors are in an epoll set of the loop's own, with libuv's
+// among them (uv_backend_fd): a uv_poll_t costs an ioctl and two epoll_ctl before it watches
+// anything, and two more with every change of its mask (libuv 1.44); a Poll costs one each. Mail
+// from other threads comes by one eventfd(2) in that set. A uv_async_t costs the receiver another
+// epoll_wait, and it spins until the sender has returned from its write (libuv 1.44), for 1,000
+// rounds where the receiver has taken the sender's core.
 //
 // A turn delivers what descriptors are ready for, then mail and signals, and calls due timers last.
 // Before it calls them it looks at every descriptor once more. So bytes that have arrived are read
@@ -60,13 +64,22 @@ class Loop {
 
  private:
   friend class Poll;
+  friend class Wakeup;
 
   bool is_alive() const;
   // The events that are there, at most kEventsPerTurn.
   std::size_t take_events(int timeout);
   void call_due_timers();
-  // Whether libuv's descriptor was among them.
-  bool dispatch(std::size_t count);
+  // What was ready of the loop's own descriptors.
+  struct OwnReady {
+    bool libuv = false;
+    bool bell = false;
+  };
+  OwnReady dispatch(std::size_t count);
+  void add(std::shared_ptr<WakeupWatcher> wakeup);
+  void remove(const WakeupWatcher* wakeup);
+  void ring();  // any thread
+  void answer_bell();
   // A Poll is going: what was reported for it in this turn is dropped.
   void forget(const Poll& poll);
 
@@ -76,6 +89,10 @@ class Loop {
   std::unique_ptr<SpareTimers> spare_timers_;
   base::Fd epoll_;
   base::Callback<void()> first_;
+  base::Fd bell_;                                        // of all Wakeups; made with the first one
+  std::atomic<bool> is_rung_{false};                     // bell_ was written to, and not read since
+  std::vector<std::shared_ptr<WakeupWatcher>> wakeups_;  // null: it went while one was called
+  bool calls_wakeups_ = false;
   std::size_t polls_ = 0;  // in the epoll set
   // The present turn's events from next_ on are still to be delivered.
   std::vector<epoll_event> events_;
