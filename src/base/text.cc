@@ -97,6 +97,15 @@ std::optional<std::string> name_fault(std::string_view name) {
   }
 }
 
+// Why a text without brackets may not have several colons.
+const char* fault_of_colons(std::string_view text) {
+  if (is_ip_literal(text) || is_ip_literal(text.substr(0, text.rfind(':'))))
+    return "an IPv6 address is written in brackets, [address]:port";
+  const std::string_view rest = text.substr(text.find(':') + 1);
+  const bool is_scheme = !rest.empty() && (rest.front() < '0' || rest.front() > '9');
+  return is_scheme ? "write host:port, without a scheme" : "write host:port, with one colon";
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> parse_unsigned(std::string_view text, std::uint64_t least,
@@ -171,7 +180,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
         return bad_backend(text, "the port is missing");
       case AuthorityFault::many_colons:
         if (text.starts_with('[')) return bad_backend(text, "the port is a number from 1 to 65535");
-        return bad_backend(text, "an IPv6 address is written in brackets, [address]:port");
+        return bad_backend(text, fault_of_colons(text));
     }
   }
   const auto& [host, is_bracketed, port] = std::get<AuthorityParts>(split);

@@ -18,11 +18,18 @@ std::string name_of(std::size_t size) {
 }
 
 TEST_CASE("a backend with a scheme is refused, and the reason is the scheme") {
-  for (const char* text : {"http://x:80", "https://x", "tcp://[::1]:80"}) {
+  for (const char* text : {"http://x:80", "https://x", "tcp://[::1]:80", "http:x:80"}) {
     const auto parsed = base::parse_host_port(text);
     REQUIRE_FALSE(parsed);
     CHECK_THAT(parsed.error().message, Catch::Contains("write host:port, without a scheme"));
   }
+}
+
+TEST_CASE("a backend with several colons is no IPv6 address unless it could be one") {
+  const auto why = [](const char* text) { return base::parse_host_port(text).error().message; };
+  CHECK_THAT(why("db:80:90"), Catch::Contains("with one colon"));
+  CHECK_THAT(why("2001:db8::1:80"), Catch::Contains("in brackets"));
+  CHECK_THAT(why("fe80::1%eth0:80"), Catch::Contains("in brackets"));
 }
 
 TEST_CASE("a backend is a name, an IPv4 address or an IPv6 address in brackets, with a port") {
