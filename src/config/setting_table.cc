@@ -167,7 +167,8 @@ bool parse_api_hosts(std::string_view text, Settings& into) {
     const std::size_t comma = text.find(',');
     const std::string_view host = text.substr(0, comma);
     if (!is_host(host)) return false;
-    hosts.push_back(base::comparable_host(host));
+    // No request names a zone, see base::Authority.
+    hosts.push_back(base::comparable_host(host.substr(0, host.find('%'))));
     if (comma == text.size() - 1) return false;
     text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
   }

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -41,6 +43,23 @@ void note_files(const std::string& file) {
   if (auto written = write_claim_record(folder_of(file), record); !written)
     base::log::warning("the record of the database's files was not written",
                        {{"reason", written.error().message}});
+}
+
+// SQLite gives ids out in order up to 2^63-1, then at random; JSON numbers are exact up to 2^53-1.
+// Only a row that was written by hand has a larger id. Streams do not depend on it, so the service
+// starts.
+void report_extreme_id(SQLite::Database& connection) try {
+  constexpr std::int64_t kMostId = (std::int64_t{1} << 53) - 1;
+  const std::int64_t newest =
+      connection.execAndGet("SELECT coalesce(max(id), 0) FROM stream_events").getInt64();
+  if (newest <= kMostId) return;
+  base::log::error(
+      "history has an id that is too large, its order and its cursors are not reliable",
+      {{"id", std::to_string(newest)},
+       {"most", std::to_string(kMostId)},
+       {"remedy", "restore a backup"}});
+} catch (const SQLite::Exception&) {
+  // The first query reports what is wrong.
 }
 
 }  // namespace
@@ -95,6 +114,7 @@ base::Result<std::unique_ptr<Database>> Database::open_claimed(const std::string
   if (auto migrated = apply_migrations(**connection, *applied, known); !migrated)
     return base::Error{migrated.error().code,
                        "the database " + file + ": " + migrated.error().message};
+  report_extreme_id(**connection);
   sqlite3_wal_autocheckpoint((*connection)->getHandle(), 0);  // see LogKeeper
   auto watch = FileWatch::start((*connection)->getHandle(), file);
   if (!watch) return watch.error();

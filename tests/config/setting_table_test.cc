@@ -131,6 +131,12 @@ TEST_CASE("the defaults are those of the manual") {
   CHECK_FALSE(defaults.insecure);
 }
 
+TEST_CASE("a host of the API is compared as Host names it, without a zone") {
+  Settings settings;
+  REQUIRE(find_setting("api_hosts")->parse("FE80::0:1%lo,Edge.", settings));
+  CHECK(settings.api_hosts == std::vector<std::string>{"fe80::1", "edge"});
+}
+
 TEST_CASE("a setting has one name in the file, the environment and the flags") {
   const Setting* setting = find_setting("connect_timeout");
   REQUIRE(setting);

@@ -35,6 +35,20 @@ class Starts(harness.EndToEnd):
         self.assertEqual(rows(), before)
 
 
+    def test_a_start_reports_an_event_id_that_is_too_large(self):
+        service = self.start_service(10)
+        service.create(service.ports[0], "127.0.0.1:7000")
+        self.assertNotIn("history has an id that is too large", service.log())
+        service.stop()
+        done = harness.run("sqlite3", service.database,
+                           "INSERT INTO stream_events (id, at, action, port) SELECT 9223372036854775806, at,"
+                           " 'opened', port FROM stream_events")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        service.start()
+        self.assertIn("history has an id that is too large", service.log())
+        self.assertIn("id=9223372036854775806", service.log())
+        self.assertEqual(service.streams(), {service.ports[0]: "127.0.0.1:7000"})
+
     def test_only_a_start_after_an_end_that_was_not_clean_reads_the_whole_database(self):
         service = self.start_service(10)
         service.create(service.ports[0], "127.0.0.1:7000")
