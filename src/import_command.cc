@@ -1,8 +1,12 @@
 #include "import_command.h"
 
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -10,8 +14,11 @@
 
 #include "base/text.h"
 #include "config/import_directory.h"
+#include "core/same_host.h"
 #include "core/stream.h"
 #include "folder_owner.h"
+#include "net/address.h"
+#include "net/socket.h"
 #include "store/sqlite_store.h"
 #include "store/stored_streams.h"
 
@@ -20,6 +27,7 @@ namespace {
 
 constexpr const char* kActor = "import";
 constexpr int kExitFailed = 1;
+constexpr std::chrono::milliseconds kConnectDefaultOfNginx = std::chrono::seconds(60);
 
 void print_remark(const char* what, const config::ImportRemark& remark) {
   const std::string place =
@@ -35,19 +43,53 @@ int fail(const std::string& why) {
 
 using Streams = std::map<std::uint16_t, core::Stream>;
 
-bool is_known(const core::StreamSpec& spec, const Streams& present) {
-  const auto known = present.find(spec.port);
-  return known != present.end() && known->second.spec == spec;
+std::string text_of(const std::optional<std::chrono::milliseconds>& timeout) {
+  return timeout ? base::format_duration(*timeout) : "not set";
 }
 
-// Why the stream cannot be taken beside what the database and the settings say; empty: it can.
-std::string fault_of(const core::StreamSpec& spec, const config::Settings& settings,
-                     const Streams& present) {
+// What the stream at the port means for the imported one: not taken if it forwards or listens
+// elsewhere, or else known, with the timeouts that differ. `why` is the remark.
+struct Comparison {
+  bool is_known = false;
+  std::string why;
+};
+Comparison compare(const core::StreamSpec& imported, const core::StreamSpec& present) {
+  if (!core::is_same_backend(imported.backend, present.backend))
+    return {false, "the port has a stream to " + base::to_string(present.backend) + " already"};
+  if (!core::is_same_host(imported.listen_address, present.listen_address))
+    return {false, "the port has a stream to this backend already, which listens on " +
+                       (present.listen_address.empty() ? "what STREAM_ADDRESS gives"
+                                                       : present.listen_address)};
+  std::string differs;
+  const auto look = [&](const char* field, const auto& here, const auto& there) {
+    if (here == there) return;
+    differs += differs.empty() ? "; it stays as it is there: " : ", ";
+    differs += std::string(field) + " " + text_of(there);
+  };
+  look("idle_timeout", imported.idle_timeout, present.idle_timeout);
+  look("connect_timeout", imported.connect_timeout, present.connect_timeout);
+  return {true, "is in the database already" + differs};
+}
+
+// Why the stream cannot be taken beside what the settings and this host say; empty: it can.
+std::string fault_of(const core::StreamSpec& spec, const config::Settings& settings) {
   if (auto in_range = core::check_in_range(spec.port, settings.port_range); !in_range)
     return in_range.error().message;
-  const auto known = present.find(spec.port);
-  if (known == present.end()) return "";
-  return "the port has a stream to " + base::to_string(known->second.spec.backend) + " already";
+  const auto address = net::Address::parse_ip(spec.listen_address, 0);
+  return address && net::is_broadcast(*address)
+             ? spec.listen_address + " is a broadcast address, which TCP cannot connect to"
+             : "";
+}
+
+// Says that a stream will not open where its address is not this host's now.
+void note_foreign_address(const config::ImportedStream& imported) {
+  const std::string& ip = imported.spec.listen_address;
+  if (ip.empty()) return;
+  const auto address = net::Address::parse_ip(ip, 0);
+  const auto own = address ? net::check_own_address(*address) : address.error();
+  if (!own)
+    std::printf("note: %s:%u: %s: %s; the stream is failed until it is one\n",
+                imported.file.c_str(), imported.line, ip.c_str(), own.error().message.c_str());
 }
 
 // The database that the streams go to.
@@ -91,19 +133,32 @@ std::string to_text(const core::StreamSpec& spec) {
   return out;
 }
 
-// nginx ends a session after 10 minutes without data; here sessions may be idle for ever.
-void note_idle_default(const std::vector<core::StoreWrite>& writes,
-                       const config::Settings& settings) {
-  if (settings.idle_timeout.count() != 0) return;
-  std::size_t without = 0;
-  for (const core::StoreWrite& write : writes)
-    if (const auto* added = std::get_if<core::AddStream>(&write))
-      without += added->stream.spec.idle_timeout ? 0 : 1;
-  if (without == 0) return;
-  std::printf(
-      "note: %zu streams set no proxy_timeout. nginx ends a session after 10m without data, this "
-      "service does not. To keep that limit, set IDLE_TIMEOUT=10m or each stream's idle_timeout.\n",
-      without);
+// `1 stream`, `2 streams`.
+std::string count_of(std::size_t count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
+// Says where the defaults of nginx's timeouts, 10 minutes and 60 seconds, differ from those here.
+void note_defaults(const std::vector<core::StoreWrite>& writes, const config::Settings& settings) {
+  std::size_t without_idle = 0;
+  std::size_t without_connect = 0;
+  for (const core::StoreWrite& write : writes) {
+    const auto* added = std::get_if<core::AddStream>(&write);
+    if (added == nullptr) continue;
+    without_idle += added->stream.spec.idle_timeout ? 0 : 1;
+    without_connect += added->stream.spec.connect_timeout ? 0 : 1;
+  }
+  if (without_idle > 0 && settings.idle_timeout.count() == 0)
+    std::printf(
+        "note: %s without proxy_timeout. nginx ends a session after 10m without data, this service "
+        "does not. To keep that limit, set IDLE_TIMEOUT=10m or each stream's idle_timeout.\n",
+        count_of(without_idle, "stream").c_str());
+  if (without_connect > 0 && settings.connect_timeout < kConnectDefaultOfNginx)
+    std::printf(
+        "note: %s without proxy_connect_timeout. nginx waits 1m for a backend, this service %s. To "
+        "keep that limit, set CONNECT_TIMEOUT=1m or each stream's connect_timeout.\n",
+        count_of(without_connect, "stream").c_str(),
+        base::format_duration(settings.connect_timeout).c_str());
 }
 
 // Adds the writes that create the streams to `writes` and prints a line for each; what cannot be
@@ -114,11 +169,13 @@ std::size_t take(config::ImportedStreams& found, const config::Settings& setting
   std::size_t taken = 0;
   for (const config::ImportedStream& imported : found.streams) {
     const std::string text = to_text(imported.spec);
-    if (is_known(imported.spec, present)) {
-      found.ignored.push_back({imported.file, imported.line, text, "is in the database already"});
+    if (const auto known = present.find(imported.spec.port); known != present.end()) {
+      Comparison found_there = compare(imported.spec, known->second.spec);
+      auto& remarks = found_there.is_known ? found.ignored : found.rejected;
+      remarks.push_back({imported.file, imported.line, text, std::move(found_there.why)});
       continue;
     }
-    if (const std::string fault = fault_of(imported.spec, settings, present); !fault.empty()) {
+    if (const std::string fault = fault_of(imported.spec, settings); !fault.empty()) {
       found.rejected.push_back({imported.file, imported.line, text, fault});
       continue;
     }
@@ -138,6 +195,7 @@ std::size_t take(config::ImportedStreams& found, const config::Settings& setting
     writes.emplace_back(core::AddStream{std::move(stream)});
     writes.emplace_back(core::AppendEvent{std::move(event)});
     std::printf("taken: %s:%u: %s\n", imported.file.c_str(), imported.line, text.c_str());
+    note_foreign_address(imported);
     ++taken;
   }
   return taken;
@@ -164,12 +222,13 @@ int import_streams(const config::Import& import, const base::Clock& clock) {
       take(*found, settings, present ? *present : Streams{}, clock.wall(), writes);
   for (const auto& remark : found->ignored) print_remark("ignored", remark);
   for (const auto& remark : found->rejected) print_remark("not taken", remark);
-  note_idle_default(writes, settings);
+  note_defaults(writes, settings);
   if (!import.dry_run && !writes.empty())
     if (auto saved = database.commit(std::move(writes)); !saved)
       return fail("nothing was imported: " + saved.error().message);
-  std::printf("%zu streams %s, %zu lines not taken\n", taken,
-              import.dry_run ? "would be imported" : "imported", found->rejected.size());
+  std::printf("%s %s, %s not taken\n", count_of(taken, "stream").c_str(),
+              import.dry_run ? "would be imported" : "imported",
+              count_of(found->rejected.size(), "line").c_str());
   if (is_missing) return fail(present.error().message);
   return found->rejected.empty() ? config::kExitDone : kExitFailed;
 }

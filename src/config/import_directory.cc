@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
-#include <map>
 #include <system_error>
 #include <utility>
 
@@ -29,11 +28,6 @@ base::Result<std::vector<fs::path>> list(const std::string& directory, const std
   return out;
 }
 
-template <class T>
-void append(std::vector<T>& to, std::vector<T> from) {
-  std::move(from.begin(), from.end(), std::back_inserter(to));
-}
-
 }  // namespace
 
 base::Result<ImportedStreams> read_import_directory(const std::string& directory,
@@ -43,30 +37,20 @@ base::Result<ImportedStreams> read_import_directory(const std::string& directory
   if (paths->empty())
     return base::Error{base::Errc::not_found, "no file in " + directory +
                                                   " has a name that starts with " +
-                                                  base::quoted(prefix) + "; give --prefix TEXT"};
-  ImportedStreams out;
-  std::map<std::uint16_t, std::string> taken;  // port -> where
+                                                  base::quoted(prefix) + ", which --prefix sets"};
+  std::vector<NginxText> files;
+  std::vector<ImportRemark> unreadable;
   for (const fs::path& path : *paths) {
-    const auto text = read_text_file(path.string());
-    if (!text) {
-      out.rejected.push_back({path.string(), 0, "", text.error().message});
-      continue;
-    }
-    ImportedStreams one = parse_nginx_streams(*text, path.string());
-    append(out.ignored, std::move(one.ignored));
-    append(out.rejected, std::move(one.rejected));
-    for (ImportedStream& stream : one.streams) {
-      const std::string port = std::to_string(stream.spec.port);
-      const auto [before, is_new] = taken.try_emplace(
-          stream.spec.port, stream.file + ", line " + std::to_string(stream.line));
-      if (is_new) {
-        out.streams.push_back(std::move(stream));
-      } else {
-        out.rejected.push_back({stream.file, stream.line, "listen " + port + ";",
-                                "port " + port + " was taken already in " + before->second});
-      }
+    auto text = read_text_file(path.string());
+    if (text) {
+      files.push_back({path.string(), std::move(*text)});
+    } else {
+      unreadable.push_back({path.string(), 0, "", text.error().message});
     }
   }
+  ImportedStreams out = parse_nginx_streams(files);
+  out.rejected.insert(out.rejected.begin(), std::make_move_iterator(unreadable.begin()),
+                      std::make_move_iterator(unreadable.end()));
   return out;
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/text.h"
 #include "config/nginx_syntax.h"
@@ -83,23 +85,38 @@ bool take_timeout(const NginxDirective& directive, Timeouts& into) {
   return true;
 }
 
-// Collects what one file says. Lives for one call of parse_nginx_streams().
+// Collects what the files say: the upstreams of all first, then the servers of each. Lives for one
+// call of parse_nginx_streams(), as long as the directives.
 class Collector {
  public:
-  explicit Collector(std::string_view file) : file_(file) {}
+  void find_upstreams(const std::string& file, const std::vector<NginxDirective>& directives) {
+    file_ = file;
+    for (const NginxDirective& directive : directives) {
+      if (directive.is_block && directive.words.front() == "stream")
+        find_upstreams(file, directive.body);
+      if (!is_upstream(directive)) continue;
+      const auto [first, is_new] = upstreams_.try_emplace(
+          base::to_lower(directive.words[1]), Upstream{.block = &directive, .file = file_});
+      if (!is_new)
+        reject(directive, "an upstream of that name stands " +
+                              place_of(first->second.file, first->second.block->line));
+    }
+  }
 
-  void take(const std::vector<NginxDirective>& directives) {
-    take_block(directives, {});
-    for (const auto& [name, upstream] : upstreams_)
+  void take(const std::string& file, const NginxFile& parsed) {
+    file_ = file;
+    take_block(parsed.directives, {});
+    if (parsed.fault) reject(parsed.fault->at, parsed.fault->why);
+  }
+
+  ImportedStreams finish() {
+    for (const auto& [name, upstream] : upstreams_) {
+      file_ = upstream.file;
       if (!upstream.is_used)
-        out_.ignored.push_back(remark(*upstream.block, "no server forwards to it"));
+        out_.ignored.push_back(remark(*upstream.block, "no server of these files forwards to it"));
+    }
+    return std::move(out_);
   }
-
-  void reject(const NginxDirective& directive, std::string why) {
-    out_.rejected.push_back(remark(directive, std::move(why)));
-  }
-
-  ImportedStreams finish() { return std::move(out_); }
 
  private:
   struct Server {
@@ -110,15 +127,13 @@ class Collector {
   };
   struct Upstream {
     const NginxDirective* block = nullptr;
+    std::string file;
     bool is_used = false;
   };
 
   // What holds for the whole block is read first, wherever it stands in the block.
   void take_block(const std::vector<NginxDirective>& directives, Timeouts timeouts) {
-    for (const NginxDirective& directive : directives) {
-      take_timeout(directive, timeouts);
-      if (is_upstream(directive)) upstreams_[base::to_lower(directive.words[1])].block = &directive;
-    }
+    for (const NginxDirective& directive : directives) take_timeout(directive, timeouts);
     for (const NginxDirective& directive : directives) {
       const std::string& name = directive.words.front();
       if (name == "server" && directive.is_block) {
@@ -142,6 +157,14 @@ class Collector {
 
   ImportRemark remark(const NginxDirective& directive, std::string why) const {
     return {file_, directive.line, to_string(directive), std::move(why)};
+  }
+
+  void reject(const NginxDirective& directive, std::string why) {
+    out_.rejected.push_back(remark(directive, std::move(why)));
+  }
+
+  std::string place_of(const std::string& file, unsigned line) const {
+    return "in " + (file == file_ ? "" : file + ", ") + "line " + std::to_string(line);
   }
 
   // Returns nullopt if a directive makes the server unusable; the directive is rejected then.
@@ -175,32 +198,50 @@ class Collector {
   Result<core::Backend> find_backend(const NginxDirective& pass,
                                      std::vector<ImportRemark>& ignored) {
     if (pass.words.size() != 2) return Error{Errc::invalid, "proxy_pass has one argument"};
-    const auto named = upstreams_.find(base::to_lower(pass.words[1]));
+    const std::string& target = pass.words[1];
+    if (target.find('$') != std::string::npos)
+      return Error{Errc::invalid, "variables are not supported: write host:port"};
+    const auto named = upstreams_.find(base::to_lower(target));
     if (named == upstreams_.end()) {
-      auto backend = parse_target(pass.words[1]);
-      if (!backend && pass.words[1].find(':') == std::string::npos)
+      auto backend = parse_target(target);
+      if (!backend && target.find(':') == std::string::npos)
         return Error{Errc::invalid,
-                     backend.error().message + "; this file has no upstream of that name"};
+                     backend.error().message + "; these files have no upstream of that name"};
       return backend;
     }
     named->second.is_used = true;
-    const std::string lead = "the upstream " + base::quoted(pass.words[1]);
+    return find_only_server(named->second, "the upstream " + base::quoted(target), ignored);
+  }
+
+  // The only server of the upstream that is not down.
+  static Result<core::Backend> find_only_server(const Upstream& upstream, const std::string& lead,
+                                                std::vector<ImportRemark>& ignored) {
+    const auto ignore = [&](const NginxDirective& directive, std::string why) {
+      ignored.push_back({upstream.file, directive.line, to_string(directive), std::move(why)});
+    };
     const NginxDirective* only = nullptr;
-    for (const NginxDirective& directive : named->second.block->body) {
+    bool has_down = false;
+    for (const NginxDirective& directive : upstream.block->body) {
       if (directive.words.front() != "server" || directive.is_block) {
-        ignored.push_back(remark(directive, "has no effect here"));
+        ignore(directive, "has no effect here");
+        continue;
+      }
+      if (std::find(directive.words.begin(), directive.words.end(), "down") !=
+          directive.words.end()) {
+        has_down = true;
+        ignore(directive, "is down, so it is left out");
         continue;
       }
       if (only != nullptr)
         return Error{Errc::invalid, lead + " has several servers; a stream forwards to one"};
       only = &directive;
     }
+    if (only == nullptr && has_down)
+      return Error{Errc::invalid, lead + " has no server that is not down"};
     if (only == nullptr || only->words.size() < 2)
       return Error{Errc::invalid, lead + " has no server"};
-    for (std::size_t i = 2; i < only->words.size(); ++i) {
-      if (only->words[i] == "down") return Error{Errc::invalid, lead + " has its server down"};
-      ignored.push_back(remark(*only, only->words[i] + " has no effect here"));
-    }
+    for (std::size_t i = 2; i < only->words.size(); ++i)
+      ignore(*only, only->words[i] + " has no effect here");
     return parse_target(only->words[1]);
   }
 
@@ -209,9 +250,12 @@ class Collector {
       const NginxDirective* directive, std::chrono::milliseconds least,
       std::chrono::milliseconds most, std::vector<ImportRemark>& ignored) const {
     if (directive == nullptr) return std::optional<std::chrono::milliseconds>();
-    const auto asked =
-        directive->words.size() == 2 ? parse_nginx_time(directive->words[1]) : std::nullopt;
-    if (!asked) return Error{Errc::invalid, "must be one time of nginx such as 90s or 1h"};
+    if (directive->words.size() != 2)
+      return Error{Errc::invalid, "needs one time such as 90s or 1h30m"};
+    const auto asked = parse_nginx_time(directive->words[1]);
+    if (!asked)
+      return Error{Errc::invalid, base::quoted(directive->words[1]) +
+                                      " is not a time of nginx such as 90s or 1h30m"};
     const auto taken = std::clamp(*asked, least, most);
     if (taken != *asked)
       ignored.push_back(remark(*directive, "streams take " + base::format_duration(least) + " to " +
@@ -248,24 +292,42 @@ class Collector {
     if (!parts->pass) return reject(server, "the server has no proxy_pass");
     auto spec = read_spec(*parts);
     if (!spec) return;
-    std::vector<ListenPlace> own;
+    std::vector<std::pair<const NginxDirective*, ListenPlace>> places;
     for (const NginxDirective* listen : parts->listens) {
-      const auto place = parse_listen(*listen);
-      if (!place) {
+      auto place = parse_listen(*listen);
+      if (place) {
+        places.emplace_back(listen, std::move(*place));
+      } else {
         reject(*listen, place.error().message);
+      }
+    }
+    std::vector<ListenPlace> own;
+    for (const auto& [listen, place] : places) {
+      // `listen 9000; listen [::]:9000;` is how nginx says dual-stack: one stream.
+      if (std::find(own.begin(), own.end(), place) != own.end()) continue;
+      if (is_covered(place, places)) {
+        out_.ignored.push_back(remark(
+            *listen, "the server's listen on all addresses of the port has this address too"));
         continue;
       }
-      // `listen 9000; listen [::]:9000;` is how nginx says dual-stack: one stream.
-      if (std::find(own.begin(), own.end(), *place) != own.end()) continue;
-      spec->port = place->port;
-      spec->listen_address = place->address;
+      spec->port = place.port;
+      spec->listen_address = place.address;
       if (!add(*listen, *spec)) continue;
-      own.push_back(*place);
+      own.push_back(place);
       for (std::size_t i = 2; i < listen->words.size(); ++i)
         out_.ignored.push_back(remark(*listen, listen->words[i] + " has no effect here"));
     }
     if (own.empty()) return;
     out_.ignored.insert(out_.ignored.end(), parts->ignored.begin(), parts->ignored.end());
+  }
+
+  // Returns whether the place is one address of a port that the server has on all addresses.
+  static bool is_covered(const ListenPlace& place,
+                         const std::vector<std::pair<const NginxDirective*, ListenPlace>>& places) {
+    return !place.address.empty() &&
+           std::any_of(places.begin(), places.end(), [&](const auto& other) {
+             return other.second == ListenPlace{place.port, ""};
+           });
   }
 
   bool add(const NginxDirective& listen, core::StreamSpec spec) {
@@ -281,27 +343,34 @@ class Collector {
         std::find_if(out_.streams.begin(), out_.streams.end(),
                      [&](const ImportedStream& stream) { return stream.spec.port == spec.port; });
     if (before != out_.streams.end()) {
-      reject(listen, "port " + std::to_string(spec.port) + " was taken already in line " +
-                         std::to_string(before->line));
+      reject(listen, "port " + std::to_string(spec.port) + " was taken already " +
+                         place_of(before->file, before->line));
       return false;
     }
     out_.streams.push_back({std::move(spec), file_, listen.line});
     return true;
   }
 
-  std::string file_;
-  std::map<std::string, Upstream> upstreams_;  // of the file, by name in lower case, as in nginx
+  std::string file_;                           // the one that is read now
+  std::map<std::string, Upstream> upstreams_;  // of all files, by name in lower case, as in nginx
   ImportedStreams out_;
 };
 
 }  // namespace
 
-ImportedStreams parse_nginx_streams(std::string_view text, std::string_view file_name) {
-  const NginxFile file = parse_nginx_file(text);
-  Collector collector(file_name);
-  collector.take(file.directives);
-  if (file.fault) collector.reject(file.fault->at, file.fault->why);
+ImportedStreams parse_nginx_streams(const std::vector<NginxText>& files) {
+  std::vector<NginxFile> parsed;
+  parsed.reserve(files.size());
+  Collector collector;
+  for (const NginxText& file : files) parsed.push_back(parse_nginx_file(file.text));
+  for (std::size_t i = 0; i < files.size(); ++i)
+    collector.find_upstreams(files[i].file, parsed[i].directives);
+  for (std::size_t i = 0; i < files.size(); ++i) collector.take(files[i].file, parsed[i]);
   return collector.finish();
+}
+
+ImportedStreams parse_nginx_streams(std::string_view text, std::string_view file_name) {
+  return parse_nginx_streams({NginxText{std::string(file_name), std::string(text)}});
 }
 
 }  // namespace sc::config

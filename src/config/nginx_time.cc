@@ -33,7 +33,10 @@ std::optional<std::chrono::milliseconds> parse_nginx_time(std::string_view text)
   if (text.empty()) return std::nullopt;
   while (!text.empty()) {
     const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    const auto count = base::parse_unsigned(text.substr(0, digits), 0, kMost);
+    // nginx reads leading zeros as nothing.
+    std::string_view number = text.substr(0, digits);
+    while (number.size() > 1 && number.front() == '0') number.remove_prefix(1);
+    const auto count = base::parse_unsigned(number, 0, kMost);
     if (!count) return std::nullopt;
     text.remove_prefix(digits);
     const std::size_t length = std::min(text.find_first_of("0123456789 "), text.size());

@@ -69,9 +69,11 @@ TEST_CASE("what cannot be a stream is rejected with its line and the reason") {
       {"server { listen 9000; proxy_pass u; }\nupstream u { }", 1, "proxy_pass u;",
        "has no server"},
       {"server { listen 9000; proxy_pass u; }\nupstream u { server a:1 down; }", 1, "proxy_pass u;",
-       "has its server down"},
+       "has no server that is not down"},
       {"server { listen 9000; proxy_pass b:1;\nproxy_timeout soon; }", 2, "proxy_timeout soon;",
-       "must be one time of nginx"},
+       "\"soon\" is not a time"},
+      {"server { listen 9000; proxy_pass b:1;\nproxy_timeout 1h 30m; }", 2, "proxy_timeout 1h 30m;",
+       "needs one time"},
       {"server { listen unix:/s; proxy_pass b:1; }", 1, "listen unix:/s;", "unix sockets"},
       {"server { listen 0; proxy_pass b:1; }", 1, "listen 0;", "is not a port"},
       {"server { listen 99999; proxy_pass b:1; }", 1, "listen 99999;", "is not a port"},
@@ -81,8 +83,11 @@ TEST_CASE("what cannot be a stream is rejected with its line and the reason") {
       {"server { listen 9000; proxy_pass unix:/s.sock; }", 1, "proxy_pass unix:/s.sock;",
        "not to unix sockets"},
       {"server { listen 9000; proxy_pass upstream; }", 1, "proxy_pass upstream;",
-       "this file has no upstream of that name"},
-      {"server { listen 9000; proxy_pass $name:1; }", 1, "proxy_pass $name:1;", "letters"},
+       "these files have no upstream of that name"},
+      {"server { listen 9000; proxy_pass $name:1; }", 1, "proxy_pass $name:1;",
+       "variables are not supported"},
+      {"server { listen 9000; proxy_pass $backend; }", 1, "proxy_pass $backend;",
+       "variables are not supported"},
       {"server { listen 9000; proxy_pass a:1 b:2; }", 1, "proxy_pass a:1 b:2;", "one argument"},
       {"server { listen 9000; proxy_pass; }", 1, "proxy_pass;", "one argument"},
       {"server { listen 9000; proxy_pass a:1;\nproxy_pass b:2; }", 2, "proxy_pass b:2;", "second"},
@@ -199,8 +204,50 @@ TEST_CASE("an upstream of one server is the backend of the servers that name it"
   const std::vector<ImportRemark> expected{
       {"f", 2, "zone z 64k;", "has no effect here"},
       {"f", 3, "server h:5432 weight=2;", "weight=2 has no effect here"},
-      {"f", 4, "upstream spare { ... }", "no server forwards to it"}};
+      {"f", 4, "upstream spare { ... }", "no server of these files forwards to it"}};
   CHECK(found.ignored == expected);
+}
+
+TEST_CASE("an upstream of another file is found, whatever the order of the files") {
+  const ImportedStreams found = parse_nginx_streams({
+      {"a", "server { listen 9000; proxy_pass db; }\nserver { listen 9001; proxy_pass db; }"},
+      {"b", "\nupstream db { zone z 64k; server h:5432; }\nupstream spare { server x:1; }"},
+      {"c", "stream { upstream DB { server other:1; } server { listen 9000; proxy_pass c:1; } }"},
+  });
+  CHECK(show(found) == "1:9000>h:5432 2:9001>h:5432 ");
+  const std::vector<ImportRemark> rejected{
+      {"c", 1, "upstream DB { ... }", "an upstream of that name stands in b, line 2"},
+      {"c", 1, "listen 9000;", "port 9000 was taken already in a, line 1"}};
+  CHECK(found.rejected == rejected);
+  const std::vector<ImportRemark> ignored{
+      {"b", 2, "zone z 64k;", "has no effect here"},
+      {"b", 2, "zone z 64k;", "has no effect here"},
+      {"b", 3, "upstream spare { ... }", "no server of these files forwards to it"}};
+  CHECK(found.ignored == ignored);
+}
+
+TEST_CASE("a server of an upstream that is down does not count") {
+  const ImportedStreams found = parse_nginx_streams(
+      "upstream u { server a:1 down; server b:1; }\nserver { listen 9000; proxy_pass u; }", "f");
+  CHECK(show(found) == "2:9000>b:1 ");
+  CHECK(found.rejected.empty());
+  const std::vector<ImportRemark> expected{
+      {"f", 1, "server a:1 down;", "is down, so it is left out"}};
+  CHECK(found.ignored == expected);
+}
+
+TEST_CASE("a listen on all addresses covers the server's listens on one address of the port") {
+  for (const char* listens :
+       {"listen 9000;\nlisten 127.0.0.1:9000;", "listen 127.0.0.1:9000;\nlisten [::]:9000;"}) {
+    INFO(listens);
+    const ImportedStreams found =
+        parse_nginx_streams("server { proxy_pass b:1; " + std::string(listens) + " }", "f");
+    REQUIRE(found.streams.size() == 1);
+    CHECK(found.streams.front().spec.listen_address.empty());
+    CHECK(found.rejected.empty());
+    REQUIRE(found.ignored.size() == 1);
+    CHECK(found.ignored.front().text == "listen 127.0.0.1:9000;");
+  }
 }
 
 TEST_CASE("an upstream is found in any case, and no client reaches a multicast address") {
@@ -219,6 +266,9 @@ TEST_CASE("times of nginx are read with all units, and nothing else is a time") 
       {"0", 0},
       {"90", 90'000},
       {"250ms", 250},
+      {"060s", 60'000},
+      {"000", 0},
+      {"01h05m", 3'900'000},
       {"10m", 600'000},
       {"1h 30m", 5'400'000},
       {"1d12h", 129'600'000},

@@ -65,14 +65,14 @@ class Import(harness.EndToEnd):
         self.assertTrue({"_conductor_a:2", "_conductor_b:3", "_conductor_c:1", "_conductor_d:2",
                          "_conductor_e:2", "_conductor_f:3"} <= places, lines)
         self.assertTrue(any("_conductor_g" in place for place in places), lines)
-        self.assertEqual(lines[-1], f"1 streams imported, {len(refused)} lines not taken")
+        self.assertEqual(lines[-1], f"1 stream imported, {len(refused)} lines not taken")
         self.service.start()
         self.assertEqual(self.service.streams(), {port: "mybackend:22"})
 
     def test_the_originals_variables_say_where_the_files_are(self):
         self.write_stream(self.first, "a:1", prefix="mine-")
         lines = self.imported(STREAM_CONFIG_PATH=str(self.folder), STREAM_PREFIX="mine-")
-        self.assertEqual(lines[-1], "1 streams imported, 0 lines not taken")
+        self.assertEqual(lines[-1], "1 stream imported, 0 lines not taken")
 
     def test_importing_twice_changes_nothing_the_second_time(self):
         self.write_stream(self.first, "a:1")
@@ -84,6 +84,37 @@ class Import(harness.EndToEnd):
         self.assertEqual(self.service.streams(), {self.first: "a:1"})
         self.assertEqual(self.service.history(self.first), ["created"])
 
+    def test_a_rerun_takes_a_stream_with_other_timeouts_or_spelling_as_known(self):
+        self.write_stream(self.first, "localhost:1")
+        self.write_stream(self.first + 1, "b:1")
+        self.imported(self.folder)
+        self.write_stream(self.first, "LOCALHOST.:1")
+        self.write(f"_conductor_{self.first + 1}",
+                   f"server {{ listen {self.first + 1}; proxy_pass b:1; proxy_timeout 10m; }}\n")
+        lines = self.imported(self.folder)
+        self.assertEqual(lines[-1], "0 streams imported, 0 lines not taken")
+        self.assertTrue(lines[0].endswith("is in the database already"), lines)
+        self.assertTrue(lines[1].endswith("it stays as it is there: idle_timeout not set"), lines)
+        self.write(f"_conductor_{self.first + 1}",
+                   f"server {{ listen 127.0.0.1:{self.first + 1}; proxy_pass b:1; }}\n")
+        lines = self.imported(self.folder, exit_code=1)
+        self.assertIn("which listens on what STREAM_ADDRESS gives", lines[1])
+
+    def test_an_address_that_the_host_does_not_have_is_noted(self):
+        self.write("_conductor_a", f"server {{ listen 192.0.2.77:{self.first}; proxy_pass b:1; }}\n")
+        self.write("_conductor_b", f"server {{ listen 127.255.255.255:{self.first + 1}; proxy_pass b:1; }}\n")
+        lines = self.imported(self.folder, exit_code=1)
+        self.assertTrue(any(line.startswith("note: ") and "192.0.2.77: is not an address of this host" in line
+                            for line in lines), lines)
+        self.assertTrue(any(line.startswith("not taken: ") and "broadcast" in line for line in lines), lines)
+        self.assertEqual(lines[-1], "1 stream imported, 1 line not taken")
+
+    def test_an_upstream_may_stand_in_another_file(self):
+        self.write("_conductor_a", f"server {{ listen {self.first}; proxy_pass db; }}\n")
+        self.write("_conductor_b", "upstream db { server h:5432; }\n")
+        lines = self.imported(self.folder)
+        self.assertIn(f"{self.first} -> h:5432", lines[0])
+
     def test_a_stream_that_is_not_taken_makes_the_exit_code_1(self):
         self.write_stream(self.first, "a:1")
         self.imported(self.folder)
@@ -92,7 +123,7 @@ class Import(harness.EndToEnd):
                 self.write_stream(port, "b:2")
                 for flags in ((), ("--dry-run",)):
                     lines = self.imported(self.folder, *flags, exit_code=1)
-                    self.assertTrue(lines[-1].endswith(", 1 lines not taken"), lines)
+                    self.assertTrue(lines[-1].endswith(", 1 line not taken"), lines)
                     self.assertTrue(any(line.startswith("not taken: ") and why in line for line in lines), lines)
                 (self.folder / f"_conductor_{port}").unlink()
 
@@ -105,7 +136,7 @@ class Import(harness.EndToEnd):
                            if path.suffix != ".db-shm"}
         before = content()
         lines = self.imported(self.folder, "--dry-run")
-        self.assertEqual(lines[-1], "1 streams would be imported, 0 lines not taken")
+        self.assertEqual(lines[-1], "1 stream would be imported, 0 lines not taken")
         self.assertEqual(content(), before)
         self.service.start()
         self.assertEqual(self.service.streams(), {})
@@ -114,7 +145,7 @@ class Import(harness.EndToEnd):
         self.write_stream(self.first, "a:1")
         done = self.run_import(self.folder, "--dry-run")
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stdout.splitlines()[-1], "1 streams would be imported, 0 lines not taken")
+        self.assertEqual(done.stdout.splitlines()[-1], "1 stream would be imported, 0 lines not taken")
         self.assertIn(f"the folder {self.service.state} has no database", done.stderr)
         self.assertFalse(self.service.state.exists())
 
@@ -141,13 +172,16 @@ class Import(harness.EndToEnd):
                          ["127.0.0.1", "1h", "5s"])
         self.assert_says(self.first, b"hello")
 
-    def test_the_import_says_that_nginxs_idle_default_is_gone_unless_a_limit_is_set(self):
+    def test_the_import_says_how_nginxs_defaults_differ_unless_they_are_set(self):
         self.write_stream(self.first, "a:1")
         notes = [line for line in self.run_import(self.folder, "--dry-run").stdout.splitlines()
                  if line.startswith("note: ")]
-        self.assertEqual(len(notes), 1)
+        self.assertEqual(len(notes), 2)
+        self.assertIn("1 stream without proxy_timeout", notes[0])
         self.assertIn("IDLE_TIMEOUT=10m", notes[0])
-        lines = self.imported(self.folder, "--idle-timeout=10m")
+        self.assertIn("1 stream without proxy_connect_timeout", notes[1])
+        self.assertIn("CONNECT_TIMEOUT=1m", notes[1])
+        lines = self.imported(self.folder, "--idle-timeout=10m", "--connect-timeout=1m")
         self.assertFalse(any(line.startswith("note: ") for line in lines), lines)
 
     def test_a_folder_that_is_not_there_is_exit_1(self):
