@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/direct_call.h"
+#include "base/text.h"
 
 namespace sc::net {
 namespace {
@@ -87,6 +88,11 @@ void set_keepalive(int fd, const Keepalive& keepalive) {
 }
 
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options) {
+  // Rows that the API did not write may have such an address.
+  if (!address.is_wildcard() && (base::is_group_address(address.ip()) || is_broadcast(address)))
+    return base::Error{base::Errc::invalid,
+                       "cannot listen on " + address.to_string() +
+                           ": it is a multicast or broadcast address, which TCP cannot connect to"};
   base::Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return listen_error(address, errno);
   // Lets a port be opened again while sessions of its former listener still end; two listeners on

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/text.h"
 #include "net/port_owner.h"
 #include "net/resolver/hosts_file.h"
 #include "net/socket.h"
@@ -131,11 +130,6 @@ base::Result<base::Fd> WorkerPool::listen(const core::StreamSpec& spec) {
   if (!spec.listen_address.empty()) {
     auto own = net::Address::parse_ip(spec.listen_address, 0);
     if (!own) return own.error();
-    // Rows that the API did not write may have such addresses.
-    if (base::is_group_address(spec.listen_address) || net::is_broadcast(*own))
-      return base::Error{base::Errc::invalid,
-                         "listen_address " + base::quoted(spec.listen_address) +
-                             " is a multicast or broadcast address, which TCP cannot connect to"};
     address = *own;
   }
   if (!address) return listen_everywhere(spec.port, listen);

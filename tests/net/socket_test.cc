@@ -149,6 +149,16 @@ TEST_CASE("before a stream listens, the host is asked whether it has the address
   CHECK(check("::ffff:0.0.0.0"));
 }
 
+TEST_CASE("no socket listens on a multicast or broadcast address") {
+  for (const char* ip : {"224.0.0.1", "ff02::1", "127.255.255.255", "::ffff:127.255.255.255"}) {
+    INFO(ip);
+    const auto failed = net::listen_tcp(*Address::parse_ip(ip, 0), {});
+    REQUIRE_FALSE(failed);
+    CHECK(failed.error().code == base::Errc::invalid);
+    CHECK_THAT(failed.error().message, Catch::Contains("multicast or broadcast"));
+  }
+}
+
 TEST_CASE("an address that the host does not have is invalid") {
   // RFC 5737: TEST-NET-3 is nobody's.
   const auto failed = net::listen_tcp(*Address::parse_ip("203.0.113.1", 0), {});
