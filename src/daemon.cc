@@ -118,8 +118,8 @@ Daemon::Daemon(DaemonOptions options, const base::Clock& clock,
       store_(std::move(store)),
       vault_(std::move(vault)),
       plane_(loop_, pool_options(options_.configuration.settings, api_listeners, vault_.get()),
-             [this](std::uint16_t port, const std::string& trouble) {
-               conductor_.note_backend(port, trouble);
+             [this](std::uint16_t port, core::Reach reach, const std::string& trouble) {
+               conductor_.note_backend(port, reach, trouble);
              }),
       conductor_({options_.configuration.settings.port_range,
                   options_.configuration.settings.drain_timeout},

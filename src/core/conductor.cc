@@ -321,10 +321,10 @@ base::Result<std::uint16_t> Conductor::free_port(const PortCheck& may_change) {
   return none_is_free(bool{may_change});
 }
 
-void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
+void Conductor::note_backend(std::uint16_t port, Reach reach, const std::string& trouble) {
   const Stream* told_of = ledger_.find(port);
   if (told_of == nullptr) return;
-  ledger_.queue.enter(port, [this, port, trouble, backend = told_of->spec.backend] {
+  ledger_.queue.enter(port, [this, port, reach, trouble, backend = told_of->spec.backend] {
     const Stream* present = ledger_.find(port);
     if (present == nullptr || present->state != StreamState::listening ||
         present->spec.backend != backend || present->reason == trouble) {
@@ -333,11 +333,12 @@ void Conductor::note_backend(std::uint16_t port, const std::string& trouble) {
     }
     Stream stream = *present;
     stream.reason = trouble;
-    if (trouble.empty()) {
-      base::log::info("backend answers again", {{"port", port_text(port)}});
+    if (reach == Reach::reached) {
+      base::log::info("sessions reach the backend again", {{"port", port_text(port)}});
     } else {
-      base::log::warning("backend is not reached",
-                         {{"port", port_text(port)}, {"reason", trouble}});
+      base::log::warning(
+          reach == Reach::host ? "this host cannot reach the backend" : "backend is not reached",
+          {{"port", port_text(port)}, {"reason", trouble}});
     }
     ledger_.keep(stream);
     ledger_.record(port, {NoteStream{stream}});

@@ -18,6 +18,7 @@
 #include "core/ledger.h"
 #include "core/plan.h"
 #include "core/port_range.h"
+#include "core/session.h"
 #include "core/store_follower.h"
 #include "core/stream.h"
 #include "core/stream_store.h"
@@ -119,8 +120,8 @@ class Conductor {
   // that can be bound at this moment. unavailable: none, or the host opens no port at all now.
   base::Result<std::uint16_t> free_port(const PortCheck& may_change = {});
 
-  // Why sessions of the stream do not reach the backend; empty: they do again.
-  void note_backend(std::uint16_t port, const std::string& trouble);
+  // Why sessions of the stream do not reach the backend; `trouble` is empty: they reach it again.
+  void note_backend(std::uint16_t port, Reach reach, const std::string& trouble);
 
   // Callers that wait for a change. on_first is called when the first caller begins to wait. From
   // then on end_overdue() has to be called now and then until no caller waits. See Waits.

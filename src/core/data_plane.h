@@ -36,7 +36,7 @@ class DataPlane {
 
   // What has the port on this host, as a clause: `nginx (pid 812) listens there`; empty when that
   // cannot be seen. Slow: reads /proc.
-  virtual std::string owner_of(std::uint16_t port) const = 0;
+  virtual std::string owner_of(const StreamSpec& spec) const = 0;
 
   // From now on clients are accepted and carried. Of a released stream it is the new listener.
   virtual void activate(base::Fd listener, const Stream& stream) = 0;

@@ -8,7 +8,7 @@ namespace sc::core {
 // Why a session ended. Metric label, log field and API word alike.
 enum class EndReason : unsigned char {
   finished,            // both sides ended in order
-  empty,               // the client left first, without a byte either way, as a health check does
+  empty,               // the client left soon, without a byte either way, as a health check does
   client_reset,        // the client's side broke off, or was found dead by keepalive
   backend_reset,       // the backend's side did
   backend_refused,     // no address of the backend took the connection

@@ -278,7 +278,7 @@ base::Result<void> PlanRunner::prepare(const Plan& plan, PlanStep& step) {
       error.code == base::Errc::privilege)
     error.field = step.where + "/port";
   if (error.code == base::Errc::in_use) {
-    const std::string owner = ledger_.plane.owner_of(after.spec.port);
+    const std::string owner = ledger_.plane.owner_of(after.spec);
     if (!owner.empty()) error.message += ": " + owner;
   }
   return error;

@@ -88,6 +88,13 @@ struct RunningSession {
 
 std::string_view to_string(RunningSession::State state);
 
+// What the dials of a stream's sessions come to.
+enum class Reach : unsigned char {
+  reached,
+  backend,  // not reached: the backend, its name or a policy
+  host,     // not reached: this host has no way to it, or lacks something
+};
+
 // What the kernel knows of a TCP socket (tcp(7), TCP_INFO; SIOCINQ; SIOCOUTQNSD).
 struct SocketFacts {
   std::string local;                 // our end's address

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "net/lost_way.h"
 #include "net/source_ports.h"
 
 namespace sc::net {
@@ -146,7 +147,7 @@ void Dialer::start_lookup() {
   if (const auto answer = options_.resolver->find(*options_.name)) {
     if (answer->failure == NameAnswer::Failure::none) return on_answer(*answer);
     trace_.resolved_at = std::chrono::steady_clock::now();
-    note_failure(to_failure(*answer), answer->message, 0);
+    note_failure(to_failure(*answer), answer->message, answer->error);
     attempt_due_.start(std::chrono::milliseconds{0});  // reported a turn later
     return;
   }
@@ -159,7 +160,7 @@ void Dialer::start_lookup() {
 void Dialer::on_answer(const NameAnswer& answer) {
   trace_.resolved_at = std::chrono::steady_clock::now();
   if (answer.failure != NameAnswer::Failure::none)
-    return fail(to_failure(answer), answer.message, 0);
+    return fail(to_failure(answer), answer.message, answer.error);
   addresses_ = interleave_families(answer.addresses);
   for (Address& address : addresses_) address.set_port(target_.port);
   trace_.is_resolving = false;
@@ -174,10 +175,29 @@ void Dialer::on_deadline() {
     fail(DialFailure::internal, "the resolver's thread does not answer", 0);
     return;
   }
+  if (note_lost_ways()) return fail(*kind_, why_, error_);
   fail(DialFailure::timeout,
        "no answer within " + base::format_duration(options_.timeout) +
            (last_failure_.empty() ? "" : "; " + last_failure_),
        0);
+}
+
+// Whether no attempt under way can be answered, as this host has no way to its address any more.
+bool Dialer::note_lost_ways() {
+  std::vector<LostWay> lost;
+  for (const auto& attempt : attempts_) {
+    auto way = lost_way(local_address(attempt->socket), attempt->address);
+    if (!way) return false;
+    lost.push_back(std::move(*way));
+  }
+  if (lost.empty()) return false;
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    note_ring(*attempts_[i]);
+    note_failure(DialFailure::host, std::move(lost[i].why), lost[i].error);
+    note(attempts_[i]->address, DialTry::Result::failed, lost[i].error, attempts_[i]->started);
+  }
+  attempts_.clear();
+  return true;
 }
 
 // Starts attempts until one is under way; one that fails at once (no route to that family, say)
@@ -279,7 +299,13 @@ void Dialer::on_writable(Attempt& attempt, loop::Ready ready) {
     return;
   }
   note_ring(attempt);
-  note_error(ErrorStep::answer, error, attempt.address, attempt.started);
+  auto lost = may_be_lost_way(error) ? lost_way({}, attempt.address) : std::nullopt;
+  if (lost) {
+    note_failure(DialFailure::host, std::move(lost->why), lost->error);
+    note(attempt.address, DialTry::Result::failed, lost->error, attempt.started);
+  } else {
+    note_error(ErrorStep::answer, error, attempt.address, attempt.started);
+  }
   std::erase_if(attempts_, [&](const auto& held) { return held.get() == &attempt; });
   if (next_ < addresses_.size()) {
     start_next();
@@ -303,6 +329,8 @@ void Dialer::note(const Address& address, DialTry::Result result, int error,
 void Dialer::note_failure(DialFailure kind, std::string why, int error) {
   last_failure_ = why;
   if (kind_ && weight_of(kind) < weight_of(*kind_)) return;
+  // The message lists the further addresses after the first one that this host has no way to.
+  if (kind == DialFailure::host && kind_ == kind) return;
   if (kind != kind_ || error_ != ECONNREFUSED) error_ = error;
   kind_ = kind;
   why_ = std::move(why);

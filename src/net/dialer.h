@@ -123,6 +123,7 @@ class Dialer {
   void start_lookup();
   void on_answer(const NameAnswer& answer);
   void on_deadline();
+  bool note_lost_ways();
   void on_attempt_due();
   void on_writable(Attempt& attempt, loop::Ready ready);
   void start_next();

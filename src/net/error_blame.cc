@@ -64,14 +64,29 @@ std::string route_hint(const Address& to) {
 
 std::string ports_hint(const Address& to) {
   if (!has_source_address(to))
-    return "this host has no source address for it; is IPv6 disabled "
-           "(net.ipv6.conf.all.disable_ipv6)?";
+    return std::string("this host has no source address for it; ") +
+           (to.family() == AF_INET6 ? "is IPv6 disabled (net.ipv6.conf.all.disable_ipv6)?"
+                                    : "`ip address` shows what it has");
   const auto range = source_ports();
   return "no source port is left for connections to " + to.to_string() +
          (range ? " in net.ipv4.ip_local_port_range (" + std::to_string(range->first) + "-" +
                       std::to_string(range->last) + ")"
                 : "") +
          "; widen that range, or let the backend listen at further addresses or ports";
+}
+
+// socket(2) knows no route yet.
+std::string socket_hint(int error, const Address& to) {
+  const std::string family = to.family() == AF_INET6 ? "IPv6" : "IPv4";
+  switch (error) {
+    case EPERM:
+    case EACCES:
+      return "a security module or a seccomp filter of this host forbids " + family + " sockets";
+    case EAFNOSUPPORT:
+      return "this host has no " + family + ", or RestrictAddressFamilies= of the unit forbids it";
+    default:
+      return {};
+  }
 }
 
 }  // namespace
@@ -98,6 +113,7 @@ Blame blame_of(ErrorStep step, int error) {
 std::string remedy_of(ErrorStep step, int error, const Address& to) {
   const Blame blame = blame_of(step, error);
   if (blame != Blame::lack && blame != Blame::way) return {};
+  if (step == ErrorStep::socket && blame == Blame::way) return socket_hint(error, to);
   switch (error) {
     case EMFILE:
       return "the service has no descriptor left; raise LimitNOFILE= of its unit";

@@ -3,6 +3,11 @@
 #include "relay/failure_log.h"
 
 namespace sc::relay {
+namespace {
+
+constexpr std::chrono::milliseconds kTroubleEvery{1000};
+
+}  // namespace
 
 StreamCounters::~StreamCounters() { delete failures_.load(std::memory_order_relaxed); }
 
@@ -13,6 +18,18 @@ StreamFailures& StreamCounters::failures(const std::shared_ptr<FailureBudget>& b
   if (failures_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel))
     return *made.release();
   return *known;  // another worker was faster
+}
+
+bool StreamCounters::note_reach(core::Reach now_reached, std::chrono::milliseconds now) {
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  if (reach.load(kRelaxed) == now_reached) return false;
+  if (now_reached != core::Reach::reached) {
+    std::int64_t told = trouble_told_at.load(kRelaxed);
+    if (told > (now - kTroubleEvery).count() ||
+        !trouble_told_at.compare_exchange_strong(told, now.count()))
+      return false;
+  }
+  return reach.exchange(now_reached) != now_reached;
 }
 
 std::array<std::uint64_t, core::kEndReasons> StreamCounters::ended() const {

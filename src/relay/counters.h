@@ -2,12 +2,14 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
 
 #include "core/end_reason.h"
+#include "core/session.h"
 
 namespace sc::relay {
 
@@ -24,6 +26,10 @@ struct StreamCounters {
 
   // Made when they are first asked for; the budget is that of all streams together.
   StreamFailures& failures(const std::shared_ptr<FailureBudget>& budget);
+  // Sets `reach`; whether the control thread has to learn of it. That is so for changes only, and
+  // for trouble once a second at most, as each note is a line of the log and a row: a backend that
+  // comes and goes with every session must not keep the disk busy. `now`: in the loops' time.
+  bool note_reach(core::Reach now_reached, std::chrono::milliseconds now);
   // Null until then.
   const StreamFailures* failures() const { return failures_.load(std::memory_order_acquire); }
   // Sessions, by reason.
@@ -46,7 +52,7 @@ struct StreamCounters {
   std::atomic<std::size_t> sessions_admitted{0};
   std::atomic<std::uint64_t> refusals{0};  // how often a client had to wait for room
   std::atomic<bool> clients_wait{false};
-  std::atomic<bool> backend_trouble{false};  // as the control thread was told: it is not reached
+  std::atomic<core::Reach> reach{core::Reach::reached};  // as the control thread was told
   // When it was told of trouble last, in the loops' milliseconds.
   std::atomic<std::int64_t> trouble_told_at{std::numeric_limits<std::int64_t>::min()};
   // The stream is removed, and its sessions have to end by then, in the loops' milliseconds.

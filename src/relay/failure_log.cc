@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 
 namespace sc::relay {
@@ -47,13 +48,15 @@ FailureLog::Group& FailureLog::group_of(const SessionEnd& end) {
   return groups_.emplace_back(std::move(key));
 }
 
-// The group that loses its oldest session next.
+// The group that loses its oldest session next. Of equal sizes, one of the kind with the most
+// groups does: a frequent failure of ever changing addresses evicts no failure with another error.
 std::vector<FailureLog::Group>::iterator FailureLog::least_missed() {
-  std::array<std::size_t, core::kEndReasons> of_reason{};
-  for (const Group& each : groups_) ++of_reason.at(static_cast<std::size_t>(each.reason));
-  const auto is_less = [&of_reason](const Group& one, const Group& other) {
-    const auto rank = [&of_reason](const Group& group) {
-      return std::pair(group.ends.size(), of_reason.at(static_cast<std::size_t>(group.reason)));
+  const auto kind_of = [](const Group& group) { return std::pair(group.reason, group.error); };
+  std::map<std::pair<core::EndReason, int>, std::size_t> of_kind;
+  for (const Group& each : groups_) ++of_kind[kind_of(each)];
+  const auto is_less = [&](const Group& one, const Group& other) {
+    const auto rank = [&](const Group& group) {
+      return std::pair(group.ends.size(), of_kind.at(kind_of(group)));
     };
     if (rank(one) != rank(other)) return rank(one) < rank(other);
     return one.ends.front().number > other.ends.front().number;

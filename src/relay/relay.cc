@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/kill_point.h"
+#include "net/lost_way.h"
 #include "net/socket.h"
 
 namespace sc::relay {
@@ -15,6 +16,10 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::chrono::milliseconds kAtOnce{1};
+
+bool is_reset(core::EndReason reason) {
+  return reason == core::EndReason::backend_reset || reason == core::EndReason::client_reset;
+}
 
 // One function decides what an end waits for; nobody else touches the masks. An end that waits for
 // nothing is not polled, except that one whose end has been read is watched for a reset: nothing
@@ -68,6 +73,9 @@ Relay::Relay(loop::Loop& loop, handoff::KeptSession kept, net::OwnPaths::Announc
   last_byte_at_ = std::chrono::milliseconds(facts.last_byte_at);
   up_.resume(std::move(kept.up), record_->slot().down_ended);
   down_.resume(std::move(kept.down), record_->slot().up_ended);
+  // When it ended is not known. No byte moved after that in a session that can be `empty`.
+  if (record_->slot().up_ended.load() != 0 && record_->slot().down_ended.load() == 0)
+    client_ended_first_at_ = last_byte_at_;
   begin_keeping();
   SC_KILL_POINT("resumed");
   start();
@@ -168,7 +176,8 @@ void Relay::pump_up(bool ended) {
   if (!up_.wants_read() && !up_.wants_write()) return;
   if (down_.is_over()) up_.withhold_end();  // close(2) comes next and tells it
   const std::size_t moved = up_.step(client_.get(), backend_.get(), ended);
-  if (up_.state() == Pump::State::finished && !down_.is_over()) client_ended_first_ = true;
+  if (up_.state() == Pump::State::finished && !down_.is_over() && !client_ended_first())
+    client_ended_first_at_ = loop_.now();
   if (moved == 0) return;
   bytes_in_ += moved;
   if (record_) record_->slot().bytes_in.store(bytes_in_, kRelaxed);
@@ -228,14 +237,14 @@ void Relay::on_idle_check() {
 
 void Relay::cut(core::EndReason reason) { finish(reason, 0); }
 
-// A client that keepalive found dead has not left. A backend that resets after its client's end may
-// have failed: that end may have been half a close.
+// A client that keepalive found dead has not left. A backend that had ended without a byte before
+// does not matter for a client that resets. One that resets after its client's end answers it.
 bool Relay::left_empty(core::EndReason reason, int error) const {
   if (bytes_in_ > 0 || bytes_out_ > 0) return false;
-  if (reason == core::EndReason::finished) return client_ended_first_;
-  return reason == core::EndReason::client_reset &&
-         (error == 0 || error == ECONNRESET || error == EPIPE) &&
-         down_.state() != Pump::State::finished;
+  const bool has_left = error == 0 || error == ECONNRESET || error == EPIPE;
+  if (reason == core::EndReason::client_reset) return has_left;
+  return client_ended_first() && (reason == core::EndReason::finished ||
+                                  (reason == core::EndReason::backend_reset && has_left));
 }
 
 // There are copies: what close(2) would do has to be done before. Of one that is cut the record
@@ -260,9 +269,7 @@ void Relay::end_copied(core::EndReason reason) {
 // The reset that ends a ring passes from stream to stream: each of them ends for the ring, and no
 // backend or client is blamed. The dialer does the same for a session that still dials.
 void Relay::blame_ring(RelayEnd& how) const {
-  const bool is_reset =
-      how.reason == core::EndReason::backend_reset || how.reason == core::EndReason::client_reset;
-  if (!is_reset || own_.dial() == nullptr) return;
+  if (!is_reset(how.reason) || own_.dial() == nullptr) return;
   how.ring = own_.dial()->ring();
   if (how.ring.empty()) return;
   how.reason = core::EndReason::loop;
@@ -278,8 +285,12 @@ void Relay::finish(core::EndReason reason, int error) {
                bytes_in_,
                bytes_out_,
                is_closing() ? core::SessionPhase::close : core::SessionPhase::relay,
-               left_empty(reason, error)};
+               left_empty(reason, error),
+               reason == core::EndReason::finished ? client_ended_first_at_ : loop_.now()};
   blame_ring(how);
+  if (is_reset(how.reason) && net::may_be_lost_way(error))
+    how.local = net::PackedAddress(net::local_address(
+        how.reason == core::EndReason::client_reset ? client_.get() : backend_.get()));
   own_ = {};  // another program may get the port of a closed socket at once
   if (has_copies_) {
     end_copied(reason);

@@ -99,6 +99,7 @@ class Relay {
   void pump_down(bool ended);
   void update();
   void blame_ring(RelayEnd& how) const;
+  bool client_ended_first() const { return client_ended_first_at_.count() != 0; }
   bool left_empty(core::EndReason reason, int error) const;
   void finish(core::EndReason reason, int error);
 
@@ -110,9 +111,10 @@ class Relay {
   std::unique_ptr<handoff::SessionRecord> record_;  // of one that is kept
   bool has_copies_ = false;                         // it is, or was: close(2) alone ends nothing
   bool is_counted_ = false;                         // as one that was to be kept and was not
-  bool client_ended_first_ = false;                 // before its backend, in order
-  Pump up_;                                         // client to backend
-  Pump down_;                                       // backend to client
+  // When the client ended in order before its backend, in the loop's time; 0: it did not.
+  std::chrono::milliseconds client_ended_first_at_{0};
+  Pump up_;    // client to backend
+  Pump down_;  // backend to client
   StreamCounters& counters_;
   std::uint64_t bytes_in_ = 0;
   std::uint64_t bytes_out_ = 0;

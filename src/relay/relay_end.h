@@ -1,9 +1,11 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
 #include "core/end_reason.h"
+#include "net/address.h"
 
 namespace sc::relay {
 
@@ -14,8 +16,10 @@ struct RelayEnd {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   core::SessionPhase phase = core::SessionPhase::relay;
-  bool left_empty = false;  // the client left first, by an end or a reset, and no byte had moved
-  std::string ring = {};    // of streams, as a sentence; empty: no ring ended it
+  bool left_empty = false;  // the client left by an end or a reset, and no byte had moved
+  std::chrono::milliseconds left_at{0};  // when it left, in the loop's time
+  net::PackedAddress local = {};         // of this host, on the side that broke; empty: not asked
+  std::string ring = {};                 // of streams, as a sentence; empty: no ring ended it
 };
 
 }  // namespace sc::relay

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/kill_point.h"
+#include "net/lost_way.h"
 #include "net/tcp_facts.h"
 
 namespace sc::relay {
@@ -161,12 +162,11 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
       outcome.trace.is_resolving ? core::SessionPhase::resolve : core::SessionPhase::connect;
   remember(std::move(outcome.trace));
   if (!outcome.dialed) {
-    // Out of descriptors says nothing of the backend.
-    if (outcome.error.failure != net::DialFailure::exhausted &&
-        outcome.error.failure != net::DialFailure::internal)
-      told(outcome.error.message);
-    end(RelayEnd{reason_of(outcome.error.failure), outcome.error.error, 0, 0, phase},
-        std::move(outcome.error.cause));
+    const core::EndReason reason = reason_of(outcome.error.failure);
+    if (reason != core::EndReason::internal)
+      told(reason == core::EndReason::host ? core::Reach::host : core::Reach::backend,
+           outcome.error.message);
+    end(RelayEnd{reason, outcome.error.error, 0, 0, phase}, std::move(outcome.error.cause));
     return;
   }
   state_ = State::relaying;
@@ -194,13 +194,13 @@ void Session::on_outcome(net::Dialer::Outcome outcome) {
     }
   } catch (const std::exception& failure) {
     record_.reset();
-    told({});
+    told(core::Reach::reached, {});
     StartFailure why = start_failure(failure);
     end(RelayEnd{.reason = why.reason, .error = why.error}, std::move(why.detail));
     return;
   }
   if (keeps_alive_) relay_->keep_alive(options_.keepalive);
-  told({});
+  told(core::Reach::reached, {});
 }
 
 bool Session::keep_backend(const net::Dialed& dialed) {
@@ -252,6 +252,24 @@ void Session::remember(net::DialTrace trace) {
   trouble_->tried = std::move(trace.tried);
 }
 
+// The peer of a side whose interface, route or source address has gone from this host is silent,
+// and it is not to blame.
+void Session::blame_host(RelayEnd& how, std::string& detail) const {
+  if (how.local.is_empty()) return;
+  const net::PackedAddress& far = how.reason == core::EndReason::client_reset ? peer_ : address_;
+  auto lost = net::lost_way(how.local.address(), far.address());
+  if (!lost) return;
+  how.reason = core::EndReason::host;
+  how.error = lost->error;
+  detail = std::move(lost->why);
+}
+
+// A client that waited longer for a byte than for a connection expected one.
+bool Session::left_early(const RelayEnd& how) const {
+  return how.left_at - times_.accepted.time_since_epoch() <=
+         stream_.spec->connect_timeout.value_or(options_.connect_timeout);
+}
+
 std::chrono::microseconds Session::age() const {
   return times_.since_accepted(std::chrono::steady_clock::now());
 }
@@ -292,6 +310,8 @@ core::SessionDetails Session::details() const {
 void Session::end(RelayEnd how, std::string detail) {
   assert(state_ != State::ended);
   state_ = State::ended;
+  blame_host(how, detail);
+  how.left_empty = how.left_empty && left_early(how);
   how.reason = judge(how);
   // The dial ran into a ring. A relay has marked its ring by itself, and has via_.
   if (how.reason == core::EndReason::loop && via_) via_->set_ring(detail);

@@ -51,9 +51,9 @@ class Session {
  public:
   enum class State : unsigned char { dialing, relaying, ended };
 
-  // How the dial went; an empty text: connected. At most once, never from inside the constructor;
-  // not at all when it says nothing of the backend.
-  using OnDialed = base::Callback<void(const std::string& trouble)>;
+  // How the dial went; `trouble` is empty: connected. At most once, never from inside the
+  // constructor; not at all after a fault of this service.
+  using OnDialed = base::Callback<void(core::Reach reach, const std::string& trouble)>;
   // At most once, never from inside the constructor. May destroy the Session.
   using OnEnd = base::Callback<void(SessionEnd)>;
 
@@ -120,6 +120,8 @@ class Session {
   bool keep_backend(const net::Dialed& dialed);
   void remember(net::DialTrace trace);
   std::chrono::microseconds age() const;
+  void blame_host(RelayEnd& how, std::string& detail) const;
+  bool left_early(const RelayEnd& how) const;
   net::OwnPaths::Announced announce_backend(int fd, const net::Address& address) const;
   void end(RelayEnd how, std::string detail);
 

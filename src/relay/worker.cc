@@ -30,8 +30,6 @@ constexpr std::chrono::milliseconds kKeepaliveDelay{1000};
 // Pipes that nobody took for so long are closed.
 constexpr std::chrono::milliseconds kPipesIdle{10'000};
 
-constexpr std::chrono::milliseconds kTroubleEvery{1000};
-
 // At a hand-over, for the manager to take capsules; sessions without a place in one are cut.
 constexpr std::chrono::milliseconds kManagerPatience{3000};
 
@@ -263,7 +261,7 @@ void Worker::add_session(core::SessionId session_id, StreamContext stream, Clien
   auto session = std::make_unique<Session>(
       loop_, session_id, std::move(stream), std::move(client), options_,
       Pump::Resources{buffer_, &pipes_, copies_ ? &*copies_ : nullptr}, keeper_,
-      [this, told](const std::string& trouble) { on_dialed(told, trouble); },
+      [this, told](core::Reach reach, const auto& trouble) { on_dialed(told, reach, trouble); },
       [this, session_id](SessionEnd end) { on_session_end(session_id, std::move(end)); });
   chronicle_.began(*session);
   sessions_.emplace_hint(sessions_.end(), session_id, std::move(session));
@@ -458,22 +456,9 @@ void Worker::place(const StreamContext& stream, net::Accepted client) {
   }
 }
 
-// Tells the control thread when the stream's sessions begin or cease to reach the backend, not each
-// time; and of trouble once a second at most, as each note is a line of the log and a row: a
-// backend that comes and goes with every session must not keep the disk busy.
-void Worker::on_dialed(const StreamContext& stream, const std::string& trouble) {
-  const bool troubled = !trouble.empty();
-  std::atomic<bool>& known = stream.counters->backend_trouble;
-  if (known.load(kRelaxed) == troubled) return;
-  if (troubled) {
-    const std::int64_t now = loop_.now().count();
-    std::int64_t told = stream.counters->trouble_told_at.load(kRelaxed);
-    if (told > now - kTroubleEvery.count() ||
-        !stream.counters->trouble_told_at.compare_exchange_strong(told, now))
-      return;
-  }
-  if (known.exchange(troubled) == troubled) return;
-  report_(BackendNote{stream.id, trouble});
+void Worker::on_dialed(const StreamContext& stream, core::Reach reach, const std::string& trouble) {
+  if (stream.counters->note_reach(reach, loop_.now()))
+    report_(BackendNote{stream.id, reach, trouble});
 }
 
 void Worker::on_session_end(core::SessionId id, SessionEnd end) {

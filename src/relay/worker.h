@@ -119,9 +119,10 @@ struct ListenerOpened {
 struct ListenerClosed {
   std::uint64_t stream_id = 0;
 };
-struct BackendNote {  // an empty text: sessions reach the backend again
+struct BackendNote {
   std::uint64_t stream_id = 0;
-  std::string trouble;
+  core::Reach reach = core::Reach::reached;
+  std::string trouble;  // empty: sessions reach the backend
 };
 struct AcceptingStopped {
   std::size_t worker = 0;
@@ -255,7 +256,7 @@ class Worker {
   void handle(const Shutdown& command);
 
   void place(const StreamContext& stream, net::Accepted client);
-  void on_dialed(const StreamContext& stream, const std::string& trouble);
+  void on_dialed(const StreamContext& stream, core::Reach reach, const std::string& trouble);
   void end_early(const AdoptSession& command, core::EndReason reason, std::string detail);
   void end_ring(const StreamContext& stream, net::Accepted client, net::OwnDial& via);
   static SessionEnd end_of_kept(core::SessionId id, const handoff::KeptSession& kept);

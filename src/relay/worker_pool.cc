@@ -164,7 +164,9 @@ bool WorkerPool::takes(const core::StreamSpec& stream, const core::Backend& back
   return to && local_.contains(*to) && net::takes(listens, *to);
 }
 
-std::string WorkerPool::owner_of(std::uint16_t port) const { return net::describe_occupant(port); }
+std::string WorkerPool::owner_of(const core::StreamSpec& spec) const {
+  return net::describe_occupant(wanted_address(spec));
+}
 
 WorkerPool::Active& WorkerPool::find_or_add(std::uint16_t port) {
   const auto known = active_.find(port);
@@ -199,7 +201,7 @@ void WorkerPool::when_accepting(std::uint16_t port,
 void WorkerPool::set_spec(Active& active, const core::StreamSpec& spec, base::WallTime created_at) {
   // What was told of the former backend is not this one's.
   if (active.spec && active.spec->backend != spec.backend)
-    active.counters->backend_trouble.store(false);
+    active.counters->reach.store(core::Reach::reached);
   active.counters->max_sessions.store(spec.max_sessions);
   active.created_at = created_at;
   active.spec = std::make_shared<const SessionSpec>(
@@ -487,9 +489,9 @@ void WorkerPool::on_copies_due() {
 void WorkerPool::handle(const BackendNote& event) {
   for (const auto& [port, active] : active_) {
     if (active.id != event.stream_id) continue;
-    // Two workers may tell it in another order than it happened: the flag has the last word.
-    if (event.trouble.empty() == active.counters->backend_trouble.load()) return;
-    on_backend_note_(port, event.trouble);
+    // Notes of two workers may arrive in another order than they were made: the counter decides.
+    if (event.reach != active.counters->reach.load()) return;
+    on_backend_note_(port, event.reach, event.trouble);
     return;
   }
 }

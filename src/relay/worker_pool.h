@@ -51,8 +51,9 @@ struct WorkerPoolOptions {
 // to the least loaded one. Control thread only.
 class WorkerPool final : public core::DataPlane, public core::SessionBook {
  public:
-  // An empty text: the backend is reached again.
-  using OnBackendNote = std::function<void(std::uint16_t port, const std::string& trouble)>;
+  // `trouble` is empty: sessions reach the backend.
+  using OnBackendNote =
+      std::function<void(std::uint16_t port, core::Reach reach, const std::string& trouble)>;
 
   WorkerPool(loop::Loop& control, const WorkerPoolOptions& options, OnBackendNote on_backend_note);
   WorkerPool(const WorkerPool&) = delete;
@@ -68,7 +69,7 @@ class WorkerPool final : public core::DataPlane, public core::SessionBook {
   base::Result<void> check_address(const std::string& ip) const override;
   bool has_room(std::size_t listeners) const override;
   bool takes(const core::StreamSpec& stream, const core::Backend& backend) const override;
-  std::string owner_of(std::uint16_t port) const override;
+  std::string owner_of(const core::StreamSpec& spec) const override;
   // Returns whether the address belongs to this host.
   bool is_own_address(const net::Address& address) const { return local_.contains(address); }
   void activate(base::Fd listener, const core::Stream& stream) override;

@@ -255,12 +255,12 @@ TEST_CASE("the last port of a range that ends at 65535 is handed out") {
 TEST_CASE_METHOD(ConductorFixture,
                  "trouble with the backend shows in the stream's reason until it is over") {
   create_now(spec(9000));
-  conductor.note_backend(9000, "the name does not resolve");
+  conductor.note_backend(9000, core::Reach::backend, "the name does not resolve");
   store.answer_all();
   CHECK(conductor.find(9000)->reason == "the name does not resolve");
   CHECK(conductor.find(9000)->state == StreamState::listening);
   CHECK(store.rows.at(9000).reason == "the name does not resolve");
-  conductor.note_backend(9000, "");
+  conductor.note_backend(9000, core::Reach::reached, "");
   store.answer_all();
   CHECK(store.rows.at(9000).reason.empty());
 }
@@ -271,8 +271,8 @@ TEST_CASE_METHOD(ConductorFixture,
   create_now(spec(9001, "a:1"));
   store.rows.at(9000).spec = spec(9000, "by-hand:1");
   store.rows.erase(9001);
-  conductor.note_backend(9000, "refused");
-  conductor.note_backend(9001, "refused");
+  conductor.note_backend(9000, core::Reach::backend, "refused");
+  conductor.note_backend(9001, core::Reach::backend, "refused");
   store.answer_all();
   CHECK(store.rows.at(9000).spec.backend.host == "by-hand");
   CHECK_FALSE(store.rows.contains(9001));
@@ -282,7 +282,7 @@ TEST_CASE_METHOD(ConductorFixture,
                  "trouble told while a stream is being removed does not bring its row back") {
   create_now(spec(9000));
   remove(9000);
-  conductor.note_backend(9000, "refused");
+  conductor.note_backend(9000, core::Reach::backend, "refused");
   store.answer_all();
   plane.finish_closing();
   store.answer_all();

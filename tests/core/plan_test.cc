@@ -363,7 +363,7 @@ TEST_CASE_METHOD(PlanFixture, "a disabled stream that asks for any port opens no
 TEST_CASE_METHOD(PlanFixture, "trouble of the former backend is not told of the new one") {
   create_now(spec(9000, "old:1"));
   conductor.put(spec(9000, "new:1"), {"tester", {}}, {}, [](auto) {});
-  conductor.note_backend(9000, "old refused");  // waits behind the change
+  conductor.note_backend(9000, core::Reach::backend, "old refused");  // waits behind the change
   store.answer_all();
   CHECK(conductor.find(9000)->spec.backend.host == "new");
   CHECK(conductor.find(9000)->reason.empty());

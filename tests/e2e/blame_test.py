@@ -66,6 +66,26 @@ class Routes(BlameTest):
                 check = self.ask("POST", self.stream(port) + ":check").json
                 self.assertEqual((check["reachable"], check["reason"]), (False, "host"), check)
 
+    def test_a_streams_reason_follows_the_cause_between_host_and_backend(self):
+        self.put_ok(self.port, "10.84.0.9:9")
+        address = ("ip", "address", "add", "10.84.0.9/32", "dev", "lo")
+        remove = (*address[:2], "del", *address[3:])
+        self.addCleanup(subprocess.run, remove, check=False, stderr=subprocess.DEVNULL)
+        self.wait_for_reason("this host cannot dial backend 10.84.0.9:9")
+        self.service.wait_for_line("this host cannot reach the backend", port=str(self.port))
+        subprocess.run(address, check=True)
+        self.wait_for_reason("backend 10.84.0.9:9: Connection refused")
+        self.service.wait_for_line("backend is not reached", port=str(self.port))
+        subprocess.run(remove, check=True)
+        self.wait_for_reason("this host cannot dial backend 10.84.0.9:9")
+
+    def wait_for_reason(self, begin):
+        """Connects until the stream's reason begins so: the service reports trouble once a second at most."""
+        def has_reason():
+            self.assert_is_reset(self.port)
+            return (self.ask("GET", self.stream(self.port)).json["reason"] or "").startswith(begin)
+        wait_until(has_reason, 10, begin)
+
     def test_a_host_without_ipv6_has_no_source_address_and_says_so(self):
         subprocess.run(["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True)
         self.addCleanup(subprocess.run, ["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"], check=True)
@@ -86,6 +106,8 @@ class SourcePorts(BlameTest):
         with self.assertRaises(ConnectionResetError):
             peers.read_all(self.connect(self.port))
         RANGE.write_text(self.before, encoding="ascii")
+        self.service.wait_for_line("this host cannot reach the backend", port=str(self.port))
+        self.assertIn("no source port is left", self.ask("GET", self.stream(self.port)).json["reason"])
         self.assertEqual(self.failures(self.port)["failures"][0]["reason"], "host")
         self.assert_host(self.port, "EADDRNOTAVAIL",
                          f"no source port is left for connections to {backend.address}",

@@ -1,9 +1,13 @@
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include "net/resolver/dns_server.h"
 #include "net/resolver_fixture.h"
+#include "support/namespaces.h"
 
 // What servers answer, and what becomes of it.
 namespace sc::test {
@@ -11,6 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using Failure = net::NameAnswer::Failure;
+using net::Address;
 using Ips = std::vector<std::string>;
 
 TEST_CASE_METHOD(ResolverFixture, "a name's addresses of both families are found, with their TTL") {
@@ -97,6 +102,27 @@ TEST_CASE_METHOD(ResolverFixture, "a thousand addresses are cut to a few") {
   many.how = How::truncates;  // they fit into TCP only
   first.set("db.test", Type::a, many);
   CHECK(ips("db.test").size() == net::DnsReply::kMostAddresses);
+}
+
+struct HostBefore {
+  TwoHosts hosts;
+};
+struct NoPortsFixture : HostBefore, ResolverFixture {};
+
+TEST_CASE_METHOD(NoPortsFixture, "used-up UDP source ports are a lack of this host's") {
+  first.set("db.test", Type::a, found({"127.0.0.5"}));
+  std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40001";
+  std::vector<base::Fd> taken;
+  for (const std::uint16_t port : {std::uint16_t{40000}, std::uint16_t{40001}}) {
+    const Address own = *Address::parse_ip("0.0.0.0", port);
+    taken.emplace_back(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(taken.back().get(), own.raw(), own.size()) == 0);
+  }
+  const auto answer = look_up("db.test");
+  CHECK(answer->failure == Failure::exhausted);
+  CHECK(answer->error == EAGAIN);
+  CHECK_THAT(answer->message, Catch::Contains("(EAGAIN); no source port is left"));
+  taken.clear();
 }
 
 TEST_CASE_METHOD(ResolverFixture, "a reply with another id is ignored") {

@@ -79,6 +79,18 @@ TEST_CASE("each errno that speaks of this host by name has a remedy, and no othe
     CHECK_FALSE(net::remedy_of(ErrorStep::connect, error, to).empty());
 }
 
+TEST_CASE("a remedy for socket(2) speaks of no route, as none is known yet") {
+  const Address to = *Address::parse_ip("127.0.0.1", 99);
+  for (int error = 1; error <= EHWPOISON; ++error) {
+    if (net::blame_of(ErrorStep::socket, error) != way) continue;
+    CHECK_THAT(net::remedy_of(ErrorStep::socket, error, to), !Catch::Contains("route"));
+  }
+  CHECK(net::remedy_of(ErrorStep::socket, EACCES, to) ==
+        "a security module or a seccomp filter of this host forbids IPv4 sockets");
+  CHECK(net::remedy_of(ErrorStep::socket, EAFNOSUPPORT, *Address::parse_ip("::1", 99)) ==
+        "this host has no IPv6, or RestrictAddressFamilies= of the unit forbids it");
+}
+
 TEST_CASE("the remedy for used-up source ports names the range, the destination and what helps") {
   const auto range = net::source_ports();
   REQUIRE(range);

@@ -113,7 +113,7 @@ std::uint64_t count_unkept(const std::vector<core::Durability>& kinds,
   loop::Loop control;
   relay::WorkerPool pool(control,
                          {1, {2s, 0ms, {}, durable_after}, *net::Address::parse_ip("127.0.0.1", 0)},
-                         [](auto, const auto&) {});
+                         [](auto, auto, const auto&) {});
   const base::Fd backend = listen_on_loopback();
   std::vector<Carried> pairs;
   for (const core::Durability durable : kinds) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "relay/session_fixture.h"
+#include "support/namespaces.h"
 #include "support/tcp_peer.h"
 
 // Each reason that a session can end with, provoked with real sockets, and what is told of it then.
@@ -268,24 +269,63 @@ TEST_CASE_METHOD(EndedFixture, "a backend that ends or resets first is not blame
     reset(backend);
     CHECK(ended().reason == EndReason::backend_reset);
   }
-  SECTION("a reset after half a close of the client") {
-    end_writes(client);
-    turn_until([&] { return receive_some(backend).ended; });
-    reset(backend);
-    CHECK(ended().reason == EndReason::backend_reset);
-  }
-  SECTION("an end, and then a reset of the client") {
-    end_writes(backend);
-    turn_until([&] { return receive_some(client).ended; });
-    reset(client);
-    CHECK(ended().reason == EndReason::client_reset);
-  }
   SECTION("an end, and then the client's end") {
     end_writes(backend);
     turn_until([&] { return receive_some(client).ended; });
     end_writes(client);
     CHECK(ended().reason == EndReason::finished);
   }
+}
+
+TEST_CASE_METHOD(EndedFixture, "a client that leaves is empty whatever its backend does") {
+  relay();
+  SECTION("the backend resets after the client's end") {
+    end_writes(client);
+    turn_until([&] { return receive_some(backend).ended; });
+    reset(backend);
+  }
+  SECTION("the backend ends, and then the client resets") {
+    end_writes(backend);
+    turn_until([&] { return receive_some(client).ended; });
+    reset(client);
+  }
+  CHECK(ended().reason == EndReason::empty);
+}
+
+TEST_CASE_METHOD(EndedFixture, "a client that waits in vain for longer than a dial is not empty") {
+  options.connect_timeout = 5s;
+  accepted_ago = 6s;
+  relay();
+  SECTION("and resets") {
+    reset(client);
+    CHECK(ended().reason == EndReason::client_reset);
+  }
+  SECTION("and ends") {
+    end_writes(client);
+    turn_until([&] { return receive_some(backend).ended; });
+    end_writes(backend);
+    CHECK(ended().reason == EndReason::finished);
+  }
+  SECTION("and ends, and the backend resets") {
+    end_writes(client);
+    turn_until([&] { return receive_some(backend).ended; });
+    reset(backend);
+    CHECK(ended().reason == EndReason::backend_reset);
+  }
+}
+
+struct HostsBefore {
+  TwoHosts hosts;
+};
+struct RoutelessFixture : HostsBefore, EndedFixture {};
+
+TEST_CASE_METHOD(RoutelessFixture, "a message of this host lists each address once") {
+  host.add_name("two.test", {"10.83.0.1", "10.84.0.1"});
+  start("two.test", 80);
+  const core::EndedSession& end = ended();
+  CHECK(end.reason == EndReason::host);
+  check_begins(end, "this host could not dial the backend: 10.83.0.1:80: ");
+  CHECK_THAT(core::in_words(end), Catch::Contains("also tried 10.84.0.1:80: "));
 }
 
 TEST_CASE_METHOD(EndedFixture, "half a close of the client and a reply is no empty session") {
@@ -332,6 +372,7 @@ TEST_CASE_METHOD(EndedFixture, "host: this host has no descriptor for the backen
   CHECK(end.phase == SessionPhase::connect);
   CHECK(end.error == EMFILE);
   CHECK_THAT(core::in_words(end), Catch::Contains("raise LimitNOFILE= of its unit"));
+  CHECK(reaches == std::vector{core::Reach::host});
   CHECK_THAT(core::in_words(end), Catch::Contains("EMFILE"));
 }
 

@@ -86,6 +86,18 @@ relay::SessionEnd failure_of(core::SessionId id, core::EndReason reason, const s
   return end;
 }
 
+TEST_CASE("one error of ever changing addresses evicts no other error of the same reason") {
+  FailureLog log(std::make_shared<FailureBudget>());
+  log.add(failure_of(1, core::EndReason::backend_refused, "10.0.0.1", EHOSTUNREACH));
+  for (core::SessionId id = 2; id <= 151; ++id)
+    log.add(failure_of(id, core::EndReason::backend_refused, "10.1.0." + std::to_string(id),
+                       ECONNREFUSED));
+  const core::Failures told = log.told();
+  REQUIRE(told.sessions.size() == core::kMostFailures);
+  CHECK(told.sessions.back().id == 1);
+  CHECK(told.sessions.back().error == EHOSTUNREACH);
+}
+
 TEST_CASE("a frequent failure never evicts a rare one") {
   FailureLog log(std::make_shared<FailureBudget>());
   log.add(failure_of(1, core::EndReason::backend_reset, "10.0.0.1", ECONNRESET));

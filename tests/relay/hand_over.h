@@ -39,7 +39,7 @@ struct Process : LoopFixture {
     REQUIRE(opened);
     vault = std::move(*opened);
     options.vault = vault.get();
-    pool = std::make_unique<relay::WorkerPool>(control, options, [](auto, const auto&) {});
+    pool = std::make_unique<relay::WorkerPool>(control, options, [](auto, auto, const auto&) {});
   }
 
   relay::HandOverReport hand_over() {

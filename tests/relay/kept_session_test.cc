@@ -52,7 +52,8 @@ struct KeptSessionFixture : LoopFixture {
             : relay::NewClient{std::move(accepted)};
     session.emplace(
         loop, 1, std::move(stream), std::move(came), options,
-        relay::Pump::Resources{buffer, &pipes}, &vault->keeper(0), [](const std::string&) {},
+        relay::Pump::Resources{buffer, &pipes}, &vault->keeper(0),
+        [](core::Reach, const std::string&) {},
         [this](const relay::SessionEnd& told) {
           end = told.reason;
           session.reset();

@@ -38,7 +38,7 @@ struct PoolFixture : LoopFixture {
                                .session = {std::chrono::seconds(2), {}, {}},
                                .listen_address = *net::Address::parse_ip("127.0.0.1", 0),
                                .resolver = SystemResolver::options()},
-      [this](std::uint16_t port, const std::string& trouble) {
+      [this](std::uint16_t port, core::Reach, const std::string& trouble) {
         notes.push_back(std::to_string(port) + ": " + trouble);
       }};
   base::Fd backend = listen_on_loopback();

@@ -28,10 +28,12 @@ struct SessionFixture : LoopFixture {
   base::Fd listener = listen_on_loopback();
   base::Fd client;
   std::vector<std::string> dialed;    // each call's trouble
+  std::vector<core::Reach> reaches;   // each call's
   std::vector<core::EndReason> ends;  // each call's reason
   std::vector<core::EndedSession> told;
   std::function<void()> at_end = [] {};  // from inside each call
   bool keep = false;
+  std::chrono::milliseconds accepted_ago{0};
   bool is_host_full = false;  // no descriptor is left for the way to the backend
   relay::SessionSpec spec{9000, {}, {}, {}};
   std::shared_ptr<net::OwnDial> via;  // by which the client came; null: it is no stream
@@ -43,6 +45,7 @@ struct SessionFixture : LoopFixture {
     net::Accepted accepted;
     accepted.peer = net::local_address(client.get());
     accepted.fd = std::move(pair.near);
+    accepted.at -= accepted_ago;
     relay::StreamContext stream;
     stream.id = 1;
     spec.backend = {host_name, port};
@@ -54,7 +57,10 @@ struct SessionFixture : LoopFixture {
     session.emplace(
         loop, 1, std::move(stream), relay::NewClient{.accepted = std::move(accepted), .via = via},
         options, relay::Pump::Resources{buffer, &pipes}, nullptr,
-        [this](const std::string& trouble) { dialed.push_back(trouble); },
+        [this](core::Reach reach, const std::string& trouble) {
+          reaches.push_back(reach);
+          dialed.push_back(trouble);
+        },
         [this](const relay::SessionEnd& end) {
           ends.push_back(end.reason);
           told.push_back(relay::to_told(end));

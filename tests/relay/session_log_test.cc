@@ -176,7 +176,7 @@ TEST_CASE("the service logs all sessions, the failed ones or none, as it is set"
   relay::WorkerPoolOptions options{1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)};
   options.logged_sessions =
       GENERATE(LoggedSessions::all, LoggedSessions::failed, LoggedSessions::none);
-  relay::WorkerPool pool(control, options, [](std::uint16_t, const std::string&) {});
+  relay::WorkerPool pool(control, options, [](std::uint16_t, core::Reach, const std::string&) {});
   const base::Fd backend = listen_on_loopback();
   const ClosedPort closed;
   const auto open = [&](std::uint16_t backend_port) {

@@ -97,7 +97,7 @@ struct VanishingFixture : LoopFixture {
                                .session = {.keepalive = {1s, 1s, 1}},
                                .listen_address = *net::Address::parse_ip("0.0.0.0", 0),
                                .resolver = SystemResolver::options()},
-      [](std::uint16_t, const std::string&) {}};
+      [](std::uint16_t, core::Reach, const std::string&) {}};
   base::Fd backend;
   base::Fd accepted;
   base::Fd client;
@@ -203,6 +203,32 @@ TEST_CASE_METHOD(VanishingFixture, "a backend that vanishes behind a closed wind
   close_the_window(700ms);
   hosts.cut_power("10.97.0.2");
   check_ends_in_time(EndReason::backend_reset);
+}
+
+TEST_CASE_METHOD(VanishingFixture, "a way that this host itself loses is not the backend's fault") {
+  open("10.97.0.2");
+  connect();
+  std::string error;
+  SECTION("its interface goes down") {
+    TwoHosts::run("ip link set near down");
+    error = "ENETUNREACH";
+  }
+  SECTION("its route goes away") {
+    TwoHosts::run("ip route add unreachable 10.97.0.2/32");
+    error = "EHOSTUNREACH";
+  }
+  SECTION("its source address goes away") {
+    TwoHosts::run("ip address del 10.97.0.1/24 dev near");
+    TwoHosts::run("ip route add 10.97.0.0/24 dev near");
+    error = "EADDRNOTAVAIL";
+  }
+  send_all(client, "lost");
+  turn_until([&] { return !pool.failures(port).sessions.empty(); });
+  const core::EndedSession end = pool.failures(port).sessions.front();
+  CHECK(end.reason == EndReason::host);
+  CHECK_THAT(core::in_words(end),
+             Catch::StartsWith("this host could not carry the session: 10.97.0.2:"));
+  CHECK_THAT(core::in_words(end), Catch::Contains(error));
 }
 
 }  // namespace

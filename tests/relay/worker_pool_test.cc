@@ -38,7 +38,7 @@ TEST_CASE("a session that lives for a while finds a silent backend dead") {
   session.keepalive.idle = 44s;
   relay::WorkerPool pool(
       control, relay::WorkerPoolOptions{1, session, *net::Address::parse_ip("127.0.0.1", 0)},
-      [](std::uint16_t, const std::string&) {});
+      [](std::uint16_t, core::Reach, const std::string&) {});
   const base::Fd backend = listen_on_loopback();
   auto listener = pool.prepare(at(0));
   REQUIRE(listener);
@@ -255,7 +255,7 @@ TEST_CASE("at the limit of sessions clients wait, and come in when one ends") {
   relay::WorkerPool pool(
       control,
       relay::WorkerPoolOptions{2, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0), limits},
-      [](std::uint16_t, const std::string&) {});
+      [](std::uint16_t, core::Reach, const std::string&) {});
   const base::Fd backend = listen_on_loopback();
   const auto open = [&] {
     auto listener = pool.prepare(at(0));
@@ -292,7 +292,7 @@ struct LimitedPool {
       : pool(control,
              relay::WorkerPoolOptions{
                  1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0), limits},
-             [](std::uint16_t, const std::string&) {}) {}
+             [](std::uint16_t, core::Reach, const std::string&) {}) {}
 
   std::uint16_t open() {
     auto listener = pool.prepare(at(0));
@@ -443,7 +443,7 @@ TEST_CASE_METHOD(PoolFixture, "a pool that is destroyed cuts its sessions") {
     relay::WorkerPool other(
         control,
         relay::WorkerPoolOptions{1, {2s, 0ms, {}}, *net::Address::parse_ip("127.0.0.1", 0)},
-        [](std::uint16_t, const std::string&) {});
+        [](std::uint16_t, core::Reach, const std::string&) {});
     auto listener = other.prepare(at(0));
     const std::uint16_t port = port_of(*listener);
     other.activate(std::move(*listener), stream_at(port, "127.0.0.1", port_of(backend)));
@@ -459,10 +459,10 @@ TEST_CASE("a host without threads for all workers ends those that run, and says 
   FakeHost host;
   loop::Loop control;
   host.refuse_threads_after(1 + allowed);  // the resolver has one
-  CHECK_THROWS_WITH(
-      relay::WorkerPool(control, relay::WorkerPoolOptions{4, {}, {}}, [](auto, const auto&) {}),
-      "the host gives no thread for worker " + std::to_string(allowed) +
-          ": Resource temporarily unavailable (EAGAIN)");
+  CHECK_THROWS_WITH(relay::WorkerPool(control, relay::WorkerPoolOptions{4, {}, {}},
+                                      [](auto, auto, const auto&) {}),
+                    "the host gives no thread for worker " + std::to_string(allowed) +
+                        ": Resource temporarily unavailable (EAGAIN)");
   sigset_t blocked{};
   ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
   CHECK(::sigismember(&blocked, SIGTERM) == 0);

@@ -51,8 +51,8 @@ class FakeDataPlane final : public core::DataPlane {
         stream.listen_address.empty() || stream.listen_address == backend.host;
     return backend.host == "127.0.0.1" && backend.port == stream.port && is_listening_there;
   }
-  std::string owner_of(std::uint16_t port) const override {
-    return taken.contains(port) ? "nginx (pid 812) listens there" : "";
+  std::string owner_of(const core::StreamSpec& spec) const override {
+    return taken.contains(spec.port) ? "nginx (pid 812) listens there" : "";
   }
   void activate(base::Fd listener, const core::Stream& stream) override {
     const core::StreamSpec& spec = stream.spec;

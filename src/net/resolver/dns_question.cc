@@ -90,6 +90,7 @@ void DnsQuestion::on_reply(std::size_t place, DnsReply reply) {
     case DnsReply::Kind::no_way:
     case DnsReply::Kind::exhausted:
       is_exhausted_ = true;
+      host_error_ = reply.host_error;
       failure_ = reply.message;
       break;
   }
@@ -125,17 +126,19 @@ void DnsQuestion::give_up() {
   DnsReply reply;
   if (is_exhausted_) {
     reply.kind = DnsReply::Kind::exhausted;
+    reply.host_error = host_error_;
     reply.message = failure_;
   } else if (!failure_.empty()) {
     reply.kind = DnsReply::Kind::server_failure;
     reply.message = failure_;
   } else if (without_way_ > 0 && without_way_ == sent_.size()) {
     reply.kind = DnsReply::Kind::no_way;
+    reply.host_error = host_error_;
     reply.message = base::describe_errno(
         "this host has no way to a DNS server (" + servers_.names() + ")", host_error_);
   } else {
     reply.kind = DnsReply::Kind::silent;
-    reply.message = unreachable_ >= 2 * order_.size()
+    reply.message = unreachable_ >= sent_.size()
                         ? "no DNS server can be reached (" + servers_.names() + ")"
                         : "no DNS server answered within " + base::format_duration(timeout_) +
                               " (" + servers_.names() + ")";

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
-#include "net/error_blame.h"
+#include "base/result.h"
 #include "net/socket.h"
 
 namespace sc::net {
@@ -137,8 +137,7 @@ struct DnsServer::Sockets {
   static int open(int family, int type, int protocol, void* self) {
     const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (fd >= 0 && type == SOCK_STREAM) share_port(fd);
-    server(self).is_out_of_descriptors_ =
-        fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS);
+    server(self).note_error(ErrorStep::socket, fd < 0 ? errno : 0);
     return fd;
   }
   static int close(int fd, void* self) {
@@ -147,20 +146,36 @@ struct DnsServer::Sockets {
   }
   static int connect(int fd, const sockaddr* /*address*/, ares_socklen_t /*size*/, void* self) {
     const Address& to = server(self).address_;
-    server(self).host_error_ = 0;
     const int result = ::connect(fd, to.raw(), to.size());
-    if (result != 0 && blame_of(ErrorStep::connect, errno) == Blame::way)
-      server(self).host_error_ = errno;
+    server(self).note_error(ErrorStep::connect, result != 0 && errno != EINPROGRESS ? errno : 0);
+    // No source port is left for UDP. c-ares would take EAGAIN for a connect that is under way.
+    if (result != 0 && errno == EAGAIN) errno = ENOBUFS;
     return result;
   }
   static ares_ssize_t receive(int fd, void* buffer, size_t size, int flags, sockaddr* from,
                               ares_socklen_t* from_size, void* /*self*/) {
     return ::recvfrom(fd, buffer, size, flags, from, from_size);
   }
-  static ares_ssize_t send(int fd, const iovec* parts, int count, void* /*self*/) {
-    return ::writev(fd, parts, count);
+  // A firewall of this host forbids a packet here, and not at the connect.
+  static ares_ssize_t send(int fd, const iovec* parts, int count, void* self) {
+    const ares_ssize_t sent = ::writev(fd, parts, count);
+    if (sent < 0 && errno != EAGAIN) server(self).note_error(ErrorStep::relay, errno);
+    return sent;
   }
 };
+
+// Keeps errno, which c-ares reads.
+void DnsServer::note_error(ErrorStep step, int error) {
+  const Blame blame = error == 0 ? Blame::peer : blame_of(step, error);
+  host_error_ = blame == Blame::way ? error : 0;
+  lack_.clear();
+  lack_error_ = error;
+  if (blame != Blame::lack) return;
+  lack_ = base::describe_errno("DNS server " + address_.to_string(), error);
+  if (const std::string remedy = remedy_of(step, error, address_); !remedy.empty())
+    lack_ += "; " + remedy;
+  errno = error;
+}
 
 DnsServer::DnsServer(loop::Loop& loop, const Address& address, const Options& options)
     : loop_(loop),
@@ -236,8 +251,9 @@ void DnsServer::on_answer(void* argument, int status, int /*timeouts*/, unsigned
   auto* pending = static_cast<Query::Pending*>(argument);
   DnsServer& server = pending->server;
   --server.outstanding_;
-  if (status == ARES_ECONNREFUSED && server.is_out_of_descriptors_) {
-    pending->reply = fault(DnsReply::Kind::exhausted, "this host has no descriptor left");
+  if (status == ARES_ECONNREFUSED && !server.lack_.empty()) {
+    pending->reply = fault(DnsReply::Kind::exhausted, server.lack_);
+    pending->reply.host_error = server.lack_error_;
   } else if (status == ARES_ECANCELLED && server.is_unreachable_) {
     pending->reply = to_reply(ARES_ECONNREFUSED, pending->type, nullptr, 0);
   } else {

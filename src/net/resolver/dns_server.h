@@ -12,6 +12,7 @@
 #include "loop/poll.h"
 #include "loop/timer.h"
 #include "net/address.h"
+#include "net/error_blame.h"
 
 struct ares_channeldata;
 
@@ -29,7 +30,7 @@ struct DnsReply {
     unreachable,     // nothing listens there, or there is no route
     silent,          // no reply in time
     no_way,          // every server is unreachable, as this host has no way to it
-    exhausted,       // this host has no descriptor or memory for the query
+    exhausted,       // this host has no descriptor, memory or source port for the query
   };
   static constexpr std::size_t kMostAddresses = 16;  // further records are ignored
 
@@ -37,7 +38,7 @@ struct DnsReply {
   std::vector<Address> addresses;  // port 0, in the reply's order
   std::chrono::seconds ttl{};      // the smallest of the addresses and CNAMEs; never negative
   std::string message;             // the cause if there is no address
-  int host_error = 0;  // errno of `unreachable` that speaks of this host (net/error_blame), else 0
+  int host_error = 0;              // errno that speaks of this host (net/error_blame), else 0
 };
 
 // One name server: a c-ares channel that knows this server alone and sends each query once. So
@@ -81,6 +82,7 @@ class DnsServer {
   struct Sockets;
 
   bool open_channel();
+  void note_error(ErrorStep step, int error);
   static void on_answer(void* argument, int status, int timeouts, unsigned char* reply,
                         int size) noexcept;
   static void on_socket_state(void* self, int fd, int readable, int writable) noexcept;
@@ -93,8 +95,9 @@ class DnsServer {
   const Options options_;
   ares_channeldata* channel_ = nullptr;
   std::size_t outstanding_ = 0;  // queries that c-ares has not answered
-  bool is_out_of_descriptors_ = false;
-  int host_error_ = 0;                     // of the latest connect(2)
+  std::string lack_;    // what this host lacked for the latest socket, with the remedy; or empty
+  int lack_error_ = 0;  // its errno
+  int host_error_ = 0;  // errno of the latest socket that speaks of this host, see note_error()
   bool is_unreachable_ = false;            // as a query found; the others under way fail too
   std::vector<Query::Pending*> answered_;  // still to be delivered
   std::map<int, std::unique_ptr<loop::Poll>> polls_;

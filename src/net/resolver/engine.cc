@@ -262,7 +262,8 @@ void Resolver::Engine::on_inquiry(Entry& entry, Inquiry::Families asked, Inquiry
   NameAnswer::Failure kind = to_failure(telling.kind);
   on_failure(entry, kind,
              kind == NameAnswer::Failure::not_found && exists ? "the name has no address"
-                                                              : telling.message);
+                                                              : telling.message,
+             telling.host_error);
 }
 
 void Resolver::Engine::set_found(Entry& entry, NameSource source, base::Instant now) {
@@ -313,7 +314,8 @@ void Resolver::Engine::handle(SystemLookup::Result result) {
   end_look_up(entry);
 }
 
-void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::string message) {
+void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::string message,
+                                  int error) {
   const base::Instant now = clock_.steady();
   counters_.failures.fetch_add(1, kRelaxed);
   const auto name = entry.name.lock();
@@ -327,7 +329,7 @@ void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::s
   if (kind == NameAnswer::Failure::not_found) {
     entry.v4 = entry.v6 = {};
     entry.expires = {};
-    publish_failure(entry, kind, std::move(message));
+    publish_failure(entry, kind, std::move(message), error);
   } else if (now < entry.expires) {
     publish_found(entry, entry.expires);  // the Name may be a new one, which has no answer yet
     schedule(entry, std::min(entry.expires, now + kFailureTtl));
@@ -336,7 +338,7 @@ void Resolver::Engine::on_failure(Entry& entry, NameAnswer::Failure kind, std::s
     const bool is_used = name && is_used_lately(*name, entry.ttl);
     schedule(entry, now + (is_used ? kStaleRetry : kIdleStaleRetry));
   } else {
-    publish_failure(entry, kind, std::move(message));
+    publish_failure(entry, kind, std::move(message), error);
   }
   answer_waiting(entry);
   end_look_up(entry);
@@ -377,8 +379,8 @@ void Resolver::Engine::publish_stale(Entry& entry) {
   publish(*name, std::move(answer));
 }
 
-void Resolver::Engine::publish_failure(Entry& entry, NameAnswer::Failure kind,
-                                       std::string message) {
+void Resolver::Engine::publish_failure(Entry& entry, NameAnswer::Failure kind, std::string message,
+                                       int error) {
   const auto name = entry.name.lock();
   entry.is_published_stale = false;
   if (!name) return;
@@ -386,6 +388,7 @@ void Resolver::Engine::publish_failure(Entry& entry, NameAnswer::Failure kind,
   NameAnswer answer;
   answer.failure = kind;
   answer.message = std::move(message);
+  answer.error = error;
   answer.source = system_ ? NameSource::system : NameSource::dns;
   answer.answered_at = now;
   answer.usable_until = now + (kind == NameAnswer::Failure::not_found ? kNotFoundTtl : kFailureTtl);

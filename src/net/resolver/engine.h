@@ -92,10 +92,10 @@ class Resolver::Engine {
   static void set_found(Entry& entry, NameSource source, base::Instant now);
   void wait_patiently(Entry& entry);
   void on_impatience(Entry& entry);
-  void on_failure(Entry& entry, NameAnswer::Failure kind, std::string message);
+  void on_failure(Entry& entry, NameAnswer::Failure kind, std::string message, int error = 0);
   static void publish_found(Entry& entry, base::Instant until);
   void publish_stale(Entry& entry);
-  void publish_failure(Entry& entry, NameAnswer::Failure kind, std::string message);
+  void publish_failure(Entry& entry, NameAnswer::Failure kind, std::string message, int error = 0);
   bool may_be_stale(const Entry& entry, base::Instant now) const;
   void answer_waiting(Entry& entry);
   void end_look_up(Entry& entry);

@@ -38,6 +38,7 @@ struct NameAnswer {
   std::vector<Address> addresses;  // in the order of trying, port 0; empty if the look-up failed
   Failure failure = Failure::none;
   std::string message;  // the cause of the failure; empty if there is none
+  int error = 0;        // errno of `no_way` or `exhausted`; 0: none is known
   NameSource source = NameSource::dns;
   bool is_stale = false;       // older than its TTL, used because no server answers
   base::Instant answered_at;   // when the addresses arrived
