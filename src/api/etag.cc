@@ -82,12 +82,6 @@ std::string tag_of(const core::Stream& stream) {
   return hash.tag();
 }
 
-std::string tag_of(std::span<const core::StreamView> views) {
-  Hash hash;
-  for (const core::StreamView& view : views) hash.add(view.stream);
-  return hash.tag();
-}
-
 std::string tag_of(std::string_view text) {
   Hash hash;
   hash.add(text);

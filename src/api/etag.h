@@ -1,13 +1,11 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/problem.h"
-#include "core/conductor.h"
 #include "core/stream.h"
 #include "http/message.h"
 
@@ -18,8 +16,8 @@ namespace sc::api {
 // under If-Match, were its tag another one with each byte. Whether its sessions still run does not
 // count either where it is disabled, as the one who changes it next is not to wait for that.
 std::string tag_of(const core::Stream& stream);
-// Of the whole collection, and so of every list of it, whatever its filter.
-std::string tag_of(std::span<const core::StreamView> views);
+// Of a text: a document, or Conductor::version(), which stands for the whole collection and so for
+// every list of it, whatever its filter.
 std::string tag_of(std::string_view text);
 
 // If-Match and If-None-Match of a request. A value.

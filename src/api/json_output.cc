@@ -1,7 +1,6 @@
 #include "api/json_output.h"
 
 #include <algorithm>
-#include <map>
 #include <string_view>
 #include <utility>
 
@@ -146,11 +145,6 @@ void append_event(JsonWriter& out, const core::RecordedEvent& recorded) {
   out.end_object();
 }
 
-// Fails, or leads to a backend that its latest session did not reach.
-bool is_degraded(const Stream& stream) {
-  return stream.state == StreamState::failed || !stream.reason.empty();
-}
-
 void append_condition(JsonWriter& out, const core::Condition& condition) {
   out.begin_object();
   out.key("component").string(condition.component);
@@ -160,13 +154,13 @@ void append_condition(JsonWriter& out, const core::Condition& condition) {
   out.end_object();
 }
 
-void append_stream_counts(JsonWriter& out, std::span<const View> views) {
-  std::map<StreamState, std::uint64_t> counts;
-  for (const View& view : views) ++counts[view.stream.state];
+void append_stream_counts(JsonWriter& out, const core::StreamSummary& summary) {
   out.key("streams").begin_object();
-  for (const StreamState state :
-       {StreamState::listening, StreamState::failed, StreamState::draining, StreamState::disabled})
-    out.key(core::to_string(state)).number(counts[state]);
+  for (const StreamState state : {StreamState::listening, StreamState::failed,
+                                  StreamState::draining, StreamState::disabled}) {
+    const auto count = summary.counts.find(state);
+    out.key(core::to_string(state)).number(count == summary.counts.end() ? 0 : count->second);
+  }
   out.end_object();
 }
 
@@ -282,7 +276,7 @@ std::string event_json(const core::RecordedEvent& event) {
 }
 
 std::string status_json(const ServiceFacts& facts, const core::PortRanges& ranges,
-                        std::span<const View> views) {
+                        const core::StreamSummary& summary) {
   JsonWriter out;
   out.begin_object();
   out.key("version").string(facts.version);
@@ -297,7 +291,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
     out.end_object();
   }
   out.end_array();
-  append_stream_counts(out, views);
+  append_stream_counts(out, summary);
   append_durability(out, facts.durability);
   out.key("workers").number(facts.workers);
   out.key("limits").begin_object();
@@ -310,8 +304,7 @@ std::string status_json(const ServiceFacts& facts, const core::PortRanges& range
   out.end_object();
   out.key("degraded").begin_array();
   for (const core::Condition& condition : facts.conditions) append_condition(out, condition);
-  for (const View& view : views)
-    if (is_degraded(view.stream)) append_trouble(out, view.stream);
+  for (const Stream& stream : summary.degraded) append_trouble(out, stream);
   out.end_array();
   return std::move(out.end_object()).take();
 }

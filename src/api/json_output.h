@@ -35,7 +35,7 @@ std::string history_json(const core::HistoryPage& page, const std::string& curso
 std::string event_json(const core::RecordedEvent& event);
 
 std::string status_json(const ServiceFacts& facts, const core::PortRanges& ranges,
-                        std::span<const View> views);
+                        const core::StreamSummary& summary);
 std::string drain_json(const ServiceFacts& facts);
 std::string healthy_json();
 

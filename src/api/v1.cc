@@ -106,8 +106,8 @@ base::Result<void> TagCheck::operator()(const core::Stream* present) const {
   return conditions_.check(*seen_);
 }
 
-base::Result<void> TagCheck::operator()(std::span<const core::StreamView> all) const {
-  *seen_ = tag_of(all);
+base::Result<void> TagCheck::operator()(std::string_view version) const {
+  *seen_ = tag_of(version);
   return conditions_.check(*seen_);
 }
 

@@ -23,7 +23,7 @@ Outcome<core::ApplyRequest> read_request(const V1Services& on, const Call& call,
   if (!dry_run) return dry_run.error();
   request.dry_run = *dry_run;
   request.check = [&conductor = on.conductor, check = std::move(check)] {
-    return check(conductor.views());
+    return check(conductor.version());
   };
   request.may_change = may_change_of(call.caller);
   return request;

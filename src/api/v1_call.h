@@ -72,7 +72,7 @@ class TagCheck {
       : conditions_(std::move(conditions)), seen_(std::make_shared<std::optional<std::string>>()) {}
 
   base::Result<void> operator()(const core::Stream* present) const;
-  base::Result<void> operator()(std::span<const core::StreamView> all) const;
+  base::Result<void> operator()(std::string_view version) const;
   const std::optional<std::string>& seen() const { return *seen_; }
 
  private:

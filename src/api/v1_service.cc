@@ -68,7 +68,7 @@ std::optional<Problem> get_history(const V1Services& on, const Call& call, Reply
 
 std::optional<Problem> get_status(const V1Services& on, const Call& call, Reply& reply) {
   if (const auto query = Query::read(call.request, {}); !query) return query.error();
-  reply.send_json(status_json(on.facts(), on.conductor.ports(), on.conductor.views()));
+  reply.send_json(status_json(on.facts(), on.conductor.ports(), on.conductor.summary()));
   return std::nullopt;
 }
 

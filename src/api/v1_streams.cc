@@ -36,9 +36,6 @@ struct Filter {
   }
 };
 
-const core::Stream& stream_of(const View& view) { return view.stream; }
-const core::Stream& stream_of(const core::Stream& stream) { return stream; }
-
 template <class Entry>
 struct Page {
   std::vector<Entry> entries;
@@ -46,16 +43,37 @@ struct Page {
 };
 
 // `all` is by port.
-template <class Entry>
-Page<Entry> page_of(const std::vector<Entry>& all, const Filter& filter) {
-  Page<Entry> page;
-  for (const Entry& entry : all) {
-    if (!filter.fits(stream_of(entry))) continue;
+Page<core::Stream> page_of(const std::vector<core::Stream>& all, const Filter& filter) {
+  Page<core::Stream> page;
+  for (const core::Stream& stream : all) {
+    if (!filter.fits(stream)) continue;
     if (page.entries.size() == filter.limit) {
-      page.cursor = std::to_string(stream_of(page.entries.back()).spec.port);
+      page.cursor = std::to_string(page.entries.back().spec.port);
       break;
     }
-    page.entries.push_back(entry);
+    page.entries.push_back(stream);
+  }
+  return page;
+}
+
+// The streams of this moment. Copies little more than the page, unless few streams fit.
+Page<View> page_of_now(core::Conductor& conductor, const Filter& filter) {
+  constexpr std::uint64_t kMostAtOnce = 256;
+  const auto at_once = static_cast<std::size_t>(std::min(filter.limit + 1, kMostAtOnce));
+  Page<View> page;
+  std::uint32_t next = filter.after + std::uint32_t{1};
+  while (next <= std::numeric_limits<std::uint16_t>::max()) {
+    auto views = conductor.views_from(static_cast<std::uint16_t>(next), at_once);
+    for (View& view : views) {
+      next = view.stream.spec.port + std::uint32_t{1};
+      if (!filter.fits(view.stream)) continue;
+      if (page.entries.size() == filter.limit) {
+        page.cursor = std::to_string(page.entries.back().stream.spec.port);
+        return page;
+      }
+      page.entries.push_back(std::move(view));
+    }
+    if (views.size() < at_once) break;
   }
   return page;
 }
@@ -113,9 +131,9 @@ std::optional<Problem> list_streams(const V1Services& on, const Call& call, Repl
                std::move(reply));
     return std::nullopt;
   }
-  const auto views = on.conductor.views();
-  const auto page = page_of(views, *filter);
-  reply.send_tagged(*conditions, tag_of(views), stream_list_json(page.entries, page.cursor),
+  const auto page = page_of_now(on.conductor, *filter);
+  reply.send_tagged(*conditions, tag_of(on.conductor.version()),
+                    stream_list_json(page.entries, page.cursor),
                     next_page(kCollection, *query, page.cursor));
   return std::nullopt;
 }
@@ -193,7 +211,7 @@ std::optional<Problem> post_stream(const V1Services& on, const Call& call, Reply
   if (!spec) return spec.error();
   const auto conditions = Conditions::read(call.request);
   if (!conditions) return conditions.error();
-  const std::string tag = tag_of(on.conductor.views());
+  const std::string tag = tag_of(on.conductor.version());
   if (auto fits = conditions->check(tag); !fits) {
     reply.refuse(fits.error(), tag);
     return std::nullopt;

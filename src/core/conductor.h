@@ -115,6 +115,9 @@ class Conductor {
     return ledger_.views_from(port, most);
   }
   std::optional<StreamView> view(std::uint16_t port) { return ledger_.view(port); }
+  StreamSummary summary() { return ledger_.summary(); }
+  // See Ledger::version().
+  std::string version() { return ledger_.version(); }
 
   // The first port of the range that no stream has, that `may_change` (if any) lets through, and
   // that can be bound at this moment. unavailable: none, or the host opens no port at all now.

@@ -1,5 +1,6 @@
 #include "core/ledger.h"
 
+#include <random>
 #include <utility>
 
 #include "base/log.h"
@@ -17,6 +18,11 @@ constexpr std::chrono::seconds kClockStep{2};
 // What the host's clock will show at that moment, unless it is set.
 base::WallTime as_date(const base::Moment& now, base::Instant at) {
   return now.wall + std::chrono::ceil<std::chrono::milliseconds>(at - now.steady);
+}
+
+std::uint64_t random_number() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32U | random();
 }
 
 }  // namespace
@@ -73,7 +79,8 @@ Ledger::Ledger(ConductorOptions given_options, StreamStore& given_store, DataPla
     : options(std::move(given_options)),
       store(given_store),
       plane(given_plane),
-      clock(given_clock) {}
+      clock(given_clock),
+      process_(random_number()) {}
 
 const Stream* Ledger::find(std::uint16_t port) const {
   const auto known = streams_.find(port);
@@ -91,7 +98,7 @@ void Ledger::keep(Stream stream) {
   if (!date) ends.at.reset();
   expiries_.set(port, ends.at ? std::nullopt : date);
   ttls_.set(port, ends.at);
-  leaving_.erase(port);
+  if (leaving_.erase(port) > 0 || before == nullptr || *before != stream) ++changes_;
   if (stream.state != StreamState::failed) {
     retries_.forget(port);
   } else if (!retries_.has(port)) {
@@ -113,6 +120,7 @@ void Ledger::let_go(std::uint16_t port) {
   gone.state = StreamState::draining;
   gone.reason.clear();
   leaving_.insert_or_assign(port, std::move(gone));
+  ++changes_;
 }
 
 base::Error Ledger::ending() const {
@@ -125,10 +133,7 @@ std::optional<StreamView> Ledger::view(std::uint16_t port) {
   const Traffic traffic = plane.traffic(port);
   if (const Stream* stream = find(port)) {
     StreamView view{*stream, traffic};
-    const bool is_closed =
-        (view.stream.state == StreamState::disabled && traffic.sessions_active > 0) ||
-        (view.stream.state == StreamState::listening && draining);
-    if (is_closed) view.stream.state = StreamState::draining;
+    view.stream.state = shown_state(*stream, traffic.sessions_active);
     return view;
   }
   const auto known = leaving_.find(port);
@@ -136,7 +141,40 @@ std::optional<StreamView> Ledger::view(std::uint16_t port) {
   // While a use case is at the port, its listener may be closing still.
   if (traffic.sessions_active > 0 || queue.is_busy(port)) return StreamView{known->second, traffic};
   leaving_.erase(known);
+  ++changes_;
   return std::nullopt;
+}
+
+StreamState Ledger::shown_state(const Stream& stream, std::uint64_t sessions_active) const {
+  const bool is_closed = (stream.state == StreamState::disabled && sessions_active > 0) ||
+                         (stream.state == StreamState::listening && draining);
+  return is_closed ? StreamState::draining : stream.state;
+}
+
+// Removed streams whose last session has ended are no longer shown.
+void Ledger::forget_ended() {
+  for (auto each = leaving_.begin(); each != leaving_.end();) view((each++)->first);
+}
+
+StreamSummary Ledger::summary() {
+  StreamSummary summary;
+  for (const auto& [port, stream] : streams_) {
+    // Only a disabled stream looks otherwise because of its sessions.
+    const bool counts = stream.state == StreamState::disabled;
+    const StreamState state = shown_state(stream, counts ? plane.traffic(port).sessions_active : 0);
+    ++summary.counts[state];
+    if (state != StreamState::failed && stream.reason.empty()) continue;
+    summary.degraded.push_back(stream);
+    summary.degraded.back().state = state;
+  }
+  forget_ended();
+  summary.counts[StreamState::draining] += leaving_.size();
+  return summary;
+}
+
+std::string Ledger::version() {
+  forget_ended();
+  return std::to_string(process_) + (draining ? " draining " : " ") + std::to_string(changes_);
 }
 
 std::vector<StreamView> Ledger::views() {

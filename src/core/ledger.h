@@ -33,6 +33,12 @@ struct StreamView {
   Traffic traffic;
 };
 
+// How many streams there are, and which of them need attention.
+struct StreamSummary {
+  std::map<StreamState, std::size_t> counts;  // as operators see them
+  std::vector<Stream> degraded;  // by port: failed, or their latest session reached no backend
+};
+
 // What is mapped now, as the use cases share it, with the few steps that all of them take. Control
 // thread only.
 class Ledger {
@@ -65,6 +71,10 @@ class Ledger {
   // Of these the first `most`, from the port on.
   std::vector<StreamView> views_from(std::uint16_t port, std::size_t most);
   std::optional<StreamView> view(std::uint16_t port);
+  StreamSummary summary();
+  // Names the present state of all streams, except what they carry. It differs after each change,
+  // and from those of other processes, so that an ETag can be made of it.
+  std::string version();
 
   // prepare + activate of a kept stream; sets its state and reason.
   void open(Stream& stream);
@@ -96,8 +106,13 @@ class Ledger {
   void look_again_for_moved() { clock_ahead_.reset(); }
 
  private:
+  StreamState shown_state(const Stream& stream, std::uint64_t sessions_active) const;
+  void forget_ended();
+
   StreamMap streams_;
   StreamMap leaving_;  // gone, but for sessions
+  const std::uint64_t process_;
+  std::uint64_t changes_ = 0;
   RetrySchedule retries_;
   OnRetryAt on_retry_at_;
   std::chrono::milliseconds clock_ahead() const;
