@@ -4,6 +4,7 @@
 
 #include "api/problem.h"
 #include "base/log.h"
+#include "http/peer_host.h"
 
 namespace sc::api {
 namespace {
@@ -37,10 +38,11 @@ Gate::Gate(AuthOptions options, const base::Clock& clock, TokenBook& book, Later
       clock_(clock),
       book_(book),
       later_(std::move(later)),
-      next_(std::move(next)) {}
+      next_(std::move(next)),
+      refusals_(clock, later_) {}
 
 void Gate::admit(http::Request request, http::Responder responder) {
-  log_if_refused(request, "none", responder);
+  log_if_refused(request, std::string(kNoPrincipal), responder);
   if (auto page = check_page(request); !page) {
     responder.respond(problem(page.error(), request.id));
     return;
@@ -63,14 +65,22 @@ void Gate::admit(http::Request request, http::Responder responder) {
 void Gate::log_if_refused(const http::Request& request, std::string principal,
                           http::Responder& responder) {
   if (!asks_for_change(request)) return;
-  Refusal refusal{std::move(principal), request.peer.is_unix() ? "unix" : request.peer.ip(),
-                  request.method,       request.path,
-                  request.id,           0};
-  responder.set_on_answer([this, refusal = std::move(refusal)](int status) mutable {
-    if (status != 401 && status != 403 && status != 429) return;
-    refusal.status = status;
-    refusals_.note(refusal, clock_.steady());
-  });
+  const bool is_unix = request.peer.is_unix();
+  Refusal refusal{.principal = std::move(principal),
+                  .address = is_unix ? "unix" : request.peer.ip(),
+                  .host = is_unix ? "unix" : http::host_key(request.peer),
+                  .method = request.method,
+                  .path = request.path,
+                  .request_id = request.id,
+                  .status = 0,
+                  .problem = {}};
+  responder.set_on_answer(
+      [this, refusal = std::move(refusal)](const http::Response& answer) mutable {
+        if (answer.status != 401 && answer.status != 403 && answer.status != 429) return;
+        refusal.status = answer.status;
+        refusal.problem = answer.problem;
+        refusals_.note(refusal);
+      });
 }
 
 void Gate::let_in(const http::Request& request, const core::Caller& caller,

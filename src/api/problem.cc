@@ -94,6 +94,7 @@ http::Response make_answer(const Row& row, int status, const Problem& problem) {
   response.status = status;
   response.content_type = "application/problem+json";
   response.body = problem_json(row.slug, row.title, status, problem);
+  response.problem = row.slug;
   // RFC 9110 section 11.6.1: a 401 names a scheme.
   if (status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   if (status == 503) response.headers.push_back({"Retry-After", kRetrySeconds});

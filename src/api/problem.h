@@ -16,7 +16,7 @@ enum class ProblemType : unsigned char {
   malformed_json,          // 400
   unauthorized,            // 401
   forbidden,               // 403
-  privileged_port,         // 403, the service lacks the privilege for a low port
+  privileged_port,         // 403, this host does not let the service have the port
   not_found,               // 404
   method_not_allowed,      // 405
   not_acceptable,          // 406

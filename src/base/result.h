@@ -22,7 +22,7 @@ enum class Errc : unsigned char {
   precondition,  // it is not any more as the asker says that it is
   unauthorized,  // the asker has to say who it is
   forbidden,     // the asker is known, or of no matter, and may not
-  privilege,     // the service lacks the privilege for a low port
+  privilege,     // this host does not let the service have the port
   replaced,      // the database's files are not those that were opened; a reload may help
   unavailable,   // cannot be done now; the same request may work later
   internal,      // a fault of ours or of the host

@@ -19,8 +19,7 @@ class DataPlane {
 
   // Binds and listens, accepts nobody: early clients wait in the backlog. Undone by closing the
   // descriptor. in_use: the port is taken; invalid: the host has no such address; privilege: the
-  // service lacks the privilege for a low port; forbidden: a rule of the host forbids it;
-  // unavailable: the host gives no socket.
+  // service lacks the privilege for the port; unavailable: the host gives no socket.
   virtual base::Result<base::Fd> prepare(const StreamSpec& spec) = 0;
 
   // Returns whether streams can listen at the IP address now. invalid: why not, as a clause: `is

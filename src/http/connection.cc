@@ -250,7 +250,7 @@ void Connection::append(const Response& response, Framing framing) {
     return append(service_.error_body(503, kNoMemory), framing);
   service_.answers.count(exchange_ ? exchange_->route : RouteName{}, response.status);
   if (exchange_ != nullptr && exchange_->on_answer)
-    std::exchange(exchange_->on_answer, {})(response.status);
+    std::exchange(exchange_->on_answer, {})(response);
   last_answer_ = last_answer_ || !keep_alive_ || response.close || service_.leaving;
   moved_at_ = service_.loop.now();
   if (!is_sending()) holds_since_ = moved_at_;

@@ -4,6 +4,7 @@
 
 #include "base/callback.h"
 #include "http/answer_counts.h"
+#include "http/message.h"
 
 namespace sc::http {
 
@@ -20,9 +21,9 @@ struct BodyEvents {
 struct Exchange {
   Connection* connection = nullptr;
   BodyEvents events;
-  RouteName route;                                 // what the answer is counted as
-  base::Callback<void(int status)> on_answer;      // once, when it is answered
-  base::Callback<void(std::string body)> on_body;  // while the body is read for it
+  RouteName route;                                  // what the answer is counted as
+  base::Callback<void(const Response&)> on_answer;  // once, when it is answered
+  base::Callback<void(std::string body)> on_body;   // while the body is read for it
 };
 
 }  // namespace sc::http

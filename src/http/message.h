@@ -48,7 +48,8 @@ struct Response {
   std::string content_type;  // no Content-Type when empty
   std::string body;          // left out for HEAD, its length is not
   std::vector<Header> headers;
-  bool close = false;  // end the connection after this answer
+  bool close = false;             // end the connection after this answer
+  std::string_view problem = {};  // the name of an error's type, for the log; is not sent
 };
 
 // `Not Found`; empty for a status that RFC 9110, 6585 and 9457 do not name.

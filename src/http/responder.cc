@@ -44,7 +44,7 @@ void Responder::set_route(RouteName route) {
   if (exchange_ != nullptr) exchange_->route = std::move(route);
 }
 
-void Responder::set_on_answer(base::Callback<void(int status)> on_answer) {
+void Responder::set_on_answer(base::Callback<void(const Response&)> on_answer) {
   if (exchange_ != nullptr) exchange_->on_answer = std::move(on_answer);
 }
 

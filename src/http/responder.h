@@ -41,9 +41,9 @@ class Responder {
   // For the server's counts; the router does it.
   void set_route(RouteName route);
 
-  // Calls back once when the request is answered, by whom ever, and not if the client goes away
-  // first. Replaces the callback that was set before.
-  void set_on_answer(base::Callback<void(int status)> on_answer);
+  // Calls back once when the request is answered, also by the server itself, and not if the client
+  // goes away first. Replaces the callback that was set before.
+  void set_on_answer(base::Callback<void(const Response&)> on_answer);
 
   // Does anybody wait for the answer still, as far as is known?
   bool is_waited_for() const { return exchange_ != nullptr && exchange_->connection != nullptr; }

@@ -41,11 +41,11 @@ base::Error listen_error(const Address& address, int number) {
     if (address.port() < first)
       return {base::Errc::privilege,
               text + "; a port below " + std::to_string(first) +
-                  " needs CAP_NET_BIND_SERVICE: install the drop-in low-ports.conf, see \"Under "
-                  "systemd\" in README"};
+                  " needs the capability CAP_NET_BIND_SERVICE: give it to the service, under "
+                  "systemd by the drop-in low-ports.conf (\"Under systemd\" in README)"};
   }
   if (number == EACCES || number == EPERM)
-    return {base::Errc::forbidden,
+    return {base::Errc::privilege,
             text +
                 "; a BPF program (SocketBindDeny=) or a security module of this host forbids "
                 "it"};

@@ -38,8 +38,8 @@ struct ListenOptions {
 
 // Binds and listens, with TCP_NODELAY and urgent bytes inline. in_use: the address is taken;
 // invalid: it is none of this host's, or multicast or broadcast; privilege: this process lacks the
-// capability for a low port; forbidden: a BPF program or a security module refuses; unavailable:
-// anything else the host refuses. An IPv6 wildcard takes IPv4 too.
+// capability for a low port, or a BPF program or a security module refuses; unavailable: anything
+// else the host refuses. An IPv6 wildcard takes IPv4 too.
 base::Result<base::Fd> listen_tcp(const Address& address, const ListenOptions& options);
 
 // Returns whether the address is a broadcast address of this host's networks, also mapped into

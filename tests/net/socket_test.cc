@@ -2,16 +2,20 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -128,6 +132,35 @@ TEST_CASE("a port below 1024 without the capability lacks a privilege, and names
                  Catch::Contains("below 1024") && Catch::Contains("CAP_NET_BIND_SERVICE") &&
                  Catch::Contains("low-ports.conf"));
   CHECK(listen_without_privilege(Address::any_v4(1024)));
+}
+
+// Listens on a thread for which bind(2) fails as a security module has it.
+base::Result<base::Fd> listen_where_forbidden(const Address& address) {
+  std::optional<base::Result<base::Fd>> result;
+  std::thread([&] {
+    std::array<sock_filter, 4> filter{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bind, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+      return;
+    result = net::listen_tcp(address, {});
+  }).join();
+  REQUIRE(result);
+  return std::move(*result);
+}
+
+TEST_CASE(
+    "a port that a rule of the host forbids is told apart from one that the caller may not have") {
+  const auto failed = listen_where_forbidden(Address::any_v4(9000));
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == base::Errc::privilege);
+  CHECK_THAT(failed.error().message,
+             Catch::Contains("(EPERM)") && Catch::Contains("security module of this host"));
 }
 
 TEST_CASE("before a stream listens, the host is asked whether it has the address") {
