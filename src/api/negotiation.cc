@@ -35,6 +35,21 @@ struct MediaRange {
   int weight = 1000;    // 0: it is excluded
 };
 
+// Returns whether the text is `token/token` (RFC 9110 sections 5.6.2 and 8.3.1), where an asterisk
+// may stand for the subtype, and for the type only where it stands for both.
+bool is_media_range(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return false;
+  const std::string_view type = text.substr(0, slash);
+  const std::string_view subtype = text.substr(slash + 1);
+  const auto is_token = [](std::string_view part) {
+    return !part.empty() &&
+           part.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") ==
+               std::string_view::npos;
+  };
+  return is_token(type) && is_token(subtype) && (type != "*" || subtype == "*");
+}
+
 // One element of Accept; nothing when it is none. Of its parameters only weight and version count:
 // ours have no other that could differ.
 std::optional<MediaRange> read_range(std::string_view text) {
@@ -42,7 +57,7 @@ std::optional<MediaRange> read_range(std::string_view text) {
   if (!parts || parts->empty()) return std::nullopt;
   MediaRange range{base::to_lower(parts->front())};
   if (range.type == "*") range.type = "*/*";  // as the JDK sends it
-  if (range.type.find('/') == std::string::npos) return std::nullopt;
+  if (!is_media_range(range.type)) return std::nullopt;
   for (std::size_t i = 1; i < parts->size(); ++i) {
     const std::string parameter = base::to_lower((*parts)[i]);
     if (parameter.starts_with("version=")) {

@@ -60,6 +60,13 @@ TEST_CASE("the most specific range of Accept decides, and a weight of 0 excludes
       {"text/html, \"", true},
       {"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", true},  // the JDK's default
       {"application/jsonp", false},
+      // No media range: ignored.
+      {"*/*/*", true},
+      {"/", true},
+      {"*/json", true},
+      {"application/", true},
+      {"/json", true},
+      {"text/html, application/", false},
   };
   for (const Row& row : rows) {
     INFO(row.accept);
@@ -211,6 +218,9 @@ TEST_CASE("a query has the parameters that there are, each once") {
   CHECK(read("b=x+y%2B")->text("b") == "x y+");
   for (const char* query : {"a=2026-11-01T14:03:00+01:00", "a=2026-11-01T14:03:00%2B01:00"})
     CHECK(*read(query)->time("a") == *base::parse_rfc3339("2026-11-01T13:03:00Z"));
+  // An error quotes the plus as it was sent.
+  CHECK_THAT(read("a=2026-11-31T14:03:00+01:00")->time("a").error().detail,
+             Catch::Contains("2026-11-31T14:03:00+01:00"));
   CHECK_THAT(read("c=1").error().detail, Catch::Contains("\"c\" is unknown; there are a, b"));
   CHECK_THAT(read("a=1&a=1").error().detail, Catch::Contains("more than once"));
   CHECK_FALSE(read("a=%"));
