@@ -10,6 +10,7 @@
 
 #include "api/json_writer.h"
 #include "base/digest.h"
+#include "base/hidden_text.h"
 #include "base/text.h"
 #include "core/token.h"
 #include "folder_owner.h"
@@ -37,9 +38,13 @@ Row to_row(const core::Token& token, base::WallTime now) {
   const auto time = [](const std::optional<base::WallTime>& at, const char* none) {
     return at ? base::to_iso8601(*at) : std::string(none);
   };
-  return {token.name,
+  // Ports limit what a caller may change, and a viewer changes nothing.
+  const std::string ports = token.role == core::Role::viewer ? "-"
+                            : token.ports                    ? token.ports->to_string()
+                                                             : "all";
+  return {base::show_hidden(token.name),
           std::string(core::to_string(token.role)),
-          token.ports ? token.ports->to_string() : "all",
+          ports,
           base::to_iso8601(token.created_at),
           time(token.expires_at, "never"),
           time(token.last_used_at, "never"),

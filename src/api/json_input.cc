@@ -316,7 +316,9 @@ Outcome<std::vector<core::StreamSpec>> read_stream_list(std::string_view body,
     }
     if (reader.port && !ports.insert(*reader.port).second)
       reader.add_fault("port", "is " + std::to_string(*reader.port) + ", as of one before");
-    std::move(reader.faults.begin(), reader.faults.end(), std::back_inserter(faults));
+    const std::size_t room = std::min(kMaxFaults - faults.size(), reader.faults.size());
+    std::move(reader.faults.begin(), reader.faults.begin() + static_cast<std::ptrdiff_t>(room),
+              std::back_inserter(faults));
     specs.push_back(whole_stream(reader, reader.port.value_or(0)));
   }
   if (faults.empty()) return specs;
