@@ -83,8 +83,7 @@ Outcome<std::optional<base::WallTime>> Query::time(std::string_view name) const 
   if (given.size() > kOffset && given[given.size() - kOffset] == ' ')
     given[given.size() - kOffset] = '+';
   const auto time = base::parse_rfc3339(given);
-  if (!time)
-    return bad_parameter(name, given, "is a time such as 2026-11-01T14:03:00Z (RFC 3339)");
+  if (!time) return bad_parameter(name, given, "is a time such as 2026-11-01T14:03:00Z (RFC 3339)");
   return time;
 }
 
