@@ -121,6 +121,7 @@ api::AuthOptions auth_options(const config::Settings& settings,
                               std::function<bool(const net::Address&)> is_own_address) {
   api::AuthOptions options;
   std::vector<net::Address> addresses;
+  addresses.reserve(api_listeners.size());
   for (const base::Fd& fd : api_listeners) addresses.push_back(net::local_address(fd.get()));
   options.local_url = api::local_url(addresses);
   options.is_own_address = std::move(is_own_address);

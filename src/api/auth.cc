@@ -246,8 +246,9 @@ std::optional<std::string> presented_token(const http::Request& request) {
   const auto credentials = header_list(request, "Authorization");
   if (!credentials) {  // a quoted string that does not end may hide a token
     const auto values = values_of(request, "Authorization");
-    return std::any_of(values.begin(), values.end(),
-                       [&](const std::string& value) { return value.find(kScheme) != value.npos; })
+    return std::any_of(
+               values.begin(), values.end(),
+               [&](const std::string& value) { return value.find(kScheme) != std::string::npos; })
                ? std::optional<std::string>("")
                : std::nullopt;
   }

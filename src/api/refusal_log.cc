@@ -38,7 +38,7 @@ void RefusalLog::note(const Refusal& refusal) {
   }
 }
 
-std::size_t RefusalLog::entries_of(const Kind& kind, const std::string& host) const {
+std::size_t RefusalLog::entries_of(const Kind& kind, const std::string& host) {
   return static_cast<std::size_t>(
       std::count_if(kind.entries.begin(), kind.entries.end(),
                     [&](const auto& each) { return each.first.first == host; }));

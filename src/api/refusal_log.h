@@ -61,7 +61,7 @@ class RefusalLog {
     std::size_t lines = 0;         // within this kEvery
     std::uint64_t suppressed = 0;  // within this kEvery
   };
-  std::size_t entries_of(const Kind& kind, const std::string& host) const;
+  static std::size_t entries_of(const Kind& kind, const std::string& host);
   void start_waiting();
   void on_due();
   void write_rest();

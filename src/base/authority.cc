@@ -44,7 +44,7 @@ std::optional<std::string> shortest_v6(const std::string& address) {
 std::optional<std::string> canonical_v6(std::string_view text) {
   std::string plain(text);
   if (const std::size_t zone = plain.find("%25");
-      zone != std::string::npos && zone + 3 < plain.size())
+      !is_ip_literal(plain) && zone != std::string::npos && zone + 3 < plain.size())
     plain.erase(zone + 1, 2);
   if (!is_ip_literal(plain)) return std::nullopt;
   plain.erase(std::min(plain.find('%'), plain.size()));

@@ -33,6 +33,7 @@ TEST_CASE("an authority is a name or an address, and a port") {
       {"[2001:DB8::0:1]:1", {Kind::ipv6, "2001:db8::1", 1}},
       {"[fe80::1%eth0]:1", {Kind::ipv6, "fe80::1", 1}},
       {"[fe80::1%25eth0]:1", {Kind::ipv6, "fe80::1", 1}},
+      {"[fe80::1%2525eth0]:1", {Kind::ipv6, "fe80::1", 1}},
   };
   for (const Row& row : rows) {
     INFO(row.text);

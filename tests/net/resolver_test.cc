@@ -85,7 +85,10 @@ TEST_CASE_METHOD(ResolverFixture,
 TEST_CASE_METHOD(ResolverFixture, "a name that comes back while its renewal fails has its answer") {
   first.set("db.test", Type::a, found({"127.0.0.5"}, 60));
   ips("db.test");
+  const std::weak_ptr<net::Name> former = held.back();
   held.clear();  // its stream is removed, and created again
+  REQUIRE(
+      loop_until_seen(loop, [&] { return former.expired(); }));  // the resolver's thread had it too
   DnsScript failing_late = refusing(2);
   failing_late.delay = 200ms;
   first.set("db.test", failing_late);
