@@ -106,13 +106,18 @@ Error refuse_own_host(const http::Request& request, const AuthOptions& options) 
 
 constexpr std::string_view kBlanks = " \t";
 
+// ASCII without regard to case; asked for each header several times.
+bool is_same_name(std::string_view one, std::string_view other) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(one.begin(), one.end(), other.begin(), other.end(),
+                    [&](char a, char b) { return lower(a) == lower(b); });
+}
+
 // All values of the header, in lower case.
 std::vector<std::string> values_of(const http::Request& request, std::string_view name) {
   std::vector<std::string> values;
-  const std::string wanted = base::to_lower(name);
   for (const http::Header& header : request.headers)
-    if (header.name.size() == wanted.size() && base::to_lower(header.name) == wanted)
-      values.push_back(base::to_lower(header.value));
+    if (is_same_name(header.name, name)) values.push_back(base::to_lower(header.value));
   return values;
 }
 

@@ -65,22 +65,20 @@ void Gate::admit(http::Request request, http::Responder responder) {
 void Gate::log_if_refused(const http::Request& request, std::string principal,
                           http::Responder& responder) {
   if (!asks_for_change(request)) return;
-  const bool is_unix = request.peer.is_unix();
-  Refusal refusal{.principal = std::move(principal),
-                  .address = is_unix ? "unix" : request.peer.ip(),
-                  .host = is_unix ? "unix" : http::host_key(request.peer),
-                  .method = request.method,
-                  .path = request.path,
-                  .request_id = request.id,
-                  .status = 0,
-                  .problem = {}};
-  responder.set_on_answer(
-      [this, refusal = std::move(refusal)](const http::Response& answer) mutable {
-        if (answer.status != 401 && answer.status != 403 && answer.status != 429) return;
-        refusal.status = answer.status;
-        refusal.problem = answer.problem;
-        refusals_.note(refusal);
-      });
+  responder.set_on_answer([this, principal = std::move(principal), peer = request.peer,
+                           method = request.method, path = request.path,
+                           id = request.id](const http::Response& answer) {
+    if (answer.status != 401 && answer.status != 403 && answer.status != 429) return;
+    const std::string local = "unix";
+    refusals_.note(Refusal{.principal = principal,
+                           .address = peer.is_unix() ? local : peer.ip(),
+                           .host = peer.is_unix() ? local : http::host_key(peer),
+                           .method = method,
+                           .path = path,
+                           .request_id = id,
+                           .status = answer.status,
+                           .problem = std::string(answer.problem)});
+  });
 }
 
 void Gate::let_in(const http::Request& request, const core::Caller& caller,

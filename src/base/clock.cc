@@ -73,11 +73,28 @@ std::string SystemClock::boot_id() const {
 std::string to_iso8601(WallTime time) {
   const std::tm utc = to_utc(time);
   const auto millis = (time - std::chrono::floor<std::chrono::seconds>(time)).count();
-  std::array<char, 64> text{};
-  const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-                                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
-                                 utc.tm_min, utc.tm_sec, static_cast<int>(millis));
-  return {text.data(), static_cast<std::size_t>(size)};
+  const int year = utc.tm_year + 1900;
+  if (year < 0 || year > 9999) {  // more digits, or a sign
+    std::array<char, 64> text{};
+    const int size = std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                                   year, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+                                   utc.tm_sec, static_cast<int>(millis));
+    return {text.data(), static_cast<std::size_t>(size)};
+  }
+  // An answer has several: by snprintf(3) they took a twentieth of a create.
+  std::string text = "0000-00-00T00:00:00.000Z";
+  const auto put = [&](std::size_t last, int value) {
+    for (std::size_t at = last; value > 0; --at, value /= 10)
+      text[at] = static_cast<char>('0' + value % 10);
+  };
+  put(3, year);
+  put(6, utc.tm_mon + 1);
+  put(9, utc.tm_mday);
+  put(12, utc.tm_hour);
+  put(15, utc.tm_min);
+  put(18, utc.tm_sec);
+  put(22, static_cast<int>(millis));
+  return text;
 }
 
 std::optional<WallTime> parse_iso8601(std::string_view text) {
