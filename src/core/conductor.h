@@ -106,11 +106,8 @@ class Conductor {
   const PortRanges& ports() const { return ledger_.options.ports; }
   bool is_stopping() const { return ledger_.stopping; }
 
-  // As an operator sees them: with what they carry; those that were removed or disabled are
-  // `draining` while sessions of theirs run. By port.
-  std::vector<StreamView> views() { return ledger_.views(); }
-  // Of these the first `most`, from the port on: for who takes them in parts, as others change
-  // them.
+  // The first `most` streams from the port on, by port, as operators see them: with what they
+  // carry. Streams that were removed or disabled are `draining` while sessions of theirs run.
   std::vector<StreamView> views_from(std::uint16_t port, std::size_t most) {
     return ledger_.views_from(port, most);
   }

@@ -177,17 +177,6 @@ std::string Ledger::version() {
   return std::to_string(process_) + (draining ? " draining " : " ") + std::to_string(changes_);
 }
 
-std::vector<StreamView> Ledger::views() {
-  std::set<std::uint16_t> ports;
-  for (const auto& [port, stream] : streams_) ports.insert(ports.end(), port);
-  for (const auto& [port, stream] : leaving_) ports.insert(port);
-  std::vector<StreamView> out;
-  out.reserve(ports.size());
-  for (const std::uint16_t port : ports)
-    if (auto shown = view(port)) out.push_back(std::move(*shown));
-  return out;
-}
-
 std::vector<StreamView> Ledger::views_from(std::uint16_t port, std::size_t most) {
   std::vector<StreamView> out;
   auto stream = streams_.lower_bound(port);

@@ -67,8 +67,7 @@ class Ledger {
   bool is_over(const StreamSpec& spec) const;
   // It is gone; if its sessions still run, it is shown as draining until they have ended.
   void let_go(std::uint16_t port);
-  std::vector<StreamView> views();
-  // Of these the first `most`, from the port on.
+  // The first `most` from the port on, those that leave among them.
   std::vector<StreamView> views_from(std::uint16_t port, std::size_t most);
   std::optional<StreamView> view(std::uint16_t port);
   StreamSummary summary();

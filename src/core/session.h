@@ -171,7 +171,7 @@ struct CheckReport {
 // Which sessions get a line of the log as they end.
 enum class LoggedSessions : unsigned char {
   all,
-  failed,  // otherwise than `finished` or `empty`
+  failed,  // whose reason is neither `finished` nor `empty`
   none,
 };
 
