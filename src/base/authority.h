@@ -42,8 +42,8 @@ std::string comparable_host(std::string_view host);
 // name cannot have.
 std::optional<Authority> parse_authority(std::string_view text);
 
-// Is it a name or an address that leads to this host alone, whoever resolves it: `localhost`, a
-// name below it (RFC 6761 section 6.3), 127.0.0.0/8 or `::1`?
+// Returns whether the authority names this host alone on every host that resolves it: `localhost`,
+// a name below it (RFC 6761 section 6.3), 127.0.0.0/8 or `::1`.
 bool names_loopback(const Authority& authority);
 
 }  // namespace sc::base

@@ -277,7 +277,7 @@ constexpr std::array<Setting, 25> kTable{{
      parse_log_format,
      [](const Settings& from) { return std::string(base::log::to_string(from.log_format)); }},
     {"log_sessions", "WHICH",
-     "all, failed, which is all that ended otherwise than finished or empty, or none",
+     "all, failed, which is all whose reason is neither finished nor empty, or none",
      "which sessions have a log line when they end", parse_log_sessions,
      [](const Settings& from) { return std::string(core::to_string(from.log_sessions)); }},
     {"api_auth", "WHO",
